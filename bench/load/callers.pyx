@@ -1,0 +1,418 @@
+"""Native callers: N connected UDP sockets, each sending one RTP packet every 20 ms, in one nogil thread.
+
+The loop wakes on a 200 us grid and serves every caller whose send is due: it first reads what has arrived
+for that caller, then sends.  There is no epoll: arrival times are the kernel's (SO_TIMESTAMPNS), so that
+reading late does not falsify a delay.  Frame k of a caller is due at k * 20 ms + phase on the wall clock;
+sequence number and timestamp are made from k, so that they only go forward from one run to the next.
+
+Everything that comes in is stored as one `arrival_t`; numbers are made of it afterwards (figures.py).
+"""
+
+from libc.errno cimport EINTR, errno
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+import socket
+
+import numpy as np
+
+cdef extern from "<time.h>" nogil:
+    ctypedef long time_t
+    struct timespec:
+        time_t tv_sec
+        long tv_nsec
+    int CLOCK_MONOTONIC
+    int CLOCK_REALTIME
+    int CLOCK_THREAD_CPUTIME_ID
+    int TIMER_ABSTIME
+    int clock_gettime(int clock, timespec* t)
+    int clock_nanosleep(int clock, int flags, const timespec* request, timespec* remain)
+
+cdef extern from "<sys/socket.h>" nogil:
+    struct iovec:
+        void* iov_base
+        size_t iov_len
+    struct msghdr:
+        void* msg_name
+        unsigned int msg_namelen
+        iovec* msg_iov
+        size_t msg_iovlen
+        void* msg_control
+        size_t msg_controllen
+        int msg_flags
+    struct cmsghdr:
+        size_t cmsg_len
+        int cmsg_level
+        int cmsg_type
+    int SOL_SOCKET
+    int MSG_DONTWAIT
+    cmsghdr* CMSG_FIRSTHDR(msghdr* m)
+    void* CMSG_DATA(cmsghdr* c)
+    ssize_t recvmsg(int fd, msghdr* m, int flags)
+    ssize_t send(int fd, const void* data, size_t size, int flags)
+
+cdef extern from "<sys/prctl.h>" nogil:
+    int PR_SET_TIMERSLACK
+    int prctl(int option, unsigned long value)
+
+cdef extern from "<arpa/inet.h>" nogil:
+    uint16_t htons(uint16_t v)
+    uint16_t ntohs(uint16_t v)
+    uint32_t htonl(uint32_t v)
+    uint32_t ntohl(uint32_t v)
+
+cdef enum:
+    FRAME_NS = 20000000          # one packet's time
+    WAKE_NS = 200000             # the grid the loop wakes on
+    HEADER_BYTES = 12            # RTP without CSRC and extension, RFC 3550 section 5.1
+    SENT_TIME_BYTES = 8          # wall-clock ns that a relayed payload begins with
+    DATAGRAM_BYTES = 1500        # the largest datagram read
+    CONTROL_BYTES = 64           # room for one SCM_TIMESTAMPNS
+    DRAIN_LIMIT = 64             # most datagrams read at one visit
+    DRAIN_AFTER_NS = 200000000   # how long arrivals are awaited after the last send
+    RTCP_FIRST = 192             # RFC 5761 section 4: second byte 192..223 is RTCP
+    RTCP_LAST = 223
+    LATENESS_BUCKETS = 20001     # wake-up lateness in 1 us steps, the last holds all above
+    NS_PER_US = 1000
+    NS_PER_S = 1000000000
+    SSRC_BASE = 0x52540000       # SSRC of caller i is SSRC_BASE + i
+    RTP_VERSION_BITS = 0x80
+    SO_TIMESTAMPNS_LINUX = 35    # asm-generic/socket.h; SCM_TIMESTAMPNS is the same number
+
+cdef struct caller_t:
+    int fd
+    int32_t capture              # row of the capture buffer, -1: payloads are not kept
+    const uint8_t* payload       # loop_frames frames of payload_bytes each
+    uint32_t loop_frames
+    uint32_t stored              # arrivals stored
+    int64_t phase_ns             # 0 .. FRAME_NS
+    int64_t sent                 # packets the kernel took, whole run
+    int64_t sent_window          # ... with a send time inside the window
+    int64_t received             # RTP packets read, whole run
+    uint32_t captured            # frames captured
+
+cdef packed struct arrival_t:
+    int64_t arrival_ns           # kernel time, wall clock
+    int64_t sent_ns              # the send time the payload carried; 0: it carries none
+    uint32_t timestamp
+    uint16_t seq
+    uint16_t size                # bytes of the datagram
+    uint32_t payload_type        # with the marker bit, as on the wire
+
+cdef struct load_t:
+    caller_t* callers
+    int32_t* order               # caller numbers by phase
+    int32_t count
+    arrival_t* arrivals          # [count][arrivals_each]
+    uint32_t arrivals_each
+    uint8_t* capture             # [rows][frames_each][payload_bytes]
+    arrival_t* capture_arrivals  # [rows][frames_each]
+    uint32_t capture_frames
+    uint32_t payload_bytes
+    uint32_t samples             # timestamp units a frame
+    uint8_t payload_type
+    bint stamp                   # put the send time into the payload
+    int64_t start_ns             # window, wall clock
+    int64_t end_ns
+    int64_t unexpected           # datagrams that are neither RTP nor RTCP, or without kernel time
+    int64_t rtcp
+    int64_t send_errors
+    int64_t overflow             # arrivals there was no room for
+    int64_t cpu_ns               # thread time inside the window
+    int64_t packets_window       # sends and reads made inside the window
+    int64_t* lateness            # [LATENESS_BUCKETS] wake-ups inside the window
+
+
+cdef inline int64_t clock_ns(int clock) noexcept nogil:
+    cdef timespec t
+    clock_gettime(clock, &t)
+    return t.tv_sec * <int64_t> NS_PER_S + t.tv_nsec
+
+
+cdef bint caller_read(load_t* load, caller_t* c, uint32_t number, int64_t now_ns) noexcept nogil:
+    """Read one datagram; True: there may be another that is due already.
+
+    A second read is made only when the first found a packet older than one frame (or RTCP): in the steady
+    state a caller costs one read a frame and none that finds nothing.
+    """
+    cdef uint8_t data[DATAGRAM_BYTES]
+    cdef uint8_t control[CONTROL_BYTES]
+    cdef iovec part
+    cdef msghdr m
+    cdef cmsghdr* head
+    cdef timespec* stamp
+    cdef arrival_t a
+    cdef ssize_t size
+    part.iov_base = data
+    part.iov_len = DATAGRAM_BYTES
+    memset(&m, 0, sizeof(m))
+    m.msg_iov = &part
+    m.msg_iovlen = 1
+    m.msg_control = control
+    m.msg_controllen = CONTROL_BYTES
+    size = recvmsg(c.fd, &m, MSG_DONTWAIT)
+    if size < 0:
+        return errno == EINTR
+    head = CMSG_FIRSTHDR(&m)
+    if size >= 2 and RTCP_FIRST <= data[1] <= RTCP_LAST:
+        load.rtcp += 1
+        return True
+    if (size < HEADER_BYTES or head == NULL or head.cmsg_level != SOL_SOCKET
+            or head.cmsg_type != SO_TIMESTAMPNS_LINUX):
+        load.unexpected += 1
+        return True
+    stamp = <timespec*> CMSG_DATA(head)
+    a.arrival_ns = stamp.tv_sec * <int64_t> NS_PER_S + stamp.tv_nsec
+    a.sent_ns = 0
+    if load.stamp and size >= HEADER_BYTES + SENT_TIME_BYTES:
+        memcpy(&a.sent_ns, &data[HEADER_BYTES], SENT_TIME_BYTES)
+    a.seq = ntohs((<uint16_t*> &data[2])[0])
+    a.timestamp = ntohl((<uint32_t*> &data[4])[0])
+    a.payload_type = data[1]
+    a.size = <uint16_t> size
+    c.received += 1
+    if now_ns >= load.start_ns:
+        load.packets_window += now_ns < load.end_ns
+        arrival_store(load, c, number, &a, &data[HEADER_BYTES])
+    return now_ns - a.arrival_ns > FRAME_NS
+
+
+cdef void arrival_store(load_t* load, caller_t* c, uint32_t number, const arrival_t* a,
+                        const uint8_t* payload) noexcept nogil:
+    """Keep one arrival, and its payload when this caller is listened to."""
+    cdef size_t row
+    if c.stored >= load.arrivals_each:
+        load.overflow += 1
+        return
+    load.arrivals[<size_t> number * load.arrivals_each + c.stored] = a[0]
+    c.stored += 1
+    if c.capture >= 0 and c.captured < load.capture_frames and a.size == HEADER_BYTES + load.payload_bytes:
+        row = <size_t> c.capture * load.capture_frames + c.captured
+        load.capture_arrivals[row] = a[0]
+        memcpy(load.capture + row * load.payload_bytes, payload, load.payload_bytes)
+        c.captured += 1
+
+
+cdef void caller_send(load_t* load, caller_t* c, uint32_t number, int64_t frame) noexcept nogil:
+    cdef uint8_t data[DATAGRAM_BYTES]
+    cdef int64_t now_ns
+    data[0] = RTP_VERSION_BITS
+    data[1] = load.payload_type
+    (<uint16_t*> &data[2])[0] = htons(<uint16_t> frame)
+    (<uint32_t*> &data[4])[0] = htonl(<uint32_t> (frame * load.samples))
+    (<uint32_t*> &data[8])[0] = htonl(<uint32_t> (SSRC_BASE + number))
+    memcpy(&data[HEADER_BYTES], c.payload + (frame % c.loop_frames) * load.payload_bytes, load.payload_bytes)
+    now_ns = clock_ns(CLOCK_REALTIME)
+    if load.stamp:
+        memcpy(&data[HEADER_BYTES], &now_ns, SENT_TIME_BYTES)
+    if send(c.fd, data, HEADER_BYTES + load.payload_bytes, MSG_DONTWAIT) < 0:
+        load.send_errors += 1
+        return
+    c.sent += 1
+    if load.start_ns <= now_ns < load.end_ns:
+        c.sent_window += 1
+        load.packets_window += 1
+
+
+cdef void load_run(load_t* load, int64_t until_ns) noexcept nogil:
+    """Serve every due caller until `until_ns` (wall clock), then read what is still on its way."""
+    cdef int64_t offset_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC)
+    cdef int64_t now_ns = clock_ns(CLOCK_REALTIME)
+    cdef int64_t frame = now_ns // FRAME_NS + 1
+    cdef int64_t target_ns, late_us
+    cdef int64_t cpu_start_ns = -1
+    cdef int32_t position = 0
+    cdef uint32_t number
+    cdef int _read
+    cdef caller_t* c
+    cdef timespec t
+    prctl(PR_SET_TIMERSLACK, 1)
+    while now_ns < until_ns:
+        target_ns = (now_ns // WAKE_NS + 1) * WAKE_NS
+        t.tv_sec = (target_ns - offset_ns) // NS_PER_S
+        t.tv_nsec = (target_ns - offset_ns) % NS_PER_S
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL)
+        now_ns = clock_ns(CLOCK_MONOTONIC) + offset_ns
+        if now_ns >= load.start_ns and cpu_start_ns < 0:
+            cpu_start_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID)
+        if now_ns >= load.end_ns and load.cpu_ns == 0:
+            load.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_start_ns
+        if load.start_ns <= now_ns < load.end_ns:
+            late_us = (now_ns - target_ns) // NS_PER_US
+            load.lateness[late_us if late_us < LATENESS_BUCKETS else LATENESS_BUCKETS - 1] += 1
+        while frame * FRAME_NS + load.callers[load.order[position]].phase_ns <= now_ns:
+            number = load.order[position]
+            c = &load.callers[number]
+            for _read in range(DRAIN_LIMIT):
+                if not caller_read(load, c, number, now_ns):
+                    break
+            caller_send(load, c, number, frame)
+            position += 1
+            if position == load.count:
+                position = 0
+                frame += 1
+        now_ns = clock_ns(CLOCK_MONOTONIC) + offset_ns
+    load_drain(load)
+
+
+cdef void load_drain(load_t* load) noexcept nogil:
+    """After the last send: wait for the rest, then read every socket until it is empty."""
+    cdef timespec t
+    cdef int32_t number
+    cdef int64_t before
+    t.tv_sec = 0
+    t.tv_nsec = DRAIN_AFTER_NS
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL)
+    for number in range(load.count):
+        while True:
+            before = load.callers[number].received + load.rtcp + load.unexpected
+            caller_read(load, &load.callers[number], number, clock_ns(CLOCK_REALTIME))
+            if load.callers[number].received + load.rtcp + load.unexpected == before:
+                break
+
+
+ARRIVAL = np.dtype(
+    [("arrival_ns", "<i8"), ("sent_ns", "<i8"), ("timestamp", "<u4"), ("seq", "<u2"), ("size", "<u2"),
+     ("payload_type", "<u4")]
+)
+
+
+cdef class Callers:
+    """N callers on one address.  Order of use: ports, connect, speak, run, arrivals and captured.
+
+    Ownership: keeps the sockets, and the payload table given to `speak`, alive until it is collected.
+    """
+
+    cdef load_t load
+    cdef list sockets
+    cdef object table
+    cdef object arrival_array
+    cdef object capture_array
+    cdef object capture_arrival_array
+    cdef object lateness_array
+
+    def __cinit__(self, int count, str ip="127.0.0.1"):
+        memset(&self.load, 0, sizeof(load_t))
+        if count < 1:
+            raise ValueError("at least one caller is needed")
+        self.load.callers = <caller_t*> calloc(count, sizeof(caller_t))
+        self.load.order = <int32_t*> calloc(count, sizeof(int32_t))
+        if self.load.callers == NULL or self.load.order == NULL:
+            raise MemoryError()
+        self.load.count = count
+        self.sockets = []
+        for number in range(count):
+            s = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
+            s.setblocking(False)
+            s.bind((ip, 0))
+            self.sockets.append(s)
+            self.load.callers[number].fd = s.fileno()
+            self.load.callers[number].capture = -1
+
+    def __dealloc__(self):
+        free(self.load.callers)
+        free(self.load.order)
+
+    def ports(self):
+        """The local port of each caller."""
+        return [s.getsockname()[1] for s in self.sockets]
+
+    def connect(self, addresses):
+        """addresses: one (ip, port) a caller; what queued before is thrown away."""
+        if len(addresses) != self.load.count:
+            raise ValueError(f"{self.load.count} callers, {len(addresses)} addresses")
+        for s, address in zip(self.sockets, addresses):
+            s.connect(tuple(address))
+            s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS_LINUX, 1)
+            try:
+                while True:
+                    s.recv(DATAGRAM_BYTES)
+            except BlockingIOError:
+                pass
+
+    def speak(self, phases_ns, table, which, int payload_type, int samples, bint stamp):
+        """What each caller sends.
+
+        phases_ns: int64[N], 0 .. 20 ms.  table: uint8[T, L, P]: T payload loops of L frames of P bytes.
+        which: int[N], the row of `table` a caller sends.  samples: timestamp units a frame.
+        stamp: overwrite the first 8 payload bytes with the send time (relayed payload is opaque).
+        """
+        self.table = np.ascontiguousarray(table, dtype=np.uint8)
+        if self.table.shape[2] > DATAGRAM_BYTES - HEADER_BYTES or self.table.shape[2] < SENT_TIME_BYTES:
+            raise ValueError("a payload has 8 to 1488 bytes")
+        cdef const uint8_t[:, :, ::1] rows = self.table
+        for number in range(self.load.count):
+            if not 0 <= phases_ns[number] < FRAME_NS or not 0 <= which[number] < rows.shape[0]:
+                raise ValueError(f"caller {number}: phase or payload loop out of range")
+            self.load.callers[number].phase_ns = phases_ns[number]
+            self.load.callers[number].payload = &rows[<Py_ssize_t> which[number], 0, 0]
+            self.load.callers[number].loop_frames = <uint32_t> rows.shape[1]
+        for position, number in enumerate(np.argsort(np.asarray(phases_ns), kind="stable")):
+            self.load.order[position] = number
+        self.load.payload_bytes = <uint32_t> rows.shape[2]
+        self.load.payload_type = payload_type
+        self.load.samples = samples
+        self.load.stamp = stamp
+
+    def run(self, int64_t start_ns, int64_t end_ns, int64_t until_ns, listen=(), int capture_frames=0):
+        """Send from now to `until_ns`; what is judged lies between `start_ns` and `end_ns` (wall clock).
+
+        listen: callers whose payloads are kept, the first `capture_frames` of the window each.
+        Blocks without the GIL.  Returns totals: sent, received (whole run), sent_window: lists by caller;
+        rtcp, unexpected, send_errors, overflow, packets_window, cpu_ns (window), lateness_us (histogram).
+        """
+        cdef load_t* load = &self.load
+        if self.table is None:
+            raise ValueError("speak first")
+        each = (until_ns - start_ns + NS_PER_S) // FRAME_NS + DRAIN_LIMIT
+        self.arrival_array = np.zeros((load.count, each), dtype=ARRIVAL)
+        self.arrival_array.view(np.uint8).fill(1)   # the pages are there before the first packet
+        shape = (max(len(listen), 1), max(capture_frames, 1))
+        self.capture_array = np.ones((*shape, load.payload_bytes), dtype=np.uint8)
+        self.capture_arrival_array = np.zeros(shape, dtype=ARRIVAL)
+        self.lateness_array = np.zeros(LATENESS_BUCKETS, dtype=np.int64)
+        load.arrivals = <arrival_t*> <size_t> self.arrival_array.ctypes.data
+        load.arrivals_each = each
+        load.capture = <uint8_t*> <size_t> self.capture_array.ctypes.data
+        load.capture_arrivals = <arrival_t*> <size_t> self.capture_arrival_array.ctypes.data
+        load.capture_frames = capture_frames
+        load.lateness = <int64_t*> <size_t> self.lateness_array.ctypes.data
+        load.start_ns, load.end_ns = start_ns, end_ns
+        load.unexpected = load.rtcp = load.send_errors = load.overflow = load.cpu_ns = load.packets_window = 0
+        for number in range(load.count):
+            load.callers[number].capture = -1
+            load.callers[number].stored = load.callers[number].captured = 0
+            load.callers[number].sent = load.callers[number].sent_window = load.callers[number].received = 0
+        for row, number in enumerate(listen):
+            load.callers[<Py_ssize_t> number].capture = row
+        with nogil:
+            load_run(load, until_ns)
+        return {
+            "sent": [load.callers[i].sent for i in range(load.count)],
+            "sent_window": [load.callers[i].sent_window for i in range(load.count)],
+            "received": [load.callers[i].received for i in range(load.count)],
+            "rtcp": load.rtcp,
+            "unexpected": load.unexpected,
+            "send_errors": load.send_errors,
+            "overflow": load.overflow,
+            "cpu_ns": load.cpu_ns,
+            "packets_window": load.packets_window,
+            "lateness_us": self.lateness_array,
+        }
+
+    def arrivals(self, int number):
+        """Arrivals of one caller in the order they were read: array of ARRIVAL, a view."""
+        return self.arrival_array[number, : self.load.callers[number].stored]
+
+    def captured(self, int row):
+        """(arrivals, payloads uint8[frames, P]) of the row-th caller listened to, as views."""
+        for number in range(self.load.count):
+            if self.load.callers[number].capture == row:
+                n = self.load.callers[number].captured
+                return self.capture_arrival_array[row, :n], self.capture_array[row, :n]
+        raise ValueError(f"nobody listens in row {row}")
+
+    def close(self):
+        for s in self.sockets:
+            s.close()

@@ -1,0 +1,26 @@
+"""The floor's own process: reads {"peers": [[ip, port], ...]}, answers {"ports": [...]}, then forwards."""
+
+import json
+import socket
+import sys
+
+from roomtone.bench.load import floor, proc
+
+
+def main() -> int:
+    proc.end_with_parent()
+    proc.raise_descriptors()
+    sockets = []
+    for ip, port in json.loads(sys.stdin.readline())["peers"]:
+        s = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
+        s.setblocking(False)
+        s.bind((ip, 0))
+        s.connect((ip, port))
+        sockets.append(s)
+    print(json.dumps({"ports": [s.getsockname()[1] for s in sockets]}), flush=True)
+    floor.run([s.fileno() for s in sockets])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""The control process put together: core, its sockets, and a life from start to drain."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version as installed
+from uuid import uuid4
+
+import msgspec
+import uvloop
+from roomtone.control.core.config import Config
+from roomtone.control.core.core import Core
+from roomtone.control.core.effects import ShutdownBegan
+from roomtone.control.io.auth import TokenFileError, Tokens
+from roomtone.control.io.capacity import capacity
+from roomtone.control.io.clock import NS_PER_US, now_us
+from roomtone.control.io.counters import Counters
+from roomtone.control.io.http import Port, State
+from roomtone.control.io.lag import Lag
+from roomtone.control.io.log import Log, forward_libraries
+from roomtone.control.io.metrics import Metrics
+from roomtone.control.io.runtime import Runtime
+from roomtone.control.io.supervisor_link import Supervisor
+from roomtone.control.io.timers import Timers
+from roomtone.control.io.workers import Workers
+from roomtone.control.io.ws import PONG_WAIT_US, STALL_WAIT_US, Connections
+from roomtone.engine.limits import raise_descriptor_limit
+from roomtone.engine.messages import EXIT_CONFIG, ControlStart
+from setproctitle import setproctitle
+
+NICE = 5  # design.md 1: behind the media threads, before side work
+GC_THRESHOLDS = (200_000, 50, 1000)  # dependencies.md 2.1: halves the cost of a message at 10,000 connections
+CLOSE_GOING_AWAY = 1001  # RFC 6455 §7.4.1
+CLOSE_WAIT_S = 3.0  # for connections to end after the last session has
+US_PER_S = 1_000_000
+KB = 1024
+EXIT_OK, EXIT_FAILED = 0, 1
+
+
+class App:
+    """One control process.  supervisor_fd -1: there is no supervisor (tests)."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        runtime_dir: str,
+        workers: int,
+        supervisor_fd: int = -1,
+        log: Log | None = None,
+        pong_wait_us: int = PONG_WAIT_US,
+        stall_wait_us: int = STALL_WAIT_US,
+    ) -> None:
+        self.config = config
+        self.port = 0
+        self.log = log if log is not None else Log(config.log_level, process="control")
+        self.counters = Counters()
+        self._runtime_dir = runtime_dir
+        self._worker_count = workers
+        self._supervisor_fd = supervisor_fd
+        self._waits = (pong_wait_us, stall_wait_us)
+        self._signals = 0
+        self._exit_code = EXIT_OK
+
+    async def run(self) -> int:
+        """Start, serve until drained, stop; returns the exit code."""
+        try:
+            await self.start()
+        except (OSError, TokenFileError) as error:
+            self.log.error("cannot_start", listen=self.config.listen, error=str(error))
+            return EXIT_CONFIG
+        await self.ended.wait()
+        await self.stop()
+        return self._exit_code
+
+    # -- start ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Bind everything and accept connections.  Raises OSError, TokenFileError."""
+        loop = asyncio.get_running_loop()
+        config = self.config
+        self.ended = asyncio.Event()
+        self.timers = Timers(loop)
+        self.state = State()
+        if config.auth_token_file is not None:
+            self.state.tokens = Tokens.read(config.auth_token_file)
+        self.core = Core(
+            config,
+            _random_ids(),
+            time.time_ns() // NS_PER_US - now_us(),
+            socket.gethostname(),
+            installed("roomtone"),
+        )
+        self.runtime = Runtime(self.core, self.timers, self.log, self._drained)
+        self.workers = Workers(
+            count=self._worker_count,
+            submit=self.runtime.submit,
+            known_session=self.core.sessions.__contains__,
+            timers=self.timers,
+            counters=self.counters,
+            log=self.log,
+        )
+        self.connections = Connections(
+            submit=self.runtime.submit,
+            next_outgoing=self.core.next_message,
+            max_message_bytes=config.ws_max_message_size_kb * KB,
+            max_connections=config.max_connections,
+            ping_interval_us=config.ws_ping_interval_secs * US_PER_S,
+            timers=self.timers,
+            counters=self.counters,
+            log=self.log,
+            pong_wait_us=self._waits[0],
+            stall_wait_us=self._waits[1],
+        )
+        self.runtime.attach(self.workers, self.connections)
+        self.lag = Lag(self.timers)
+        self.http = self._make_port()
+        self.workers.open(loop, self._runtime_dir)
+        self.connections.start()
+        self.lag.start()
+        self._supervisor = None
+        if self._supervisor_fd >= 0:
+            self._supervisor = Supervisor(
+                self._supervisor_fd, exited=self.workers.exited, gone=self._supervisor_gone, log=self.log
+            )
+            self._supervisor.start(loop)
+        host, port = config.listen_address
+        self.port = await self.http.listen(host, port, self._tls())
+        self._tell_start(host)
+
+    def _make_port(self) -> Port:
+        metrics = Metrics(
+            workers=self.workers,
+            counters=self.counters,
+            counts=self.core.counts,
+            lag=self.lag.worst_seconds,
+            version=self.core.version,
+            commit=os.environ.get("ROOMTONE_COMMIT", "unknown"),
+        )
+        return Port(
+            state=self.state,
+            connections=self.connections,
+            counters=self.counters,
+            metrics=metrics.render,
+            sessions=self.core.session_list,
+            session_details=self.core.session,
+            unready=self._unready,
+            alive=self.lag.alive,
+        )
+
+    def _tls(self) -> object:
+        if self.config.tls is None:
+            return None
+        from roomtone.control.io.tls import server_context
+
+        return server_context(self.config.tls.cert_path, self.config.tls.key_path)
+
+    def _tell_start(self, host: str) -> None:
+        config = self.config
+        room = capacity(
+            rtp_port_range=config.rtp_port_range,
+            media_addresses=len(config.media_ip),
+            descriptor_limit=raise_descriptor_limit(),
+            workers=self._worker_count,
+            worker_endpoints=config.worker_endpoints,
+        )
+        name, endpoints = room.smallest
+        self.log.warning("capacity", endpoints=endpoints, limited_by=name, **msgspec.structs.asdict(room))
+        for warning in config.warnings:
+            self.log.warning("configuration", message=warning)
+        self.log.info("listening", host=host, port=self.port, workers=self._worker_count, pid=os.getpid())
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    def signal(self) -> None:
+        """SIGTERM or SIGINT: the first begins the drain, the third ends the process at once (websocket.md 4)."""
+        self._signals += 1
+        if self._signals == 1:
+            self.shut_down()
+        elif self._signals >= 3:
+            self._exit_code = EXIT_FAILED
+            self.ended.set()
+
+    def shut_down(self) -> None:
+        """Refuse what is new, wait for what runs; core says when nothing is left."""
+        if not self.state.draining:
+            self.state.draining = True
+            self.log.info("draining", connections=len(self.connections.open))
+            self.runtime.submit(ShutdownBegan())
+
+    def reload_tokens(self) -> None:
+        """SIGHUP.  A file with a fault leaves the old tokens in force."""
+        path = self.config.auth_token_file
+        if path is None:
+            return
+        try:
+            self.state.tokens = Tokens.read(path)
+            self.log.info("tokens_read", tokens=len(self.state.tokens))
+        except TokenFileError as error:
+            self.log.error("tokens_not_read", faults=error.faults)
+
+    def _unready(self) -> list[str]:
+        return [*(["draining"] if self.state.draining else []), *self.workers.faults()]
+
+    def _drained(self) -> None:
+        self.log.info("drained")
+        self.ended.set()
+
+    def _supervisor_gone(self) -> None:
+        self.log.error("supervisor_gone")
+        self._exit_code = EXIT_FAILED
+        self.ended.set()
+
+    async def stop(self) -> None:
+        """Close connections, tell the supervisor, let go of everything."""
+        self.state.draining = True
+        self.connections.close_all(CLOSE_GOING_AWAY, "shutting down")
+        await self.http.close(CLOSE_WAIT_S)
+        if self._supervisor is not None:
+            self._supervisor.drained()
+            self._supervisor.close()
+        self.workers.close()
+        self.timers.close()
+        self.log.info("stopped", exit_code=self._exit_code)
+
+
+def _random_ids() -> Iterator[str]:
+    """Random UUIDs: 122 random bits each."""
+    while True:
+        yield str(uuid4())
+
+
+async def _serve(app: App) -> int:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, app.signal)
+    loop.add_signal_handler(signal.SIGHUP, app.reload_tokens)
+    loop.call_soon(_settle_collector)
+    return await app.run()
+
+
+def _settle_collector() -> None:
+    """What lives from start to end is not looked at again by the cyclic collector."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+def main() -> int:
+    """Read ROOMTONE_CONTROL, serve, return the exit code."""
+    text = os.environ.get("ROOMTONE_CONTROL")
+    if text is None:
+        print("roomtone: the control process is started by roomtone serve", file=sys.stderr)
+        return EXIT_CONFIG
+    start = msgspec.json.decode(text, type=ControlStart)
+    config = msgspec.json.decode(start.config, type=Config)
+    setproctitle("roomtone: control")
+    os.nice(NICE)
+    app = App(config, runtime_dir=start.runtime_dir, workers=start.workers, supervisor_fd=start.supervisor_fd)
+    forward_libraries(app.log)
+    return uvloop.run(_serve(app))

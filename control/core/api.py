@@ -1,0 +1,397 @@
+"""The session protocol's words: every request's parameters and result, every event, and their JSON.
+
+Requests are decoded strictly by type; unknown fields are ignored.  Limits of values stand in the types.
+Members that exist only sometimes are `UNSET` when they do not.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from roomtone.control.core.problems import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Problem
+
+MAX_REQUEST_ID_BYTES = 1024  # websocket.md section 1
+
+Direction = Literal["sendrecv", "recvonly", "sendonly", "inactive"]
+EndpointState = Literal[
+    "new", "buffering", "connecting", "connected", "playing", "paused", "disconnected", "finished"
+]
+EndpointType = Literal["webrtc", "rtp", "file", "tone", "bridge", "websocket"]
+SessionState = Literal["active", "orphaned"]
+Tone = Literal["ringback", "ringing", "busy", "beep", "sine", "silence"]
+
+_UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+Id = Annotated[str, Meta(pattern=_UUID, description="a UUID")]
+
+# -- parameters ----------------------------------------------------------------------------------------------
+
+
+class NoParams(Struct):
+    pass
+
+
+class SessionCreate(Struct):
+    caller_id: str = ""
+
+
+class SessionAttach(Struct):
+    session_id: Id
+
+
+class CreateFromOffer(Struct):
+    sdp: str
+    direction: Direction = "sendrecv"
+
+
+class RtpCreateOffer(Struct):
+    """codecs None: all.  srtp: demand SRTP; srtp_optional: offer it; not both."""
+
+    direction: Direction = "sendrecv"
+    srtp: bool = False
+    srtp_optional: bool = False
+    codecs: list[str] | None = None
+
+
+class CreateOffer(RtpCreateOffer, kw_only=True):
+    type: Literal["webrtc", "rtp"]
+
+
+class AcceptAnswer(Struct):
+    endpoint_id: Id
+    sdp: str
+    offer_generation: int | None = None
+
+
+class UpdateRemoteSdp(Struct):
+    endpoint_id: Id
+    sdp: str
+
+
+class UpdateDirection(Struct):
+    endpoint_id: Id
+    direction: Literal["sendrecv", "recvonly", "sendonly", "inactive", "auto"]
+
+
+class EndpointRemove(Struct):
+    endpoint_id: Id
+
+
+class CreateTone(Struct):
+    tone: Tone
+    frequency: Annotated[float, Meta(ge=20, le=20_000)] | None = None
+    duration_ms: Annotated[int, Meta(ge=1, le=2**53)] | None = None  # 2**53: what JSON readers keep exact
+
+
+class DtmfInject(Struct):
+    endpoint_id: Id
+    digit: Annotated[str, Meta(pattern=r"^[0-9*#A-D]\Z")]
+    duration_ms: Annotated[int, Meta(ge=1, le=10_000)] = 160
+    volume: Annotated[int, Meta(ge=0, le=63)] = 10
+
+
+class DtmfSetSensitive(Struct):
+    endpoint_id: Id
+    enabled: bool
+
+
+class StatsSubscribe(Struct):
+    interval_ms: Annotated[int, Meta(ge=500, le=3_600_000)] = 5000
+    include_diagnostics: bool = False
+
+
+# -- results -------------------------------------------------------------------------------------------------
+
+
+class Empty(Struct):
+    pass
+
+
+class SessionCreated(Struct):
+    session_id: str
+
+
+class EndpointInfo(Struct, kw_only=True):
+    """What session.info tells of one endpoint.  codec and addresses are null where there are none."""
+
+    endpoint_id: str
+    endpoint_type: EndpointType
+    direction: Direction
+    state: EndpointState
+    codec: str | None = None
+    local_rtp_addr: str | None = None
+    remote_rtp_addr: str | None = None
+    local_rtcp_addr: str | UnsetType = UNSET
+    remote_rtcp_addr: str | UnsetType = UNSET
+
+
+class RecordingInfo(Struct, kw_only=True):
+    recording_id: str
+    endpoint_id: str | None
+    file_path: str
+    state: str
+
+
+class SessionInfo(Struct, kw_only=True):
+    session_id: str
+    state: SessionState
+    created_at: str
+    endpoints: list[EndpointInfo]
+    recordings: list[RecordingInfo] = []
+    vad_active: list[str] = []
+    fax_detect_active: list[str] = []
+
+
+class SessionSummary(Struct, kw_only=True):
+    session_id: str
+    state: SessionState
+    endpoint_count: int
+    created_at: str
+
+
+class SessionList(Struct):
+    sessions: list[SessionSummary]
+
+
+class TimelineMarked(Struct):
+    marked_at_epoch_ms: int
+
+
+class ServerInfo(Struct):
+    hostname: str
+    version: str
+    media_ip: list[str]
+
+
+class AnswerCreated(Struct):
+    endpoint_id: str
+    sdp_answer: str
+
+
+class OfferCreated(Struct):
+    endpoint_id: str
+    sdp_offer: str
+
+
+class SdpAnswer(Struct):
+    sdp_answer: str
+
+
+class EndpointRemoved(Struct):
+    removed_at_epoch_ms: int
+
+
+class ToneCreated(Struct):
+    endpoint_id: str
+    tone: Tone
+
+
+class InboundStats(Struct, kw_only=True):
+    packets: int
+    bytes: int
+    packets_lost: int
+    jitter_ms: float
+    last_received_ms_ago: int | None
+    raw_packets: int
+    raw_bytes: int
+    dropped: int | UnsetType = UNSET
+    duplicate: int | UnsetType = UNSET
+    reordered: int | UnsetType = UNSET
+    ssrc: int | UnsetType = UNSET
+
+
+class OutboundStats(Struct, kw_only=True):
+    packets: int
+    bytes: int
+    remote_packets_lost: int | UnsetType = UNSET
+    remote_jitter_ms: float | UnsetType = UNSET
+    ssrc: int | UnsetType = UNSET
+
+
+class PlayoutStats(Struct, kw_only=True):
+    delay_ms: float
+    concealed_ms: int
+    late: int
+
+
+class EndpointStats(Struct, kw_only=True):
+    endpoint_id: str
+    inbound: InboundStats
+    outbound: OutboundStats
+    rtt_ms: float | None
+    codec: str
+    state: EndpointState
+    playout: PlayoutStats
+    mos: float | None
+    rtt_observed_ms_ago: int | UnsetType = UNSET
+    local_rtp_addr: str | UnsetType = UNSET
+    remote_rtp_addr: str | UnsetType = UNSET
+
+
+class StatsSnapshot(Struct):
+    endpoints: list[EndpointStats]
+
+
+# -- events --------------------------------------------------------------------------------------------------
+
+
+class EventData(Struct):
+    """Base of the events.  NAME: the word on the wire; CRITICAL: which of the two queues it waits in."""
+
+    NAME: ClassVar[str] = ""
+    CRITICAL: ClassVar[bool] = False
+
+
+class StateChanged(EventData):
+    NAME: ClassVar[str] = "endpoint.state_changed"
+    CRITICAL: ClassVar[bool] = True
+    endpoint_id: str
+    old_state: EndpointState
+    new_state: EndpointState
+
+
+class ToneFinished(EventData):
+    NAME: ClassVar[str] = "endpoint.tone.finished"
+    endpoint_id: str
+
+
+class Dtmf(EventData):
+    NAME: ClassVar[str] = "dtmf"
+    endpoint_id: str
+    digit: str
+    duration_ms: int
+    sensitive: bool
+    source: str
+
+
+class MediaTimeout(EventData):
+    NAME: ClassVar[str] = "endpoint.media_timeout"
+    endpoint_id: str
+    duration_ms: int
+
+
+class RtcpBye(EventData):
+    NAME: ClassVar[str] = "endpoint.rtcp_bye"
+    endpoint_id: str
+    ssrc_list: list[int]
+    reason: str | None
+
+
+class SessionOrphaned(EventData):
+    NAME: ClassVar[str] = "session.orphaned"
+    timeout_remaining_ms: int
+
+
+class SessionIdleTimeout(EventData):
+    NAME: ClassVar[str] = "session.idle_timeout"
+    CRITICAL: ClassVar[bool] = True
+    session_id: str
+    idle_timeout_secs: int
+
+
+class SessionEmptyTimeout(EventData):
+    NAME: ClassVar[str] = "session.empty_timeout"
+    CRITICAL: ClassVar[bool] = True
+    session_id: str
+    empty_timeout_secs: int
+
+
+class SessionLost(EventData):
+    NAME: ClassVar[str] = "session.lost"
+    CRITICAL: ClassVar[bool] = True
+    session_id: str
+    reason: str
+
+
+class Stats(EventData):
+    NAME: ClassVar[str] = "stats"
+    endpoints: list[EndpointStats]
+
+
+class EventsDropped(EventData):
+    NAME: ClassVar[str] = "events.dropped"
+    count: int
+
+
+EVENTS: dict[str, type[EventData]] = {
+    event.NAME: event
+    for event in (
+        StateChanged, ToneFinished, Dtmf, MediaTimeout, RtcpBye, SessionOrphaned, SessionIdleTimeout,
+        SessionEmptyTimeout, SessionLost, Stats, EventsDropped,
+    )
+}  # fmt: skip
+
+# -- encoding and decoding -----------------------------------------------------------------------------------
+
+
+class Request(Struct):
+    id: str
+    method: str
+    params: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _IdOnly(Struct):
+    id: str = ""
+
+
+_encoder = msgspec.json.Encoder()
+_request_decoder = msgspec.json.Decoder(Request)
+_id_decoder = msgspec.json.Decoder(_IdOnly)
+
+
+class Refused(Exception):
+    """A frame that is no request: the problem and the id to answer with."""
+
+    def __init__(self, request_id: str, problem: Problem) -> None:
+        super().__init__(request_id, problem)
+        self.request_id = request_id
+        self.problem = problem
+
+
+def decode_request(data: bytes) -> Request:
+    """One text frame.  Raises `Refused`."""
+    try:
+        request = _request_decoder.decode(data)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise Refused(_readable_id(data), Problem(PARSE_ERROR, f"Not a request: {error}")) from None
+    if not request.id:
+        raise Refused("", Problem(INVALID_REQUEST, "The id must not be empty", "id"))
+    if len(request.id.encode()) > MAX_REQUEST_ID_BYTES:
+        message = f"The id exceeds the maximum length of {MAX_REQUEST_ID_BYTES} bytes"
+        raise Refused(request.id, Problem(INVALID_PARAMS, message, "id"))
+    return request
+
+
+def _readable_id(data: bytes) -> str:
+    try:
+        return _id_decoder.decode(data).id
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return ""
+
+
+def params_decoder(params: type[Struct]) -> msgspec.json.Decoder:
+    return msgspec.json.Decoder(params)
+
+
+def decode_params(decoder: msgspec.json.Decoder, raw: msgspec.Raw) -> Struct:
+    """Parameters of one method; absent and null are the same as an empty object.  Raises `Problem`."""
+    text = bytes(raw)
+    try:
+        params: Struct = decoder.decode(b"{}" if text in (b"", b"null") else text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise Problem(INVALID_PARAMS, f"Invalid params: {error}") from None
+    return params
+
+
+def encode_result(request_id: str, result: Struct) -> bytes:
+    return b'{"id":%b,"result":%b}' % (_encoder.encode(request_id), _encoder.encode(result))
+
+
+def encode_error(request_id: str, problem: Problem) -> bytes:
+    error = {"code": problem.code, "message": problem.message}
+    return b'{"id":%b,"error":%b}' % (_encoder.encode(request_id), _encoder.encode(error))
+
+
+def encode_event(event: EventData) -> bytes:
+    return b'{"event":"%b","data":%b}' % (event.NAME.encode(), _encoder.encode(event))

@@ -1,0 +1,412 @@
+"""The one entry: an input and the time in, effects out.
+
+Theory of operation
+------------------- `Core.handle` looks at one input, changes state and returns what is to be done, in order.
+Requests are carried out by *procedures* (run.py) that ask workers and go on when the answers are there; a
+session has one procedure at a time, so commands of one session never overtake each other.  A connection has
+one request at a time: `Ready` says that the next frame may come.
+
+Order of checks for a request: the frame, the method, SHUTTING_DOWN and SESSION_ALREADY_BOUND, the session,
+the parameters, and then what the method itself checks.
+
+The parts: connections and requests are here, what becomes of sessions in life.py, methods in requests.py and
+endpoint_requests.py, what HTTP shows in views.py.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import OrderedDict
+from collections.abc import Iterator
+from functools import partial
+from types import GeneratorType
+
+from msgspec import Struct
+from roomtone.control.core import api, effects, life, views
+from roomtone.control.core.config import Config
+from roomtone.control.core.event_queue import EventQueue
+from roomtone.control.core.placement import Workers
+from roomtone.control.core.problems import (
+    INTERNAL_ERROR,
+    NO_SESSION,
+    SESSION_ALREADY_BOUND,
+    SESSION_GONE,
+    SHUTTING_DOWN,
+    UNKNOWN_METHOD,
+    Problem,
+)
+from roomtone.control.core.requests import METHODS, Binding, Method
+from roomtone.control.core.run import COMMAND_DEADLINE_US, Answer, Ask, Call, Open, Run, Unanswered, Work
+from roomtone.control.core.session import Connection, Session
+from roomtone.engine.messages import CommandBody, Failed
+
+DEFAULT_APP = "default"  # whose sessions they are when no tokens are configured
+LATE_KEPT_US = 60_000_000  # how long an answer after its deadline is waited for, to undo it
+
+
+class Core:
+    """The control process's decisions.
+
+    ids: random UUID strings.  epoch_offset_us: wall clock minus the clock of `now_us`, constant.
+    """
+
+    def __init__(
+        self, config: Config, ids: Iterator[str], epoch_offset_us: int, hostname: str = "", version: str = ""
+    ) -> None:
+        self.config = config
+        self.ids = ids
+        self.epoch_offset_us = epoch_offset_us
+        self.hostname = config.node_id or hostname
+        self.version = version
+        self.now_us = 0
+        self.connections: dict[int, Connection] = {}
+        self.sessions: dict[str, Session] = {}
+        self.workers = Workers()
+        self.draining = False
+        self.counters = views.Counters()
+        self._out: list[effects.Effect] = []
+        self._number = 0
+        self._open: dict[int, Open] = {}
+        self._late: OrderedDict[int, Open] = OrderedDict()
+        self._drained = False
+
+    # -- the entry -------------------------------------------------------------------------------------------
+
+    def handle(self, given: effects.Input, now_us: int) -> list[effects.Effect]:
+        """Take one input.  now_us: CLOCK_MONOTONIC microseconds; never goes back."""
+        self.now_us = now_us
+        match given:
+            case effects.ConnectionMessage():
+                self._message(given)
+            case effects.WorkerReply():
+                self._worker_reply(given)
+            case effects.WorkerEvent():
+                life.worker_event(self, given.worker, given.event)
+            case effects.TimerFired():
+                life.timer(self, given.key)
+            case effects.ConnectionOpened():
+                self._opened(given)
+            case effects.ConnectionClosed():
+                self._closed(given.connection)
+            case effects.CommandTimedOut():
+                self._timed_out(given.n)
+            case effects.WorkerStarted():
+                self.workers.started(given.worker, given.epoch)
+                self.log("info", "worker_started", worker=given.worker, epoch=given.epoch)
+            case effects.WorkerDied():
+                self._worker_died(given.worker)
+            case effects.ShutdownBegan():
+                life.begin_shutdown(self)
+        if self.draining:
+            self._look_drained()
+        out, self._out = self._out, []
+        return out
+
+    def next_message(self, connection: int) -> bytes | None:
+        """Take the next text for that connection; None: nothing waits.  io asks while its buffer has room."""
+        bound = self.connections.get(connection)
+        item = None if bound is None else bound.queue.pop()
+        if isinstance(item, int):
+            self.counters.event(api.EventsDropped.NAME)
+            return api.encode_event(api.EventsDropped(count=item))
+        return item
+
+    def waiting_replies(self, connection: int) -> int:
+        """Replies a connection has not read yet: io takes its next frame when this is small."""
+        bound = self.connections.get(connection)
+        return 0 if bound is None else bound.queue.replies()
+
+    # -- views for HTTP --------------------------------------------------------------------------------------
+
+    def session_list(self, app_id: str | None = None) -> list[api.SessionSummary]:
+        """Summaries of an app's sessions, oldest first.  None: the app `default`."""
+        return views.summaries(self, app_id or DEFAULT_APP)
+
+    def session(self, session_id: str, app_id: str | None = None) -> api.SessionInfo | None:
+        """Details of one of the app's sessions, as session.info; None: unknown."""
+        session = self.own_session(session_id, app_id or DEFAULT_APP)
+        return None if session is None else views.info(self, session)
+
+    def counts(self) -> views.Counts:
+        """Figures for metrics."""
+        return views.counts(self)
+
+    # -- what the parts use ----------------------------------------------------------------------------------
+
+    def own_session(self, session_id: str, app_id: str) -> Session | None:
+        session = self.sessions.get(session_id.lower())
+        return session if session is not None and session.app_id == app_id else None
+
+    def next_id(self) -> str:
+        return next(self.ids)
+
+    def epoch_ms(self) -> int:
+        return (self.now_us + self.epoch_offset_us) // 1000
+
+    def log(self, level: str, event: str, **fields: object) -> None:
+        self._out.append(effects.Log(level, event, fields))
+
+    def effect(self, effect: effects.Effect) -> None:
+        self._out.append(effect)
+
+    def emit(self, session: Session, event: api.EventData) -> None:
+        """Raise an event that no reply of this moment stands before."""
+        self._put_event(session.queue, event)
+        self._wake(session.connection)
+
+    def emit_to(self, connection: Connection, event: api.EventData) -> None:
+        self._put_event(connection.queue, event)
+        self._wake(connection.id)
+
+    def _put_event(self, queue: EventQueue, event: api.EventData) -> None:
+        if queue.event(api.encode_event(event), event.CRITICAL):
+            self.counters.event(event.NAME)
+        else:
+            self.counters.events_dropped += 1
+
+    def _wake(self, connection: int | None) -> None:
+        if connection is not None and connection in self.connections:
+            self._out.append(effects.Wake(connection))
+
+    def schedule(self, session: Session, name: str, when_us: int) -> None:
+        session.timers.add(name)
+        self._out.append(effects.ScheduleAt(when_us, (name, session.id)))
+
+    def cancel(self, session: Session, name: str) -> None:
+        if name in session.timers:
+            session.timers.discard(name)
+            self._out.append(effects.CancelTimer((name, session.id)))
+
+    def tell(self, worker: int, body: CommandBody) -> None:
+        """A command nobody waits for.  It is sent again until it is answered or the worker dies."""
+        if worker in self.workers:
+            self._send(Ask(worker, body), None)
+
+    def work(self, procedure: Work) -> None:
+        """Run a procedure that no client waits for."""
+        run = Run(procedure, lambda _result, _problem: None)
+        self._step(run, [])
+
+    # -- connections and requests ----------------------------------------------------------------------------
+
+    def _opened(self, given: effects.ConnectionOpened) -> None:
+        queue = EventQueue(self.config.critical_event_channel_size, self.config.event_channel_size)
+        app_id = given.app_id or DEFAULT_APP
+        self.connections[given.connection] = Connection(id=given.connection, app_id=app_id, queue=queue)
+
+    def _closed(self, number: int) -> None:
+        connection = self.connections.pop(number, None)
+        if connection is not None and connection.session is not None:
+            life.control_lost(self, connection, connection.session)
+
+    def _message(self, given: effects.ConnectionMessage) -> None:
+        connection = self.connections.get(given.connection)
+        if connection is None:
+            return
+        assert not connection.busy, "a frame before Ready"
+        try:
+            request = api.decode_request(given.data)
+        except api.Refused as refused:
+            self.counters.command("", refused.problem.code)
+            connection.queue.reply(api.encode_error(refused.request_id, refused.problem), [])
+            self._wake(connection.id)
+            self._out.append(effects.Ready(connection.id))
+            return
+        call = Call(connection.id, connection.app_id, request.id, request.method, connection.session)
+        connection.busy = True
+        try:
+            method = METHODS.get(request.method)
+            if method is None:
+                raise Problem(UNKNOWN_METHOD, f"Unknown method: {request.method[:80]}")
+            self._check_binding(connection, method)
+            params = api.decode_params(method.decoder, request.params)
+        except Problem as problem:
+            self._answer(call, None, problem)
+            return
+        if connection.session is not None:
+            connection.session.last_command_us = self.now_us
+        self._begin(call, method, params)
+
+    def _check_binding(self, connection: Connection, method: Method) -> None:
+        match method.binding:
+            case Binding.MAKES:
+                if method.refused_while_draining and self.draining:
+                    raise Problem(SHUTTING_DOWN, "The server is shutting down")
+                if connection.session is not None:
+                    raise Problem(SESSION_ALREADY_BOUND, "This connection already has a session")
+            case Binding.NEEDS:
+                if connection.gone and not method.frees:
+                    raise Problem(SESSION_GONE, "The session of this connection has ended")
+                if connection.session is None and not connection.gone:
+                    raise Problem(NO_SESSION, "No session is bound to this connection")
+
+    def _begin(self, call: Call, method: Method, params: Struct) -> None:
+        session = call.bound
+        if session is not None and session.ended and not method.frees:
+            self._answer(call, None, Problem(SESSION_GONE, "The session of this connection has ended"))
+            return
+        if (
+            session is not None
+            and session.run is not None
+            and method.binding is Binding.NEEDS
+            and not method.frees
+        ):
+            life.defer(session, partial(self._begin, call, method, params))
+            return
+        try:
+            result = method.handler(self, call, params)
+        except Problem as problem:
+            self._answer(call, None, problem)
+            return
+        except Exception:
+            self._answer(call, None, self._internal_error(call.method))
+            return
+        if isinstance(result, GeneratorType):
+            run = Run(result, partial(self._answer, call), call)
+            if session is not None:
+                session.run = run
+            self._step(run, [])
+        else:
+            self._answer(call, result, None)
+
+    def _internal_error(self, what: str) -> Problem:
+        self.log("error", "internal_error", what=what, traceback=traceback.format_exc())
+        return Problem(INTERNAL_ERROR, "Internal error")
+
+    def _answer(self, call: Call, result: Struct | None, problem: Problem | None) -> None:
+        """Queue the reply and, behind it, the events it caused; let the next request come."""
+        self.counters.command(call.method, "ok" if problem is None else problem.code)
+        session = call.bound
+        connection = self.connections.get(call.connection)
+        if connection is None:  # it closed meanwhile: the reply is nobody's, the events are the session's
+            if session is not None and not session.ended:
+                for event in call.followers:
+                    self.emit(session, event)
+        else:
+            if problem is None:
+                assert result is not None
+                text = api.encode_result(call.request_id, result)
+            else:
+                text = api.encode_error(call.request_id, problem)
+            connection.queue.reply(text, [api.encode_event(event) for event in call.followers])
+            for event in call.followers:
+                self.counters.event(event.NAME)
+            connection.busy = False
+            self._wake(connection.id)
+            self._out.append(effects.Ready(connection.id))
+        if session is not None and session.run is not None and session.run.call is call:
+            session.run = None
+            life.next_deferred(session)
+
+    # -- procedures and workers ------------------------------------------------------------------------------
+
+    def _step(self, run: Run, answers: list[Answer]) -> None:
+        """Resume a procedure until it waits for a worker or ends."""
+        result: Struct | None = None
+        problem: Problem | None = None
+        try:
+            asks = run.procedure.send(answers if run.started else None)  # type: ignore[arg-type]
+            run.started = True
+            while not asks:
+                asks = run.procedure.send([])
+        except StopIteration as stop:
+            result = stop.value
+        except Problem as refused:
+            problem = refused
+        except Exception:
+            problem = self._internal_error("procedure")
+        else:
+            run.answers = [None] * len(asks)
+            run.open = {}
+            dead = [(place, ask) for place, ask in enumerate(asks) if ask.worker not in self.workers]
+            for place, ask in enumerate(asks):
+                if ask.worker in self.workers:
+                    run.open[self._send(ask, run)] = place
+            for place, _ in dead:
+                run.answers[place] = Unanswered("it is not running")
+            if not run.open:
+                self._step(run, run.answers)  # type: ignore[arg-type]
+            return
+        run.done(result, problem)
+
+    def _send(self, ask: Ask, run: Run | None) -> int:
+        self._number += 1
+        deadline_us = self.now_us + COMMAND_DEADLINE_US
+        self._open[self._number] = Open(ask, deadline_us, run)
+        self._out.append(effects.SendToWorker(ask.worker, self._number, deadline_us, ask.body))
+        return self._number
+
+    def _worker_reply(self, given: effects.WorkerReply) -> None:
+        opened = self._open.pop(given.n, None)
+        if opened is not None:
+            self._resume(opened, given.n, given.body)
+            return
+        late = self._late.pop(given.n, None)
+        if late is not None and late.ask.late is not None and not isinstance(given.body, Failed):
+            late.ask.late(given.body)
+
+    def _resume(self, opened: Open, n: int, answer: Answer) -> None:
+        run = opened.run
+        if run is None:
+            if isinstance(answer, Unanswered):
+                self.tell(opened.ask.worker, opened.ask.body)
+            return
+        run.answers[run.open.pop(n)] = answer
+        if not run.open:
+            self._step(run, run.answers)  # type: ignore[arg-type]
+
+    def _timed_out(self, n: int) -> None:
+        opened = self._open.pop(n, None)
+        if opened is None:
+            return
+        self._keep_late(n, opened)
+        self._resume(opened, n, Unanswered("no answer within 5 s"))
+
+    def _keep_late(self, n: int, opened: Open) -> None:
+        while self._late and next(iter(self._late.values())).deadline_us + LATE_KEPT_US < self.now_us:
+            self._late.popitem(last=False)
+        if opened.ask.late is not None:
+            self._late[n] = opened
+
+    def abort(self, run: Run, problem: Problem) -> None:
+        """End a procedure before its time; what its open commands still bring about is undone later."""
+        for n in list(run.open):
+            self._keep_late(n, self._open.pop(n))
+        run.open = {}
+        run.procedure.close()
+        run.done(None, problem)
+
+    def _worker_died(self, worker: int) -> None:
+        """Its open commands fail, then its sessions are lost."""
+        if worker not in self.workers:
+            return
+        self.workers.died(worker)
+        self.log("warning", "worker_died", worker=worker)
+        for n in [n for n, late in self._late.items() if late.ask.worker == worker]:
+            del self._late[n]
+        failed = [(n, opened) for n, opened in self._open.items() if opened.ask.worker == worker]
+        for n, _ in failed:
+            del self._open[n]
+        for n, opened in failed:
+            if opened.run is not None and n in opened.run.open:
+                self._resume(opened, n, Unanswered("it died"))
+        life.worker_lost(self, worker)
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def give_up_waiting(self) -> None:
+        """At shutdown: workers had their time to close what was left."""
+        self._open = {n: opened for n, opened in self._open.items() if opened.run is not None}
+
+    def _look_drained(self) -> None:
+        if (
+            not self._drained
+            and not self.sessions
+            and not any(opened.run is None for opened in self._open.values())
+        ):
+            self._drained = True
+            for connection in self.connections:
+                self._out.append(
+                    effects.CloseConnection(connection, life.GOING_AWAY, "The server is shutting down")
+                )
+            self._out.append(effects.Drained())

@@ -1,0 +1,141 @@
+"""What the core asks its surroundings to do, and what they tell it.
+
+The core is sans-IO: ``Core.handle(input, now_us) -> list[Effect]``.  It imports no asyncio, socket, time,
+random or sqlite3; ids come from an iterator given at construction.  Effects are performed in order by
+``control/io``.
+
+A connection is an int chosen by io.  Outgoing text goes through `EventQueue` (core/event_queue.py), one a
+connection (it belongs to the session while one is bound, so that events raised while orphaned wait there):
+`Reply` and `Emit` have put the bytes there already when the effect is seen; the effect only says "this
+connection has something to send".
+"""
+
+from __future__ import annotations
+
+import msgspec
+from roomtone.engine.messages import CommandBody, Event, ReplyBody
+
+# -- inputs --------------------------------------------------------------------------------------------------
+
+
+class ConnectionOpened(msgspec.Struct, frozen=True):
+    connection: int
+    app_id: str | None = None  # from the bearer token; None when no tokens are configured
+
+
+class ConnectionMessage(msgspec.Struct, frozen=True):
+    """One text frame.  io hands over the next frame of a connection only after `Ready` for the last one."""
+
+    connection: int
+    data: bytes
+
+
+class ConnectionClosed(msgspec.Struct, frozen=True):
+    connection: int
+
+
+class WorkerStarted(msgspec.Struct, frozen=True):
+    """The first batch of an epoch came (WorkerUp)."""
+
+    worker: int
+    epoch: int
+
+
+class WorkerDied(msgspec.Struct, frozen=True):
+    """All open commands to it fail at once; its sessions are lost."""
+
+    worker: int
+    epoch: int
+
+
+class WorkerReply(msgspec.Struct, frozen=True):
+    worker: int
+    n: int
+    body: ReplyBody
+
+
+class CommandTimedOut(msgspec.Struct, frozen=True):
+    """io saw no reply within the deadline."""
+
+    n: int
+
+
+class WorkerEvent(msgspec.Struct, frozen=True):
+    worker: int
+    event: Event
+
+
+class TimerFired(msgspec.Struct, frozen=True):
+    key: tuple[str, ...]
+
+
+class ShutdownBegan(msgspec.Struct, frozen=True):
+    """SIGTERM: refuse new sessions; running ones go on until they end or `shutdown_max_wait_secs` is over."""
+
+
+Input = (
+    ConnectionOpened | ConnectionMessage | ConnectionClosed | WorkerStarted | WorkerDied | WorkerReply
+    | CommandTimedOut | WorkerEvent | TimerFired | ShutdownBegan
+)  # fmt: skip
+
+# -- effects -------------------------------------------------------------------------------------------------
+
+
+class SendToWorker(msgspec.Struct, frozen=True):
+    """Send `Command(n, deadline_us, body)`; io reports WorkerReply, CommandTimedOut or WorkerDied for n."""
+
+    worker: int
+    n: int
+    deadline_us: int
+    body: CommandBody
+
+
+class Wake(msgspec.Struct, frozen=True):
+    """The connection's EventQueue holds something to send."""
+
+    connection: int
+
+
+class SendLast(msgspec.Struct, frozen=True):
+    """The connection is bound to nothing any more; write this text if its socket still takes it."""
+
+    connection: int
+    data: bytes
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The connection's request is answered; its next frame may be handed over."""
+
+    connection: int
+
+
+class CloseConnection(msgspec.Struct, frozen=True):
+    connection: int
+    code: int
+    reason: str
+
+
+class ScheduleAt(msgspec.Struct, frozen=True):
+    """Fire TimerFired(key) at that time; a later ScheduleAt of the same key replaces it."""
+
+    when_us: int
+    key: tuple[str, ...]
+
+
+class CancelTimer(msgspec.Struct, frozen=True):
+    key: tuple[str, ...]
+
+
+class Log(msgspec.Struct, frozen=True):
+    """A state changed: one JSON log line."""
+
+    level: str
+    event: str
+    fields: dict[str, object]
+
+
+class Drained(msgspec.Struct, frozen=True):
+    """After ShutdownBegan: no session is left, or the wait is over and all are closed: the end."""
+
+
+Effect = SendToWorker | Wake | SendLast | Ready | CloseConnection | ScheduleAt | CancelTimer | Log | Drained

@@ -1,0 +1,323 @@
+"""What the methods endpoint.* do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+from roomtone.control.core import api, negotiate, placing, sdp
+from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, endpoint_not_found
+from roomtone.control.core.run import Ask, Call, Procedure, Unanswered, expect
+from roomtone.control.core.session import Endpoint, EndpointFact, Session
+from roomtone.engine.messages import (
+    CreateRtp,
+    CreateTone,
+    Done,
+    InjectKey,
+    RemoveEndpoint,
+    RtpCreated,
+    UpdateRtp,
+)
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+
+SINE_HZ = 440.0  # the tone `sine` when no frequency is named
+
+
+# -- finding and checking ------------------------------------------------------------------------------------
+
+
+def _find(session: Session, endpoint_id: str) -> Endpoint:
+    endpoint = session.endpoints.get(endpoint_id.lower())
+    if endpoint is None:
+        raise endpoint_not_found(endpoint_id)
+    return endpoint
+
+
+def _find_rtp(session: Session, endpoint_id: str) -> Endpoint:
+    endpoint = _find(session, endpoint_id)
+    if endpoint.kind != "rtp":
+        raise Problem(ENDPOINT_ERROR, f"Not an RTP endpoint but a {endpoint.kind} endpoint", "endpoint_id")
+    return endpoint
+
+
+def _media_ip(core: Core, family: int) -> str:
+    for text in core.config.media_ip:
+        address = sdp.ip_address(text)
+        if address is not None and address.version == family:
+            return text
+    raise Problem(ENDPOINT_ERROR, f"No media_ip of the offer's family IPv{family} is configured", "sdp")
+
+
+def _check_family(endpoint: Endpoint, family: int) -> None:
+    assert endpoint.created is not None
+    ours = sdp.ip_address(endpoint.created.local_ip)
+    if ours is None or ours.version != family:
+        raise Problem(ENDPOINT_ERROR, "The SDP's address is of another family than the endpoint's", "sdp")
+
+
+# -- making --------------------------------------------------------------------------------------------------
+
+
+def create_from_offer(core: Core, call: Call, params: api.CreateFromOffer) -> Procedure:
+    session = call.session
+    answerable = negotiate.read_offer(params.sdp, params.direction, core.config.max_sdp_size_kb)
+    agreement = answerable.agreement
+    media_ip = _media_ip(core, agreement.family)
+    placing.check_room(core, session)
+    endpoint = Endpoint(
+        id=core.next_id(),
+        kind="rtp",
+        worker=-1,
+        policy=params.direction,
+        negotiated=agreement.direction,
+        held=agreement.held,
+        media=agreement.media,
+        remote=agreement.remote,
+        rtcp_mux=agreement.rtcp_mux,
+    )
+    endpoint.created = yield from placing.create(
+        core, session, endpoint, lambda: _create_rtp(session, endpoint, media_ip), RtpCreated
+    )
+    endpoint.happened(EndpointFact.OFFER_ANSWERED)
+    return api.AnswerCreated(endpoint.id, negotiate.write_answer(answerable, endpoint.next_line()))
+
+
+def create_offer(core: Core, call: Call, params: api.CreateOffer) -> Procedure:
+    if params.srtp and params.srtp_optional:
+        raise Problem(INVALID_PARAMS, "srtp and srtp_optional exclude each other", "srtp_optional")
+    if params.type == "webrtc":
+        raise Problem(ENDPOINT_ERROR, "WebRTC is not supported by this build", "type")
+    return create_rtp_offer(core, call, params)
+
+
+def create_rtp_offer(core: Core, call: Call, params: api.RtpCreateOffer) -> Procedure:
+    session = call.session
+    if params.srtp and params.srtp_optional:
+        raise Problem(INVALID_PARAMS, "srtp and srtp_optional exclude each other", "srtp_optional")
+    if params.srtp or params.srtp_optional:
+        raise Problem(ENDPOINT_ERROR, "SRTP is not supported by this build", "srtp")
+    codecs = negotiate.offered_codecs(params.codecs)
+    placing.check_room(core, session)
+    media_ip = core.config.media_ip[0]
+    endpoint = Endpoint(id=core.next_id(), kind="rtp", worker=-1, policy=params.direction, offered=codecs)
+    endpoint.created = yield from placing.create(
+        core, session, endpoint, lambda: _create_rtp(session, endpoint, media_ip), RtpCreated
+    )
+    endpoint.happened(EndpointFact.OFFER_MADE)
+    return api.OfferCreated(
+        endpoint.id, negotiate.write_offer(codecs, params.direction, endpoint.next_line())
+    )
+
+
+def _create_rtp(session: Session, endpoint: Endpoint, media_ip: str) -> CreateRtp:
+    return CreateRtp(
+        session=session.id,
+        endpoint=endpoint.id,
+        phase=session.phase,
+        media_ip=media_ip,
+        rtcp_mux=endpoint.rtcp_mux,
+        is_source=endpoint.is_source,
+        is_destination=endpoint.is_destination,
+        send_at_once=_send_at_once(endpoint),
+        media=endpoint.media,
+        remote=endpoint.remote,
+        key_relay_limit=placing.KEY_RELAY_LIMIT,
+    )
+
+
+def _send_at_once(endpoint: Endpoint) -> bool:
+    """A peer that only listens sends nothing we could learn its address from."""
+    return endpoint.is_destination and not endpoint.is_source
+
+
+def create_tone(core: Core, call: Call, params: api.CreateTone) -> Procedure:
+    session = call.session
+    placing.check_room(core, session)
+    endpoint = Endpoint(id=core.next_id(), kind="tone", worker=-1, policy="sendonly")
+
+    def body() -> CreateTone:
+        return CreateTone(
+            session=session.id,
+            endpoint=endpoint.id,
+            phase=session.phase,
+            tone=params.tone,
+            frequency_hz=SINE_HZ if params.frequency is None else params.frequency,
+            duration_ms=params.duration_ms,
+        )
+
+    yield from placing.create(core, session, endpoint, body, Done)
+    endpoint.happened(EndpointFact.TONE_STARTED)
+    return api.ToneCreated(endpoint.id, params.tone)
+
+
+# -- changing ------------------------------------------------------------------------------------------------
+
+
+def accept_answer(core: Core, call: Call, params: api.AcceptAnswer) -> Procedure:
+    endpoint = _find_rtp(call.session, params.endpoint_id)
+    if endpoint.state != "connecting":
+        raise Problem(ENDPOINT_ERROR, "The endpoint has no unanswered offer", "endpoint_id")
+    if params.offer_generation not in (None, endpoint.sdp_version):
+        raise Problem(ENDPOINT_ERROR, "The answer is for another offer", "offer_generation")
+    agreement = negotiate.read_answer(
+        params.sdp, endpoint.offered, endpoint.policy, core.config.max_sdp_size_kb
+    )
+    _check_family(endpoint, agreement.family)
+    proposed = msgspec.structs.replace(
+        endpoint,
+        negotiated=agreement.direction,
+        held=agreement.held,
+        media=agreement.media,
+        remote=agreement.remote,
+        rtcp_mux=agreement.rtcp_mux,
+    )
+    silence = UpdateRtp(endpoint=endpoint.id, is_source=False, is_destination=False)
+    answers = yield [
+        Ask(endpoint.worker, _update(proposed, relearn=False), lambda _: core.tell(endpoint.worker, silence))
+    ]
+    expect(answers[0], Done)
+    _adopt(endpoint, proposed)
+    old, new = endpoint.happened(EndpointFact.ANSWER_ACCEPTED)
+    call.emit(api.StateChanged(endpoint.id, old, new))
+    return api.Empty()
+
+
+def update_remote_sdp(core: Core, call: Call, params: api.UpdateRemoteSdp) -> Procedure:
+    """A re-offer: address, direction, codecs; what we send stays while the peer still has it."""
+    endpoint = _find_rtp(call.session, params.endpoint_id)
+    if endpoint.media is None or endpoint.created is None:
+        raise Problem(ENDPOINT_ERROR, "The endpoint's own offer is not answered yet", "endpoint_id")
+    allowed = endpoint.override or endpoint.policy
+    answerable = negotiate.read_offer(
+        params.sdp, allowed, core.config.max_sdp_size_kb, keep=endpoint.media.send_codec
+    )
+    agreement = answerable.agreement
+    _check_family(endpoint, agreement.family)
+    proposed = msgspec.structs.replace(
+        endpoint,
+        negotiated=negotiate.restricted(agreement.offered, endpoint.policy),
+        held=agreement.held,
+        media=agreement.media,
+        remote=agreement.remote,
+        rtcp_mux=agreement.rtcp_mux,
+        learned=None,
+    )
+    before = _update(msgspec.structs.replace(endpoint), relearn=True)
+    answers = yield [
+        Ask(endpoint.worker, _update(proposed, relearn=True), lambda _: core.tell(endpoint.worker, before))
+    ]
+    expect(answers[0], Done)
+    _adopt(endpoint, proposed)
+    return api.SdpAnswer(negotiate.write_answer(answerable, endpoint.next_line()))
+
+
+def _update(endpoint: Endpoint, relearn: bool) -> UpdateRtp:
+    return UpdateRtp(
+        endpoint=endpoint.id,
+        media=endpoint.media,
+        remote=endpoint.remote,
+        rtcp_mux=endpoint.rtcp_mux or None,
+        is_source=endpoint.is_source,
+        is_destination=endpoint.is_destination,
+        send_at_once=_send_at_once(endpoint),
+        relearn=relearn,
+    )
+
+
+def _adopt(endpoint: Endpoint, proposed: Endpoint) -> None:
+    """What was proposed to the worker is done."""
+    endpoint.negotiated = proposed.negotiated
+    endpoint.held = proposed.held
+    endpoint.media = proposed.media
+    endpoint.remote = proposed.remote
+    endpoint.rtcp_mux = proposed.rtcp_mux
+    endpoint.learned = proposed.learned
+    created = endpoint.created
+    if proposed.rtcp_mux and created is not None and created.rtcp_port != created.rtp_port:
+        endpoint.created = msgspec.structs.replace(created, rtcp_port=created.rtp_port)
+
+
+def update_direction(core: Core, call: Call, params: api.UpdateDirection) -> Procedure:
+    endpoint = _find_rtp(call.session, params.endpoint_id)
+    override = None if params.direction == "auto" else params.direction
+    proposed = msgspec.structs.replace(endpoint, override=override)
+    if (proposed.is_source, proposed.is_destination) != (endpoint.is_source, endpoint.is_destination):
+        relearn = proposed.is_source and not endpoint.is_source
+        before = _turn(endpoint, relearn=False)
+        answers = yield [
+            Ask(endpoint.worker, _turn(proposed, relearn), lambda _: core.tell(endpoint.worker, before))
+        ]
+        expect(answers[0], Done)
+        if relearn:
+            endpoint.learned = None
+    endpoint.override = override
+    return api.Empty()
+
+
+def _turn(endpoint: Endpoint, relearn: bool) -> UpdateRtp:
+    return UpdateRtp(
+        endpoint=endpoint.id,
+        is_source=endpoint.is_source,
+        is_destination=endpoint.is_destination,
+        send_at_once=_send_at_once(endpoint),
+        relearn=relearn,
+    )
+
+
+# -- removing ------------------------------------------------------------------------------------------------
+
+
+def remove(core: Core, call: Call, params: api.EndpointRemove) -> Procedure:
+    """A worker that does not know the endpoint has removed it as well as one that did."""
+    session = call.session
+    endpoint = _find(session, params.endpoint_id)
+    answers = yield [
+        Ask(endpoint.worker, RemoveEndpoint(endpoint.id), lambda _: placing.removed(core, session, endpoint))
+    ]
+    if isinstance(answers[0], Unanswered):
+        expect(answers[0], Done)
+    placing.removed(core, session, endpoint)
+    return api.EndpointRemoved(core.epoch_ms())
+
+
+# -- keys ----------------------------------------------------------------------------------------------------
+
+
+def dtmf_inject(core: Core, call: Call, params: api.DtmfInject) -> Procedure:
+    endpoint = _find_rtp(call.session, params.endpoint_id)
+    if endpoint.media is None:
+        raise Problem(ENDPOINT_ERROR, "The endpoint is not connected", "endpoint_id")
+    if endpoint.media.event_send is None:
+        raise Problem(ENDPOINT_ERROR, "The peer negotiated no telephone-event", "endpoint_id")
+    body = InjectKey(
+        endpoint=endpoint.id, digit=params.digit, duration_ms=params.duration_ms, volume=params.volume
+    )
+    answers = yield [Ask(endpoint.worker, body)]
+    expect(answers[0], Done)
+    return api.Empty()
+
+
+def dtmf_set_sensitive(core: Core, call: Call, params: api.DtmfSetSensitive) -> Struct:
+    _find_rtp(call.session, params.endpoint_id).sensitive = params.enabled
+    return api.Empty()
+
+
+METHODS: dict[str, tuple[Callable[..., Any], type[Struct]]] = {
+    "endpoint.create_from_offer": (create_from_offer, api.CreateFromOffer),
+    "endpoint.rtp.create_from_offer": (create_from_offer, api.CreateFromOffer),
+    "endpoint.create_offer": (create_offer, api.CreateOffer),
+    "endpoint.rtp.create_offer": (create_rtp_offer, api.RtpCreateOffer),
+    "endpoint.accept_answer": (accept_answer, api.AcceptAnswer),
+    "endpoint.rtp.accept_answer": (accept_answer, api.AcceptAnswer),
+    "endpoint.update_remote_sdp": (update_remote_sdp, api.UpdateRemoteSdp),
+    "endpoint.rtp.reinvite": (update_remote_sdp, api.UpdateRemoteSdp),
+    "endpoint.update_direction": (update_direction, api.UpdateDirection),
+    "endpoint.remove": (remove, api.EndpointRemove),
+    "endpoint.create_tone": (create_tone, api.CreateTone),
+    "endpoint.dtmf.inject": (dtmf_inject, api.DtmfInject),
+    "endpoint.dtmf.set_sensitive": (dtmf_set_sensitive, api.DtmfSetSensitive),
+}

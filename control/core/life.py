@@ -1,0 +1,292 @@
+"""What becomes of sessions: orphaned, attached, idle, empty, lost, shut down; what workers tell of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from roomtone.control.core import api, effects
+from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
+from roomtone.control.core.run import Answer, Ask, Unanswered, Work
+from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
+from roomtone.control.core.stats import endpoint_stats
+from roomtone.engine import messages
+from roomtone.engine.messages import Activity, CloseSession, GetActivity, GetStats
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+
+US_PER_S = 1_000_000
+GOING_AWAY = 1001  # RFC 6455 section 7.4.1
+IDLE_RECHECK_US = 5 * US_PER_S  # when a worker did not say whether the session is idle
+CLOSING_GRACE_US = 10 * US_PER_S  # at shutdown: how long workers may take to close what is left
+
+ORPHAN = "orphan"
+IDLE = "idle"
+EMPTY = "empty"
+STATS = "stats"
+SHUTDOWN = ("shutdown",)
+SHUTDOWN_END = ("shutdown_end",)
+
+# -- the lease -----------------------------------------------------------------------------------------------
+
+
+def begin(core: Core, session: Session) -> None:
+    """A session was made."""
+    if core.config.session_idle_timeout_secs:
+        core.schedule(session, IDLE, core.now_us + core.config.session_idle_timeout_secs * US_PER_S)
+    watch_empty(core, session)
+    core.log("info", "session_created", session=session.id, app=session.app_id, worker=session.home)
+
+
+def control_lost(core: Core, connection: Connection, session: Session) -> None:
+    """The bound connection is gone: the session waits for another one."""
+    timeout_ms = core.config.disconnect_timeout_secs * 1000
+    session.happened(SessionFact.CONTROL_LOST)
+    session.connection = None
+    session.queue.forget_replies()
+    session.orphaned_until_us = core.now_us + timeout_ms * 1000
+    core.schedule(session, ORPHAN, session.orphaned_until_us)
+    core.effect(effects.SendLast(connection.id, api.encode_event(api.SessionOrphaned(timeout_ms))))
+    core.log("info", "session_orphaned", session=session.id, timeout_ms=timeout_ms)
+
+
+def attach(core: Core, connection: Connection, session: Session) -> None:
+    """Bind an orphaned session; what waited for this connection goes before what was kept for the session."""
+    session.happened(SessionFact.ATTACHED)
+    session.connection = connection.id
+    core.cancel(session, ORPHAN)
+    session.last_command_us = core.now_us
+    session.queue.put_before(connection.queue)
+    connection.queue = session.queue
+    connection.session = session
+    connection.gone = False
+    core.log("info", "session_attached", session=session.id)
+
+
+def defer(session: Session, begin_call: Callable[[], None]) -> None:
+    """Keep a request until the session's open command is done."""
+    if session.waiting is None:
+        session.waiting = deque()
+    session.waiting.append(begin_call)
+
+
+def next_deferred(session: Session) -> None:
+    while session.waiting and session.run is None:
+        session.waiting.popleft()()
+
+
+def end(core: Core, session: Session, fact: SessionFact) -> None:
+    """End a session: its slots are free at once, its workers are told to close it."""
+    session.happened(fact)
+    del core.sessions[session.id]
+    for name in list(session.timers):
+        core.cancel(session, name)
+    connection = core.connections.get(session.connection) if session.connection is not None else None
+    if connection is not None:
+        connection.session = None
+        connection.gone = fact is not SessionFact.DESTROYED
+    for worker, count in session.counts.items():
+        core.workers.add(worker, -count)
+        core.tell(worker, CloseSession(session.id))
+    if session.home is not None:
+        core.workers.unsettle(session.home, session.phase)
+    if session.run is not None:
+        code = SESSION_UNRESPONSIVE if fact is SessionFact.WORKER_LOST else SESSION_GONE
+        core.abort(session.run, Problem(code, "The session ended while the command was carried out"))
+    next_deferred(session)
+    session.endpoints.clear()
+    core.log("info", "session_ended", session=session.id, reason=fact.value)
+
+
+def worker_lost(core: Core, worker: int) -> None:
+    """The media process died: every session that lived there, in whole or in part, is lost."""
+    lost = [s for s in core.sessions.values() if s.home == worker or worker in s.counts]
+    for session in lost:
+        event = api.SessionLost(session.id, "worker_lost")
+        connection = core.connections.get(session.connection) if session.connection is not None else None
+        end(core, session, SessionFact.WORKER_LOST)
+        if connection is not None:
+            core.emit_to(connection, event)
+
+
+# -- time-outs -----------------------------------------------------------------------------------------------
+
+
+def timer(core: Core, key: tuple[str, ...]) -> None:
+    """A timer fired."""
+    if key == SHUTDOWN:
+        _close_all(core)
+        return
+    if key == SHUTDOWN_END:
+        core.give_up_waiting()
+        return
+    name, session_id = key
+    session = core.sessions.get(session_id)
+    if session is None or name not in session.timers:
+        return
+    session.timers.discard(name)
+    _TIMERS[name](core, session)
+
+
+def _orphan_expired(core: Core, session: Session) -> None:
+    if session.connection is None:
+        end(core, session, SessionFact.ORPHAN_EXPIRED)
+
+
+def watch_empty(core: Core, session: Session) -> None:
+    """Begin or end the wait of a session without endpoints."""
+    timeout_s = core.config.empty_session_timeout_secs
+    if session.size:
+        core.cancel(session, EMPTY)
+    elif timeout_s and EMPTY not in session.timers:
+        core.schedule(session, EMPTY, core.now_us + timeout_s * US_PER_S)
+
+
+def _empty_expired(core: Core, session: Session) -> None:
+    if not session.size:
+        core.emit(session, api.SessionEmptyTimeout(session.id, core.config.empty_session_timeout_secs))
+        end(core, session, SessionFact.EMPTY_EXPIRED)
+
+
+def _idle_expired(core: Core, session: Session) -> None:
+    core.work(_check_idle(core, session))
+
+
+def _check_idle(core: Core, session: Session) -> Work:
+    """No command for the whole time: was there RTP?  Only the workers know."""
+    timeout_us = core.config.session_idle_timeout_secs * US_PER_S
+    active_until_us = session.last_command_us + timeout_us
+    if active_until_us > core.now_us:
+        core.schedule(session, IDLE, active_until_us)
+        return
+    answers = yield [Ask(worker, GetActivity(session.id)) for worker in session.counts]
+    if session.ended:
+        return
+    last_us = max([session.last_command_us, *(a.last_us for a in answers if isinstance(a, Activity))])
+    if session.run is not None:
+        last_us = core.now_us
+    if last_us + timeout_us > core.now_us:
+        core.schedule(session, IDLE, last_us + timeout_us)
+    elif any(isinstance(answer, Unanswered) for answer in answers):
+        core.schedule(session, IDLE, core.now_us + IDLE_RECHECK_US)
+    else:
+        core.emit(session, api.SessionIdleTimeout(session.id, core.config.session_idle_timeout_secs))
+        end(core, session, SessionFact.IDLE_EXPIRED)
+
+
+# -- statistics ----------------------------------------------------------------------------------------------
+
+
+def _stats_due(core: Core, session: Session) -> None:
+    subscription = session.subscription
+    if subscription is None:
+        return
+    due_us = subscription.emitted_us + subscription.interval_us
+    behind = core.now_us - due_us >= subscription.interval_us
+    subscription.emitted_us = core.now_us if behind else due_us
+    core.schedule(session, STATS, subscription.emitted_us + subscription.interval_us)
+    if not subscription.polling:
+        subscription.polling = True
+        core.work(_poll(core, session))
+
+
+def _poll(core: Core, session: Session) -> Work:
+    answers = yield ask_stats(session)
+    subscription = session.subscription
+    if session.ended or subscription is None:
+        return
+    subscription.polling = False
+    core.emit(session, api.Stats(gathered(session, answers, subscription.include_diagnostics)))
+
+
+def ask_stats(session: Session) -> list[Ask]:
+    return [Ask(worker, GetStats(session.id)) for worker in session.counts]
+
+
+def gathered(session: Session, answers: list[Answer], diagnostics: bool) -> list[api.EndpointStats]:
+    """The session's endpoints in the order of their making, with what their workers count."""
+    counters = {
+        counted.endpoint: counted
+        for answer in answers
+        if isinstance(answer, messages.Stats)
+        for counted in answer.endpoints
+    }
+    return [
+        endpoint_stats(
+            endpoint,
+            counters.get(endpoint.id)
+            or messages.EndpointStats(endpoint=endpoint.id, kind=endpoint.kind, codec=""),
+            diagnostics,
+        )
+        for endpoint in session.endpoints.values()
+    ]
+
+
+_TIMERS: dict[str, Callable[[Core, Session], None]] = {
+    ORPHAN: _orphan_expired,
+    EMPTY: _empty_expired,
+    IDLE: _idle_expired,
+    STATS: _stats_due,
+}
+
+# -- what workers tell ---------------------------------------------------------------------------------------
+
+
+def worker_event(core: Core, worker: int, event: messages.Event) -> None:
+    """A worker's event; of an endpoint that is not there any more it says nothing."""
+    match event:
+        case messages.WorkerUp():
+            core.log("info", "worker_up", worker=worker, pid=event.pid, scheduling=event.scheduling)
+            return
+        case messages.Probe():
+            core.workers.probed(worker, event.ok, core.now_us)
+            return
+    session = core.sessions.get(event.session)
+    endpoint = session.endpoints.get(event.endpoint) if session is not None else None
+    if session is None or endpoint is None or endpoint.worker != worker:
+        return
+    match event:
+        case messages.KeyPressed():
+            shown = "~" if endpoint.sensitive else event.digit
+            core.log("debug", "dtmf", session=session.id, endpoint=endpoint.id, digit=shown)
+            core.emit(
+                session,
+                api.Dtmf(endpoint.id, event.digit, event.duration_ms, endpoint.sensitive, event.source),
+            )
+        case messages.ToneFinished():
+            _tone_finished(core, session, endpoint)
+        case messages.MediaTimeout():
+            if endpoint.state == "connected" and endpoint.is_source:
+                core.emit(session, api.MediaTimeout(endpoint.id, event.duration_ms))
+        case messages.ByeReceived():
+            core.emit(session, api.RtcpBye(endpoint.id, event.ssrcs, event.reason))
+        case messages.PeerLearned():
+            endpoint.learned = event.remote_rtp_addr
+
+
+def _tone_finished(core: Core, session: Session, endpoint: Endpoint) -> None:
+    if endpoint.kind == "tone" and endpoint.state == "playing":
+        old, new = endpoint.happened(EndpointFact.TONE_FINISHED)
+        core.emit(session, api.StateChanged(endpoint.id, old, new))
+        core.emit(session, api.ToneFinished(endpoint.id))
+
+
+# -- shutdown ------------------------------------------------------------------------------------------------
+
+
+def begin_shutdown(core: Core) -> None:
+    if core.draining:
+        return
+    core.draining = True
+    core.log("info", "shutdown_began", sessions=len(core.sessions))
+    if core.sessions:
+        when_us = core.now_us + core.config.shutdown_max_wait_secs * US_PER_S
+        core.effect(effects.ScheduleAt(when_us, SHUTDOWN))
+
+
+def _close_all(core: Core) -> None:
+    for session in list(core.sessions.values()):
+        end(core, session, SessionFact.SHUT_DOWN)
+    core.effect(effects.ScheduleAt(core.now_us + CLOSING_GRACE_US, SHUTDOWN_END))

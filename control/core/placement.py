@@ -1,0 +1,124 @@
+"""Which worker: a session's home, its further workers, and the spreading of its bus over them.
+
+A session's endpoints go to its home worker, the least loaded one when the session was made, up to `spread_at`
+endpoints; further ones go to the least loaded worker of all.  From the first endpoint elsewhere the bus is
+*spread*: every worker involved publishes a partial sum and adds those of the others.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from roomtone.engine.messages import SetSpread, SpreadPeer
+
+PHASES = 20  # the media thread's grid: 20 ms in steps of 1 ms
+
+
+class Worker(msgspec.Struct, kw_only=True):
+    """A living worker as placement sees it."""
+
+    index: int
+    epoch: int
+    endpoints: int = 0  # made or being made
+    homes: int = 0  # sessions whose home it is
+    probed_us: int = 0  # when the self-probe was last reported
+    missed_probes: int = 0  # in a row
+    phases: list[int] = msgspec.field(default_factory=lambda: [0] * PHASES)  # homes by phase
+
+
+class Workers:
+    """The living workers and their load."""
+
+    def __init__(self) -> None:
+        self._workers: dict[int, Worker] = {}
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._workers
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def started(self, index: int, epoch: int) -> None:
+        self._workers[index] = Worker(index=index, epoch=epoch)
+
+    def died(self, index: int) -> None:
+        self._workers.pop(index, None)
+
+    def epoch(self, index: int) -> int | None:
+        worker = self._workers.get(index)
+        return None if worker is None else worker.epoch
+
+    def least_loaded(self) -> int | None:
+        """The living worker with the fewest endpoints; of those the fewest sessions, then the lowest index."""
+        if not self._workers:
+            return None
+        return min(self._workers.values(), key=lambda w: (w.endpoints, w.homes, w.index)).index
+
+    def settle(self, index: int) -> int:
+        """Count a session whose home this becomes; returns its bus's phase, the least used one there."""
+        worker = self._workers[index]
+        phase = min(range(PHASES), key=worker.phases.__getitem__)
+        worker.homes += 1
+        worker.phases[phase] += 1
+        return phase
+
+    def unsettle(self, index: int, phase: int) -> None:
+        worker = self._workers.get(index)
+        if worker is not None:
+            worker.homes -= 1
+            worker.phases[phase] -= 1
+
+    def add(self, index: int, endpoints: int) -> None:
+        """Count endpoints made (positive) or gone (negative)."""
+        worker = self._workers.get(index)
+        if worker is not None:
+            worker.endpoints += endpoints
+
+    def probed(self, index: int, ok: bool, now_us: int) -> None:
+        """A worker reported its self-probe."""
+        worker = self._workers.get(index)
+        if worker is not None:
+            worker.probed_us = now_us
+            worker.missed_probes = 0 if ok else worker.missed_probes + 1
+
+    def missed_probes(self) -> dict[int, int]:
+        return {w.index: w.missed_probes for w in self._workers.values()}
+
+    def loads(self) -> dict[int, int]:
+        return {w.index: w.endpoints for w in self._workers.values()}
+
+
+class Spread:
+    """The workers over which one bus is spread, and the slot each publishes its partial sum in."""
+
+    __slots__ = ("peers",)
+
+    def __init__(self) -> None:
+        self.peers: dict[int, SpreadPeer] = {}
+
+    def joined(self, worker: int, epoch: int, slot: int) -> None:
+        self.peers[worker] = SpreadPeer(worker, epoch, slot)
+
+    def left(self, worker: int) -> None:
+        self.peers.pop(worker, None)
+
+    def messages(self, session: str) -> list[tuple[int, SetSpread]]:
+        """Tell every worker of the spread whose sums to add.  Alone: nobody's."""
+        return [
+            (
+                worker,
+                SetSpread(
+                    session=session, peers=[peer for other, peer in self.peers.items() if other != worker]
+                ),
+            )
+            for worker in self.peers
+        ]
+
+
+def choose(workers: Workers, home: int, counts: dict[int, int], spread_at: int) -> int | None:
+    """The worker for a session's next endpoint.
+
+    counts: the session's endpoints by worker.  None: no worker is alive.
+    """
+    if home in workers and counts.get(home, 0) < spread_at:
+        return home
+    return workers.least_loaded()

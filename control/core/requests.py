@@ -1,0 +1,158 @@
+"""What the methods session.*, server.* and stats.* do, and the table of all methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+from roomtone.control.core import api, endpoint_requests, life, placing, views
+from roomtone.control.core.problems import (
+    MAX_SESSIONS_REACHED,
+    SESSION_BUSY,
+    SESSION_NOT_FOUND,
+    SESSION_NOT_ORPHANED,
+    Problem,
+)
+from roomtone.control.core.run import Call, Procedure, expect
+from roomtone.control.core.session import Session, SessionFact, Subscription
+from roomtone.engine import messages
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+
+MAX_WAITING = 8  # commands of former connections that may still be open when another one attaches
+
+
+class Binding(Enum):
+    """What a method wants of its connection."""
+
+    FREE = "free"  # no session needed
+    MAKES = "makes"  # it binds one: none may be bound
+    NEEDS = "needs"  # it works on the bound one
+
+
+class Method(Struct, frozen=True):
+    """One method: what carries it out, what its parameters are, what it wants of the connection."""
+
+    handler: Callable[[Core, Call, Any], Struct | Procedure]
+    params: type[Struct]
+    decoder: msgspec.json.Decoder
+    binding: Binding
+    frees: bool = False  # works after the session has ended, to unbind it
+    refused_while_draining: bool = False
+
+
+# -- session.* -----------------------------------------------------------------------------------------------
+
+
+def session_create(core: Core, call: Call, params: api.SessionCreate) -> Struct:
+    limit = core.config.max_sessions
+    if limit and len(core.sessions) >= limit:
+        raise Problem(MAX_SESSIONS_REACHED, f"The server has its maximum of {limit} sessions")
+    connection = core.connections[call.connection]
+    session = Session(
+        id=core.next_id(),
+        app_id=connection.app_id,
+        caller_id=params.caller_id,
+        created_us=core.now_us,
+        queue=connection.queue,
+        connection=connection.id,
+        last_command_us=core.now_us,
+    )
+    placing.settle(core, session)
+    core.sessions[session.id] = session
+    connection.session = session
+    connection.gone = False
+    life.begin(core, session)
+    return api.SessionCreated(session.id)
+
+
+def session_attach(core: Core, call: Call, params: api.SessionAttach) -> Struct:
+    session = core.own_session(params.session_id, call.app_id)
+    if session is None:
+        raise Problem(SESSION_NOT_FOUND, f"No session with that id: {params.session_id}", "session_id")
+    if session.connection is not None:
+        raise Problem(SESSION_NOT_ORPHANED, "The session is bound to another connection", "session_id")
+    if session.waiting is not None and len(session.waiting) >= MAX_WAITING:
+        raise Problem(SESSION_BUSY, "Commands of former connections are still being carried out")
+    life.attach(core, core.connections[call.connection], session)
+    return api.Empty()
+
+
+def session_destroy(core: Core, call: Call, params: api.NoParams) -> Struct:
+    connection = core.connections.get(call.connection)
+    if call.bound is not None and not call.bound.ended:
+        life.end(core, call.bound, SessionFact.DESTROYED)
+    if connection is not None:
+        connection.gone = False
+    return api.Empty()
+
+
+def session_info(core: Core, call: Call, params: api.NoParams) -> Struct:
+    return views.info(core, call.session)
+
+
+def session_list(core: Core, call: Call, params: api.NoParams) -> Struct:
+    return api.SessionList(views.summaries(core, call.app_id))
+
+
+def timeline_mark(core: Core, call: Call, params: api.NoParams) -> Struct:
+    return api.TimelineMarked(core.epoch_ms())
+
+
+def server_info(core: Core, call: Call, params: api.NoParams) -> Struct:
+    return api.ServerInfo(core.hostname, core.version, list(core.config.media_ip))
+
+
+# -- stats.* -------------------------------------------------------------------------------------------------
+
+
+def stats_subscribe(core: Core, call: Call, params: api.StatsSubscribe) -> Struct:
+    """A second subscription changes the interval; the time since the last event counts on."""
+    session = call.session
+    interval_us = params.interval_ms * 1000
+    if session.subscription is None:
+        session.subscription = Subscription(interval_us, params.include_diagnostics, core.now_us)
+    else:
+        session.subscription.interval_us = interval_us
+        session.subscription.include_diagnostics = params.include_diagnostics
+    core.schedule(session, life.STATS, max(core.now_us, session.subscription.emitted_us + interval_us))
+    return api.Empty()
+
+
+def stats_unsubscribe(core: Core, call: Call, params: api.NoParams) -> Struct:
+    call.session.subscription = None
+    core.cancel(call.session, life.STATS)
+    return api.Empty()
+
+
+def stats_snapshot(core: Core, call: Call, params: api.NoParams) -> Procedure:
+    answers = yield life.ask_stats(call.session)
+    for answer in answers:
+        expect(answer, messages.Stats)
+    return api.StatsSnapshot(life.gathered(call.session, answers, True))
+
+
+# -- the table -----------------------------------------------------------------------------------------------
+
+
+def _method(handler: Any, params: type[Struct], binding: Binding = Binding.NEEDS, **flags: bool) -> Method:
+    return Method(handler, params, api.params_decoder(params), binding, **flags)
+
+
+METHODS: dict[str, Method] = {
+    "session.create": _method(session_create, api.SessionCreate, Binding.MAKES, refused_while_draining=True),
+    "session.attach": _method(session_attach, api.SessionAttach, Binding.MAKES),
+    "session.destroy": _method(session_destroy, api.NoParams, frees=True),
+    "session.info": _method(session_info, api.NoParams),
+    "session.list": _method(session_list, api.NoParams, Binding.FREE),
+    "session.timeline.mark": _method(timeline_mark, api.NoParams),
+    "server.info": _method(server_info, api.NoParams, Binding.FREE),
+    "stats.subscribe": _method(stats_subscribe, api.StatsSubscribe),
+    "stats.unsubscribe": _method(stats_unsubscribe, api.NoParams),
+    "stats.snapshot": _method(stats_snapshot, api.NoParams),
+    **{name: _method(handler, params) for name, (handler, params) in endpoint_requests.METHODS.items()},
+}

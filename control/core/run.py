@@ -1,0 +1,90 @@
+"""Procedures: what a command does step by step, as generators that ask workers and get their answers.
+
+A procedure yields a list of `Ask` and is resumed with a list of answers in the same order, when all are
+there.  It returns its result or raises `Problem`.  Nothing waits: between the steps the procedure is only
+kept here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+from msgspec import Struct, field
+from roomtone.control.core.api import EventData
+from roomtone.control.core.problems import CODES, INTERNAL_ERROR, SESSION_UNRESPONSIVE, Problem
+from roomtone.control.core.session import Session
+from roomtone.engine.messages import CommandBody, Failed, ReplyBody
+
+COMMAND_DEADLINE_US = 5_000_000  # websocket.md section 1: SESSION_UNRESPONSIVE after 5 s
+
+
+class Ask(Struct, eq=False):
+    """One command to a worker.  late: called with a success that comes after the deadline, to undo it."""
+
+    worker: int
+    body: CommandBody
+    late: Callable[[ReplyBody], None] | None = None
+
+
+class Unanswered(Struct):
+    """Stands for the answer of a worker that gave none in time, or died."""
+
+    reason: str
+
+
+Answer = ReplyBody | Unanswered
+Procedure = Generator[list[Ask], list[Answer], Struct]
+Work = Generator[list[Ask], list[Answer], None]  # a procedure without a client
+
+
+class Run(Struct, eq=False):
+    """A procedure between two steps.  open: the places of the answers still missing, by command number."""
+
+    procedure: Procedure | Work
+    done: Callable[[Struct | None, Problem | None], None]
+    call: Call | None = None
+    started: bool = False
+    answers: list[Answer | None] = field(default_factory=list)
+    open: dict[int, int] = field(default_factory=dict)
+
+
+class Open(Struct, eq=False):
+    """A command on its way.  run None: nobody waits for the answer; it is sent again when none comes."""
+
+    ask: Ask
+    deadline_us: int
+    run: Run | None
+
+
+class Call(Struct, eq=False):
+    """One request of a client.  followers: events it causes at once; they stand behind its reply."""
+
+    connection: int
+    app_id: str
+    request_id: str
+    method: str
+    bound: Session | None
+    followers: list[EventData] = field(default_factory=list)
+
+    @property
+    def session(self) -> Session:
+        assert self.bound is not None
+        return self.bound
+
+    def emit(self, event: EventData) -> None:
+        self.followers.append(event)
+
+
+T = TypeVar("T", bound=Struct)
+
+
+def expect(answer: Answer, kind: type[T]) -> T:
+    """The answer as what it must be.  Raises `Problem` when the worker refused or gave none."""
+    if isinstance(answer, Failed):
+        code = answer.code if answer.code in CODES else INTERNAL_ERROR
+        raise Problem(code, answer.message)
+    if isinstance(answer, Unanswered):
+        raise Problem(SESSION_UNRESPONSIVE, f"The media worker did not answer: {answer.reason}")
+    assert isinstance(answer, kind), answer
+    return answer

@@ -1,0 +1,214 @@
+"""The session and endpoint machines: what they hold, and the tables of what may follow what.
+
+Theory of operation
+------------------- A *session* is a bus with its endpoints and a control lease.  It is ``active`` while a
+connection is bound to it and ``orphaned`` once the connection is gone: media, statistics and time-outs go on,
+and what happens is kept for the next connection.  It ends once, for one reason; nothing leads out of
+``ended``.
+
+An *endpoint* made from a peer's offer is ``connected`` at once, silently: the reply says so.  One made by our
+own offer is ``connecting`` until the answer is accepted, which is told as an event behind that reply.  A tone
+is ``playing`` and, when it has a duration, ``finished``; it stays listed until removed.
+
+A fact that has no place in the table is our own error, not the client's: what a client may ask is checked
+before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from roomtone.control.core.api import Direction, EndpointState
+from roomtone.control.core.event_queue import EventQueue
+from roomtone.control.core.negotiate import Line, directions
+from roomtone.control.core.placement import Spread
+from roomtone.engine.codecs import ENCODING_NAME, Codec
+from roomtone.engine.messages import Media, Remote, RtpCreated
+
+if TYPE_CHECKING:
+    from roomtone.control.core.run import Run
+
+
+class SessionFact(Enum):
+    CONTROL_LOST = "control_lost"
+    ATTACHED = "attached"
+    DESTROYED = "destroyed"
+    ORPHAN_EXPIRED = "orphan_expired"
+    IDLE_EXPIRED = "idle_expired"
+    EMPTY_EXPIRED = "empty_expired"
+    WORKER_LOST = "worker_lost"
+    SHUT_DOWN = "shut_down"
+
+
+_ENDS = (SessionFact.IDLE_EXPIRED, SessionFact.EMPTY_EXPIRED, SessionFact.WORKER_LOST, SessionFact.SHUT_DOWN)
+
+SESSION_TRANSITIONS: dict[str, dict[SessionFact, str]] = {
+    "active": {
+        SessionFact.CONTROL_LOST: "orphaned",
+        SessionFact.DESTROYED: "ended",
+        **dict.fromkeys(_ENDS, "ended"),
+    },
+    "orphaned": {
+        SessionFact.ATTACHED: "active",
+        SessionFact.ORPHAN_EXPIRED: "ended",
+        **dict.fromkeys(_ENDS, "ended"),
+    },
+    "ended": {},
+}
+
+
+class EndpointFact(Enum):
+    OFFER_ANSWERED = "offer_answered"  # the peer's offer, by us
+    OFFER_MADE = "offer_made"
+    ANSWER_ACCEPTED = "answer_accepted"
+    TONE_STARTED = "tone_started"
+    TONE_FINISHED = "tone_finished"
+
+
+ENDPOINT_TRANSITIONS: dict[EndpointState, dict[EndpointFact, EndpointState]] = {
+    "new": {
+        EndpointFact.OFFER_ANSWERED: "connected",
+        EndpointFact.OFFER_MADE: "connecting",
+        EndpointFact.TONE_STARTED: "playing",
+    },
+    "connecting": {EndpointFact.ANSWER_ACCEPTED: "connected"},
+    "connected": {},
+    "playing": {EndpointFact.TONE_FINISHED: "finished"},
+    "finished": {},
+}
+
+
+def address(ip: str, port: int) -> str:
+    """ip:port, an IPv6 address in brackets."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+class Endpoint(Struct, kw_only=True, eq=False):
+    """One endpoint as control knows it.  Directions are the peer's.
+
+    policy: the direction asked for at creation.  negotiated: what the SDPs agreed, within the policy; None:
+    not yet. override: set by update_direction; None: automatic.  held: the peer gave no address to send to.
+    learned: the address the worker pinned.  offered: codecs of our unanswered or answered offer.
+    """
+
+    id: str
+    kind: str  # rtp | tone
+    worker: int
+    state: EndpointState = "new"
+    policy: Direction = "sendrecv"
+    negotiated: Direction | None = None
+    override: Direction | None = None
+    held: bool = False
+    media: Media | None = None
+    created: RtpCreated | None = None
+    remote: Remote | None = None
+    rtcp_mux: bool = False
+    learned: str | None = None
+    offered: tuple[Codec, ...] = ()
+    sdp_version: int = 0
+    sensitive: bool = False
+
+    def happened(self, fact: EndpointFact) -> tuple[EndpointState, EndpointState]:
+        """Take the transition; returns (old state, new state)."""
+        old = self.state
+        self.state = ENDPOINT_TRANSITIONS[old][fact]
+        return old, self.state
+
+    @property
+    def direction(self) -> Direction:
+        return self.override or self.negotiated or self.policy
+
+    @property
+    def is_source(self) -> bool:
+        return directions(self.direction)[0]
+
+    @property
+    def is_destination(self) -> bool:
+        return directions(self.direction)[1] and not self.held
+
+    @property
+    def codec(self) -> str | None:
+        """The name of what we send; None before the answer and where there is none."""
+        return ENCODING_NAME[self.media.send_codec] if self.media is not None else None
+
+    @property
+    def remote_rtp_addr(self) -> str | None:
+        if self.learned is not None:
+            return self.learned
+        return address(self.remote.ip, self.remote.port) if self.remote is not None else None
+
+    def next_line(self) -> Line:
+        """Our side of the next SDP of this endpoint."""
+        assert self.created is not None
+        self.sdp_version += 1
+        return Line(
+            session_id=int(self.id[:8], 16),
+            version=self.sdp_version,
+            created=self.created,
+            rtcp_mux=self.rtcp_mux,
+        )
+
+
+class Subscription(Struct, eq=False):
+    """Periodic statistics.  emitted_us: when the last event was due; polling: the workers are being asked."""
+
+    interval_us: int
+    include_diagnostics: bool
+    emitted_us: int
+    polling: bool = False
+
+
+class Session(Struct, kw_only=True, eq=False):
+    """One session.
+
+    connection: the bound one; None while orphaned.  counts: endpoints made or being made, by worker; its keys
+    are the workers that may hold something of this session.  run: the command being carried out; waiting:
+    those behind it, which happens only when a new connection attaches while a command of the last one is
+    still open.
+    """
+
+    id: str
+    app_id: str
+    caller_id: str
+    created_us: int
+    queue: EventQueue
+    connection: int | None
+    last_command_us: int
+    state: str = "active"
+    home: int | None = None
+    phase: int = 0
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
+    spread: Spread | None = None
+    subscription: Subscription | None = None
+    orphaned_until_us: int = 0
+    timers: set[str] = field(default_factory=set)
+    run: Run | None = None
+    waiting: deque[Callable[[], None]] | None = None
+
+    def happened(self, fact: SessionFact) -> None:
+        self.state = SESSION_TRANSITIONS[self.state][fact]
+
+    @property
+    def ended(self) -> bool:
+        return self.state == "ended"
+
+    @property
+    def size(self) -> int:
+        """Endpoints made or being made."""
+        return sum(self.counts.values())
+
+
+class Connection(Struct, kw_only=True, eq=False):
+    """One control connection.  gone: its session ended without it; session commands answer SESSION_GONE."""
+
+    id: int
+    app_id: str
+    queue: EventQueue
+    session: Session | None = None
+    gone: bool = False
+    busy: bool = False  # a request is open

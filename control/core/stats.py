@@ -1,0 +1,75 @@
+"""A worker's counters in the protocol's words, and the predicted quality."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+from roomtone.control.core import api
+from roomtone.control.core.session import Endpoint
+from roomtone.engine.messages import EndpointStats
+
+# The E-model (ITU-T G.107) with its defaults, reduced to delay and loss as by Cole and Rosenbluth (2001).
+R_DEFAULT = 93.2
+DELAY_SLOPE = 0.024  # per ms
+DELAY_KNEE_MS = 177.3
+DELAY_SLOPE_ABOVE = 0.11  # per ms beyond the knee
+G711_BPL = 25.1  # ITU-T G.113 appendix I: loss robustness of G.711 with concealment
+LOSS_SCALE = 95.0
+PACKETISATION_MS = 20.0
+R_MAX = 100.0
+
+
+def mos(loss_ratio: float, delay_ms: float) -> float:
+    """Mean opinion score, 1 to 4.5, of G.711 with concealment at that loss (0..1) and mouth-to-ear delay."""
+    percent = 100.0 * loss_ratio
+    r = R_DEFAULT - DELAY_SLOPE * delay_ms - LOSS_SCALE * percent / (percent + G711_BPL)
+    if delay_ms > DELAY_KNEE_MS:
+        r -= DELAY_SLOPE_ABOVE * (delay_ms - DELAY_KNEE_MS)
+    r = min(max(r, 0.0), R_MAX)
+    score = 1 + 0.035 * r + r * (r - 60) * (100 - r) * 7e-6  # G.107 annex B
+    return round(max(score, 1.0), 2)
+
+
+def endpoint_stats(endpoint: Endpoint, counters: EndpointStats, diagnostics: bool) -> api.EndpointStats:
+    """One element of ``endpoints[]`` (websocket.md section 6)."""
+    expected = counters.rx_packets + max(counters.rx_lost, 0)
+    quality = None
+    if counters.rx_packets:
+        delay_ms = (counters.rtt_ms or 0.0) / 2 + counters.playout_delay_ms + PACKETISATION_MS
+        quality = mos(max(counters.rx_lost, 0) / expected, delay_ms)
+    return api.EndpointStats(
+        endpoint_id=endpoint.id,
+        inbound=api.InboundStats(
+            packets=counters.rx_packets,
+            bytes=counters.rx_bytes,
+            packets_lost=counters.rx_lost,
+            jitter_ms=counters.rx_jitter_ms,
+            last_received_ms_ago=counters.rx_last_ms_ago,
+            raw_packets=counters.rx_raw_packets,
+            raw_bytes=counters.rx_raw_bytes,
+            dropped=counters.rx_dropped if diagnostics else UNSET,
+            duplicate=counters.rx_duplicate if diagnostics else UNSET,
+            reordered=counters.rx_reordered if diagnostics else UNSET,
+            ssrc=counters.ssrc_rx if diagnostics else UNSET,
+        ),
+        outbound=api.OutboundStats(
+            packets=counters.tx_packets,
+            bytes=counters.tx_bytes,
+            remote_packets_lost=_or_unset(counters.remote_packets_lost),
+            remote_jitter_ms=_or_unset(counters.remote_jitter_ms),
+            ssrc=counters.ssrc_tx if diagnostics else UNSET,
+        ),
+        rtt_ms=counters.rtt_ms,
+        codec=counters.codec or endpoint.codec or "",
+        state=endpoint.state,
+        playout=api.PlayoutStats(
+            delay_ms=counters.playout_delay_ms, concealed_ms=counters.concealed_ms, late=counters.rx_late
+        ),
+        mos=quality,
+        rtt_observed_ms_ago=_or_unset(counters.rtt_observed_ms_ago),
+        local_rtp_addr=counters.local_rtp_addr or UNSET,
+        remote_rtp_addr=counters.remote_rtp_addr or endpoint.remote_rtp_addr or UNSET,
+    )
+
+
+def _or_unset(value):  # type: ignore[no-untyped-def]
+    return UNSET if value is None else value

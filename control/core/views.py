@@ -1,0 +1,108 @@
+"""Sessions as clients and HTTP see them, and figures for metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET, Struct, field
+from roomtone.control.core import api
+from roomtone.control.core.session import Endpoint, Session, address
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+
+
+class Counters:
+    """Running totals since the start."""
+
+    __slots__ = ("commands", "events", "events_dropped")
+
+    def __init__(self) -> None:
+        self.commands: Counter[tuple[str, str]] = Counter()  # by method ("" for unknown ones) and outcome
+        self.events: Counter[str] = Counter()  # by name
+        self.events_dropped = 0
+
+    def command(self, method: str, outcome: str) -> None:
+        self.commands[method if outcome != "UNKNOWN_METHOD" else "", outcome] += 1
+
+    def event(self, name: str) -> None:
+        self.events[name] += 1
+
+
+class Counts(Struct, kw_only=True):
+    """Figures of this moment, and totals."""
+
+    sessions: int
+    orphaned: int
+    connections: int
+    endpoints: dict[str, int] = field(default_factory=dict)  # by type
+    codecs: dict[str, int] = field(default_factory=dict)  # endpoints by codec sent
+    workers: dict[int, int] = field(default_factory=dict)  # endpoints by living worker
+    missed_probes: dict[int, int] = field(default_factory=dict)  # in a row, by living worker
+    draining: bool = False
+    commands: dict[tuple[str, str], int] = field(default_factory=dict)  # by method and outcome
+    events: dict[str, int] = field(default_factory=dict)  # raised, by name
+    events_dropped: int = 0
+
+
+def rfc3339(epoch_us: int) -> str:
+    """UTC with milliseconds."""
+    text = datetime.fromtimestamp(epoch_us // 1000 / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def endpoint_info(endpoint: Endpoint) -> api.EndpointInfo:
+    created, remote = endpoint.created, endpoint.remote
+    return api.EndpointInfo(
+        endpoint_id=endpoint.id,
+        endpoint_type=endpoint.kind,  # type: ignore[arg-type]
+        direction=endpoint.direction,
+        state=endpoint.state,
+        codec=endpoint.codec,
+        local_rtp_addr=address(created.local_ip, created.rtp_port) if created is not None else None,
+        remote_rtp_addr=endpoint.remote_rtp_addr,
+        local_rtcp_addr=address(created.local_ip, created.rtcp_port) if created is not None else UNSET,
+        remote_rtcp_addr=address(remote.ip, remote.rtcp_port) if remote is not None else UNSET,
+    )
+
+
+def info(core: Core, session: Session) -> api.SessionInfo:
+    return api.SessionInfo(
+        session_id=session.id,
+        state=session.state,  # type: ignore[arg-type]
+        created_at=rfc3339(session.created_us + core.epoch_offset_us),
+        endpoints=[endpoint_info(endpoint) for endpoint in session.endpoints.values()],
+    )
+
+
+def summaries(core: Core, app_id: str) -> list[api.SessionSummary]:
+    return [
+        api.SessionSummary(
+            session_id=session.id,
+            state=session.state,  # type: ignore[arg-type]
+            endpoint_count=len(session.endpoints),
+            created_at=rfc3339(session.created_us + core.epoch_offset_us),
+        )
+        for session in core.sessions.values()
+        if session.app_id == app_id
+    ]
+
+
+def counts(core: Core) -> Counts:
+    sessions = core.sessions.values()
+    endpoints = [endpoint for session in sessions for endpoint in session.endpoints.values()]
+    return Counts(
+        sessions=len(sessions),
+        orphaned=sum(session.connection is None for session in sessions),
+        connections=len(core.connections),
+        endpoints=dict(Counter(endpoint.kind for endpoint in endpoints)),
+        codecs=dict(Counter(endpoint.codec for endpoint in endpoints if endpoint.codec)),
+        workers=core.workers.loads(),
+        missed_probes=core.workers.missed_probes(),
+        draining=core.draining,
+        commands=dict(core.counters.commands),
+        events=dict(core.counters.events),
+        events_dropped=core.counters.events_dropped,
+    )

@@ -1,0 +1,168 @@
+"""The one port: health, metrics and sessions over HTTP, and the upgrade to a control WebSocket on any other path."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import msgspec
+from aiohttp import WSCloseCode, web
+from roomtone.control.io.auth import Tokens, bearer_token
+from roomtone.control.io.counters import Counters
+from roomtone.control.io.ws import Connections, Protocol
+
+BACKLOG = 4096  # connections the kernel keeps for us; also bounded by net.core.somaxconn
+AUDIO_PATH = "/audio/"
+SESSIONS_PATH = "/sessions/"
+JSON = "application/json"
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus text format
+
+Sessions = Callable[[str | None], object]  # app_id (None: all) -> summaries
+SessionDetails = Callable[[str, str | None], object | None]  # session_id, app_id -> details, None: unknown
+
+
+class State:
+    """What the routes need to know of the process; `runtime` keeps it up to date."""
+
+    def __init__(self) -> None:
+        self.tokens: Tokens | None = None
+        self.draining = False
+
+
+class _Server(web.Server):
+    """Makes our Protocol for each connection."""
+
+    def __call__(self) -> web.RequestHandler:
+        return Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class Port:
+    """The listening socket and its routes."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        connections: Connections,
+        counters: Counters,
+        metrics: Callable[[], Awaitable[bytes]],
+        sessions: Sessions,
+        session_details: SessionDetails,
+        unready: Callable[[], list[str]],
+        alive: Callable[[], bool],
+    ) -> None:
+        self._state = state
+        self._connections = connections
+        self._counters = counters
+        self._metrics = metrics
+        self._sessions = sessions
+        self._session_details = session_details
+        self._unready = unready
+        self._alive = alive
+        self._web: _Server | None = None
+        self._listener: asyncio.Server | None = None
+
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Accept connections; returns the port, which the kernel chooses for 0.  Raises OSError."""
+        self._web = _Server(self._handle, access_log=None)
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._web, host or None, port, backlog=BACKLOG, ssl=tls
+        )
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def close(self, timeout_s: float) -> None:
+        """Close the listener and what is still connected."""
+        if self._listener is not None and self._web is not None:
+            self._listener.close()
+            self._web.pre_shutdown()
+            await self._web.shutdown(timeout_s)
+
+    # -- routes -----------------------------------------------------------------------------------------------------
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.path
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._upgrade(request, path)
+        if request.method not in ("GET", "HEAD"):
+            return _problem(405, "METHOD_NOT_ALLOWED", "only GET is served here", {"Allow": "GET, HEAD"})
+        if path == "/health":
+            return _json({"status": "ok"})
+        if path == "/livez":
+            return _json({"status": "ok"}) if self._alive() else _json({"status": "stuck"}, 503)
+        if path == "/readyz":
+            reasons = self._unready()
+            return (
+                _json({"status": "not ready", "reasons": reasons}, 503)
+                if reasons
+                else _json({"status": "ready"})
+            )
+        if path == "/metrics" or path == "/sessions" or path.startswith(SESSIONS_PATH):
+            allowed, app_id = self._authorize(request)
+            if not allowed:
+                return self._unauthorized()
+            if path == "/metrics":
+                return web.Response(body=await self._metrics(), headers={"Content-Type": METRICS_TYPE})
+            if path == "/sessions":
+                return _json(self._sessions(app_id))
+            return self._session(path[len(SESSIONS_PATH) :], app_id)
+        return _problem(404, "NOT_FOUND", f"no such path: {path}")
+
+    async def _upgrade(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        if path.startswith(AUDIO_PATH):
+            return await _refuse_audio(request)
+        if self._state.draining:
+            return self._refuse("draining", "the server is shutting down")
+        allowed, app_id = self._authorize(request)
+        if not allowed:
+            return self._unauthorized()
+        if self._connections.full:
+            return self._refuse("max_connections", "too many connections")
+        return await self._connections.serve(request, app_id)
+
+    def _session(self, session_id: str, app_id: str | None) -> web.Response:
+        try:
+            canonical = str(UUID(session_id))
+        except ValueError:
+            return _problem(400, "INVALID_PARAMS", "the session id is not a UUID")
+        details = self._session_details(canonical, app_id)
+        if details is None:
+            return _problem(404, "SESSION_NOT_FOUND", "no such session")
+        return _json(details)
+
+    # -- refusals ---------------------------------------------------------------------------------------------------
+
+    def _authorize(self, request: web.BaseRequest) -> tuple[bool, str | None]:
+        """Whether the request may go on, and the application it speaks for (None: tokens are not in use)."""
+        tokens = self._state.tokens
+        if tokens is None:
+            return True, None
+        token = bearer_token(request.headers)
+        app_id = tokens.app_of(token) if token else None
+        return app_id is not None, app_id
+
+    def _unauthorized(self) -> web.Response:
+        self._counters.connections_refused["unauthorized"] += 1
+        return _problem(401, "UNAUTHORIZED", "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
+
+    def _refuse(self, reason: str, message: str) -> web.Response:
+        self._counters.connections_refused[reason] += 1
+        return _problem(503, "UNAVAILABLE", message, {"Retry-After": "1", "Connection": "close"})
+
+
+async def _refuse_audio(request: web.BaseRequest) -> web.WebSocketResponse:
+    """A connect token that is not known closes with 1008 (websocket.md 7)."""
+    response = web.WebSocketResponse(compress=False)
+    await response.prepare(request)
+    await response.close(code=WSCloseCode.POLICY_VIOLATION, message=b"unknown connect token")
+    return response
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type=JSON)
+
+
+def _problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    body = msgspec.json.encode({"error": {"code": code, "message": message}})
+    return web.Response(body=body, status=status, content_type=JSON, headers=headers)

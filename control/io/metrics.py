@@ -1,0 +1,226 @@
+"""/metrics: Prometheus text from control's totals and the workers' snapshots, made only when somebody asks.
+
+A scrape asks every worker at once and waits at most `SCRAPE_WAIT_S`; a worker that is slower is shown with what it
+said last.  Answers are kept `CACHE_US`, so several scrapers cost one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
+from roomtone.control.core.views import Counts
+from roomtone.control.io.clock import now_us
+from roomtone.control.io.counters import COMMAND_SECONDS, Counters
+from roomtone.control.io.workers import Workers
+from roomtone.engine.messages import GetMetrics, ReplyBody
+from roomtone.engine.messages import Metrics as WorkerMetrics
+
+SCRAPE_WAIT_S = 0.5
+CACHE_US = 1_000_000
+US_PER_S = 1_000_000
+
+# A worker's counter -> (metric, direction label or None, help).  Others become roomtone_<name>_total{worker}.
+WORKER_COUNTERS = {
+    "rx_packets": ("roomtone_rtp_packets", "rx", "RTP packets"),
+    "tx_packets": ("roomtone_rtp_packets", "tx", "RTP packets"),
+    "rx_bytes": ("roomtone_rtp_bytes", "rx", "RTP payload bytes"),
+    "tx_bytes": ("roomtone_rtp_bytes", "tx", "RTP payload bytes"),
+    "lost": ("roomtone_rtp_lost_packets", None, "RTP packets lost before they reached us (RFC 3550 A.3)"),
+    "concealed": ("roomtone_playout_concealed_frames", None, "Frames played while their packet was missing"),
+    "tick_overruns": ("roomtone_tick_overruns", None, "Bus ticks begun over 20 ms after their phase"),
+    "ticks_late": ("roomtone_ticks_late", None, "Bus ticks begun over 3 ms after their phase"),
+}
+
+
+class Metrics(Collector):
+    """Gathers and renders.  `counts` gives what core knows, `lag` the loop's lag in seconds."""
+
+    def __init__(
+        self,
+        *,
+        workers: Workers,
+        counters: Counters,
+        counts: Callable[[], Counts],
+        lag: Callable[[], float],
+        version: str,
+        commit: str,
+    ) -> None:
+        self._workers = workers
+        self._counters = counters
+        self._counts = counts
+        self._lag = lag
+        self._build = (version, commit)
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        self._answers: dict[int, WorkerMetrics] = {}
+        self._asked_us = 0
+        self._asking: asyncio.Future[None] | None = None
+        self._waiting = 0
+
+    async def render(self) -> bytes:
+        """The page.  Several scrapes at once share one round of questions."""
+        if self._asking is not None:
+            await asyncio.wait((self._asking,), timeout=SCRAPE_WAIT_S)
+        elif now_us() - self._asked_us > CACHE_US:
+            await self._ask()
+        return generate_latest(self._registry)
+
+    async def _ask(self) -> None:
+        done = asyncio.get_running_loop().create_future()
+        self._asking = done
+        self._waiting = 0
+        for index, state in enumerate(self._workers.states):
+            if state.up and self._workers.request(index, GetMetrics(), partial(self._answered, done, index)):
+                self._waiting += 1
+        try:
+            if self._waiting:
+                await asyncio.wait((done,), timeout=SCRAPE_WAIT_S)
+        finally:
+            self._asked_us = now_us()
+            self._asking = None
+            if not done.done():
+                done.set_result(None)
+
+    def _answered(self, done: asyncio.Future[None], worker: int, body: ReplyBody | None) -> None:
+        if type(body) is WorkerMetrics:
+            self._answers[worker] = body
+        if done is self._asking:
+            self._waiting -= 1
+            if self._waiting == 0 and not done.done():
+                done.set_result(None)
+
+    # -- families ---------------------------------------------------------------------------------------------------
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._collect_control()
+        yield from self._collect_core(self._counts())
+        yield from self._collect_commands()
+        yield from self._collect_workers()
+
+    def _collect_control(self) -> Iterator[Metric]:
+        c = self._counters
+        yield _gauge("roomtone_build_info", "Always 1", ("version", "commit"), [(self._build, 1)])
+        up = [((str(index),), float(state.up)) for index, state in enumerate(self._workers.states)]
+        yield _gauge("roomtone_worker_up", "1: the worker takes commands", ("worker",), up)
+        yield _gauge("roomtone_websocket_connections", "Open control connections", (), [((), c.connections)])
+        yield _gauge(
+            "roomtone_control_loop_lag_seconds", "Worst lag of the last seconds", (), [((), self._lag())]
+        )
+        received, sent = c.messages_received, c.messages_sent
+        messages = [(("rx",), received), (("tx",), sent)]
+        yield _counter("roomtone_websocket_messages", "Text frames", ("direction",), messages)
+        for name, text, totals in (
+            ("roomtone_connections_refused", "Refused before the upgrade", c.connections_refused),
+            ("roomtone_connections_dropped", "Control connections dropped by us", c.connections_dropped),
+        ):
+            yield _counter(name, text, ("reason",), [((key,), value) for key, value in totals.items()])
+        facts = [((key,), value) for key, value in c.worker_events.items()]
+        yield _counter("roomtone_worker_events", "Events received from workers", ("type",), facts)
+        yield _counter("roomtone_worker_event_gaps", "Holes in workers' numbers", (), [((), c.event_gaps)])
+        yield _counter("roomtone_worker_bad_batches", "Unreadable messages", (), [((), c.bad_batches)])
+
+    def _collect_core(self, counts: Counts) -> Iterator[Metric]:
+        sessions = [(("active",), counts.sessions - counts.orphaned), (("orphaned",), counts.orphaned)]
+        yield _gauge("roomtone_sessions", "Sessions by state", ("state",), sessions)
+        endpoints = [((kind,), value) for kind, value in counts.endpoints.items()]
+        yield _gauge("roomtone_endpoints", "Endpoints by kind", ("kind",), endpoints)
+        streams = [((codec,), value) for codec, value in counts.codecs.items()]
+        yield _gauge("roomtone_streams", "Endpoints by the codec sent", ("codec",), streams)
+        placed = [((str(worker),), value) for worker, value in counts.workers.items()]
+        yield _gauge("roomtone_worker_endpoints", "Endpoints by worker", ("worker",), placed)
+        yield _gauge("roomtone_draining", "1: shutting down", (), [((), float(counts.draining))])
+        events = [((key,), value) for key, value in counts.events.items()]
+        yield _counter("roomtone_events", "Events raised for clients", ("type",), events)
+        dropped = [(("queue_full",), counts.events_dropped)]
+        yield _counter("roomtone_events_dropped", "Events lost, as events.dropped told", ("reason",), dropped)
+        commands = list(counts.commands.items())
+        yield _counter("roomtone_commands", "Clients' requests by method", ("command", "outcome"), commands)
+
+    def _collect_commands(self) -> Iterator[Metric]:
+        counts = list(self._counters.commands.items())
+        yield _counter("roomtone_worker_commands", "Commands to workers", ("command", "outcome"), counts)
+        family = HistogramMetricFamily(
+            "roomtone_worker_command_duration_seconds",
+            "From sending a command to its reply",
+            labels=("command",),
+        )
+        for command, histogram in self._counters.command_duration.items():
+            counted = list(zip(COMMAND_SECONDS, histogram.counts, strict=False))
+            buckets = _cumulative([*counted, (float("inf"), histogram.counts[-1])])
+            family.add_metric((command,), buckets, histogram.sum_us / US_PER_S)
+        yield family
+
+    def _collect_workers(self) -> Iterator[Metric]:
+        counters: dict[str, tuple[str, tuple[str, ...], list[tuple[tuple[str, ...], float]]]] = {}
+        gauges: dict[str, list[tuple[tuple[str, ...], float]]] = {}
+        drops: dict[str, int] = {}
+        for index, answer in self._answers.items():
+            worker = str(index)
+            for name, value in answer.counters.items():
+                metric, direction, text = WORKER_COUNTERS.get(
+                    name, (f"roomtone_{name}", None, f"Worker total: {name}")
+                )
+                labels = ("direction", "worker") if direction else ("worker",)
+                key = (direction, worker) if direction else (worker,)
+                counters.setdefault(metric, (text, labels, []))[2].append((key, value))
+            for name, value in answer.gauges.items():
+                gauges.setdefault(name, []).append(((worker,), value))
+            for reason, value in answer.drops.items():
+                drops[reason] = drops.get(reason, 0) + value
+        for metric, (text, labels, samples) in counters.items():
+            yield _counter(metric, text, labels, samples)
+        for name, samples in gauges.items():
+            yield _gauge(f"roomtone_{name}", f"Worker gauge: {name}", ("worker",), samples)
+        reasons = [((reason,), value) for reason, value in drops.items()]
+        yield _counter("roomtone_rtp_dropped_packets", "Packets dropped by name", ("reason",), reasons)
+        yield self._ticks("roomtone_tick_duration_seconds", "Work of one bus tick", "tick_duration_us")
+        yield self._ticks("roomtone_tick_late_seconds", "From a tick's phase to its begin", "tick_late_us")
+
+    def _ticks(self, name: str, text: str, field: str) -> Metric:
+        """Histogram of a worker's bins.  The workers count in bins only, so the sum is that of the upper bounds."""
+        family = HistogramMetricFamily(name, text, labels=("worker",))
+        for index, answer in self._answers.items():
+            bins: list[tuple[int, int]] = sorted(getattr(answer, field))
+            total = sum(bound * count for bound, count in bins) / US_PER_S
+            counted = [(bound / US_PER_S, count) for bound, count in bins]
+            if counted:
+                counted[-1] = (float("inf"), counted[-1][1])
+                family.add_metric((str(index),), _cumulative(counted), total)
+        return family
+
+
+def _cumulative(bins: Iterable[tuple[float, int]]) -> list[tuple[str, float]]:
+    total = 0
+    out = []
+    for bound, count in bins:
+        total += count
+        out.append(("+Inf" if bound == float("inf") else repr(bound), float(total)))
+    return out
+
+
+def _gauge(
+    name: str, text: str, labels: Sequence[str], samples: Iterable[tuple[tuple[str, ...], float]]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _counter(
+    name: str, text: str, labels: Sequence[str], samples: Iterable[tuple[tuple[str, ...], float]]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family

@@ -1,0 +1,371 @@
+"""Control connections: one WebSocket each, no task per request, and never an await on a slow client.
+
+What goes out is pulled from the connection's EventQueue only while the transport holds less than `SEND_BUFFER_BYTES`;
+a client that does not read fills its own queue and nothing else.  What comes in is handed to core one request at a
+time: the next frame waits until core says `Ready`.
+
+Frames are written to the transport directly (RFC 6455 §5.2: final, unmasked): the library's sender would await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+
+from aiohttp import WSMsgType, web
+from roomtone.control.core.effects import ConnectionClosed, ConnectionMessage, ConnectionOpened, Input
+from roomtone.control.io.auth import bearer_subprotocol
+from roomtone.control.io.clock import now_us
+from roomtone.control.io.counters import Counters
+from roomtone.control.io.log import Log
+from roomtone.control.io.timers import Timers
+
+SEND_BUFFER_BYTES = 64 * 1024  # websocket.md 3: a connection's send buffer is at most this
+RESUME_BYTES = SEND_BUFFER_BYTES // 4  # pulling goes on below this
+PONG_WAIT_US = 10_000_000  # websocket.md 4: dropped 10 s after an unanswered ping
+STALL_WAIT_US = 5_000_000  # websocket.md 4: dropped 5 s after a stalled write
+SWEEP_US = 500_000  # how often pings and stalls are looked at
+CLOSE_WAIT_S = 2.0  # for the peer's close frame
+PENDING_FRAMES = 64  # frames that wait for core before the socket is no longer read
+PENDING_BYTES = 1024 * 1024  # or this much text
+US_PER_S = 1_000_000
+
+# RFC 6455 §5.2, first byte: FIN and opcode
+FIN_TEXT, FIN_PING, FIN_PONG = 0x81, 0x89, 0x8A
+LENGTH_7_MAX, LENGTH_16, LENGTH_16_MAX, LENGTH_64 = 125, 126, 0xFFFF, 127
+_pack_16 = struct.Struct(">BBH").pack
+_pack_64 = struct.Struct(">BBQ").pack
+
+NextOutgoing = Callable[[int], bytes | None]  # takes the next text for a connection; None: nothing waits
+
+
+def frame_header(first: int, length: int) -> bytes:
+    """Header of a final, unmasked frame (RFC 6455 §5.2)."""
+    if length <= LENGTH_7_MAX:
+        return bytes((first, length))
+    if length <= LENGTH_16_MAX:
+        return _pack_16(first, LENGTH_16, length)
+    return _pack_64(first, LENGTH_64, length)
+
+
+class Protocol(web.RequestHandler):
+    """The library's connection, which also tells its Connection when the peer reads again or is gone."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, manager: web.Server, **kwargs: object) -> None:
+        super().__init__(manager, **kwargs)  # type: ignore[arg-type]
+        self.connection: Connection | None = None
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.connection is not None:
+            self.connection.pump()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self.connection is not None:
+            self.connection.lost()
+        super().connection_lost(exc)
+
+
+class Connection:
+    """One control connection."""
+
+    __slots__ = (
+        "_next", "_room", "_written", "busy", "id", "owner", "pending", "pending_bytes", "ping_us", "progress",
+        "progress_us", "response", "transport", "withheld",
+    )  # fmt: skip
+
+    def __init__(
+        self, owner: Connections, id: int, response: web.WebSocketResponse, transport: asyncio.Transport
+    ) -> None:
+        self.owner = owner
+        self.id = id
+        self.response = response
+        self.transport = transport
+        self.busy = False  # core is at work on a request
+        self.pending: deque[bytes] = deque()
+        self.pending_bytes = 0
+        self.withheld = False  # core is ready for a frame, but the peer does not take its replies
+        self.ping_us = 0  # when the unanswered ping was sent; 0: none is out
+        self.progress = 0  # bytes the kernel has taken, as of progress_us
+        self.progress_us = 0
+        self._written = 0
+        self._room: asyncio.Future[None] | None = None
+        self._next = owner.next_outgoing
+
+    # -- out --------------------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Move what waits in the queue to the transport, as far as there is room."""
+        transport = self.transport
+        if transport.is_closing():
+            return
+        room = SEND_BUFFER_BYTES - transport.get_write_buffer_size()
+        chunks: list[bytes] = []
+        id, following = self.id, self._next
+        while room > 0:
+            data = following(id)
+            if data is None:
+                break
+            chunks.append(frame_header(FIN_TEXT, len(data)))
+            chunks.append(data)
+            room -= len(data)
+        if chunks:
+            self.owner.counters.messages_sent += len(chunks) // 2
+            self._write(b"".join(chunks))
+        if self.withheld and room > 0:
+            self.withheld = False
+            self._hand_over()
+
+    def _write(self, data: bytes) -> None:
+        unsent = self.owner.unsent
+        if self not in unsent:
+            unsent[self] = None
+            self.progress = self._written
+            self.progress_us = now_us()
+        self._written += len(data)
+        self.transport.write(data)
+
+    def control_frame(self, first: int, data: bytes = b"") -> None:
+        if not self.transport.is_closing():
+            self._write(frame_header(first, len(data)) + data)
+
+    def stalled(self, now: int) -> int | None:
+        """Microseconds since the kernel last took a byte; None: nothing waits for it."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting == 0:
+            return None
+        taken = self._written - waiting
+        if taken != self.progress:
+            self.progress = taken
+            self.progress_us = now
+        return now - self.progress_us
+
+    # -- in ---------------------------------------------------------------------------------------------------------
+
+    def received(self, data: bytes) -> None:
+        self.owner.counters.messages_received += 1
+        if self.busy:
+            self.pending.append(data)
+            self.pending_bytes += len(data)
+        else:
+            self.busy = True
+            self.owner.submit(ConnectionMessage(self.id, data))
+
+    def ready(self) -> None:
+        """Core has answered: hand over the next frame, unless the peer leaves its replies unread."""
+        if self.transport.get_write_buffer_size() < SEND_BUFFER_BYTES or self.transport.is_closing():
+            self._hand_over()
+        else:
+            self.withheld = True
+
+    def _hand_over(self) -> None:
+        if self.pending:
+            data = self.pending.popleft()
+            self.pending_bytes -= len(data)
+            self.owner.submit(ConnectionMessage(self.id, data))
+        else:
+            self.busy = False
+        if self._room is not None and not self.crowded:
+            self._release()
+
+    @property
+    def crowded(self) -> bool:
+        return len(self.pending) > PENDING_FRAMES or self.pending_bytes > PENDING_BYTES
+
+    @property
+    def reading(self) -> bool:
+        """False while the socket is left alone because core is behind: a pong could not be seen then."""
+        return self._room is None
+
+    async def room(self) -> None:
+        """Wait until the frames that wait are few again, or the peer is gone."""
+        self._room = asyncio.get_running_loop().create_future()
+        try:
+            await self._room
+        finally:
+            self._room = None
+
+    def lost(self) -> None:
+        """The peer is gone: frames it sent before are not carried out any more."""
+        self.pending.clear()
+        self.pending_bytes = 0
+        self.withheld = False
+        self._release()
+
+    def _release(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    async def serve(self) -> None:
+        """Receive until the connection ends."""
+        receive = self.response.receive
+        while True:
+            message = await receive()
+            kind = message.type
+            if kind is WSMsgType.TEXT:
+                self.received(message.data)
+                if self.crowded:
+                    await self.room()
+            elif kind is WSMsgType.PING:
+                self.control_frame(FIN_PONG, bytes(message.data))
+            elif kind is WSMsgType.PONG:
+                self.ping_us = 0
+            elif kind is not WSMsgType.BINARY:  # binary frames are ignored (websocket.md 1)
+                break
+        if kind is WSMsgType.CLOSE:  # an orderly end: what was sent before it is still carried out
+            while self.pending and not self.transport.is_closing():
+                await self.room()
+
+
+class Connections:
+    """All control connections.  `submit` takes inputs for core, `next_outgoing` gives what a queue holds."""
+
+    def __init__(
+        self,
+        *,
+        submit: Callable[[Input], None],
+        next_outgoing: NextOutgoing,
+        max_message_bytes: int,
+        max_connections: int,
+        ping_interval_us: int,
+        timers: Timers,
+        counters: Counters,
+        log: Log,
+        pong_wait_us: int = PONG_WAIT_US,
+        stall_wait_us: int = STALL_WAIT_US,
+    ) -> None:
+        self.submit = submit
+        self.next_outgoing = next_outgoing
+        self.counters = counters
+        self.unsent: dict[Connection, None] = {}  # those that had something in their send buffer
+        self.open: dict[int, Connection] = {}
+        self._max_message_bytes = max_message_bytes
+        self._max_connections = max_connections
+        self._ping_interval_us = ping_interval_us
+        self._pong_wait_us = pong_wait_us
+        self._stall_wait_us = stall_wait_us
+        self._timers = timers
+        self._log = log
+        self._last_id = 0
+        self._accepted = 0
+        self._closing: set[asyncio.Task[bool]] = set()
+        # Both waits are the same for all connections, so a queue in order of time does for a heap.
+        self._pings: deque[tuple[int, Connection]] = deque()
+        self._pongs: deque[tuple[int, Connection]] = deque()
+
+    @property
+    def full(self) -> bool:
+        return 0 < self._max_connections <= self._accepted
+
+    def start(self) -> None:
+        self._timers.set(now_us() + SWEEP_US, ("sweep",), self._sweep)
+
+    async def serve(self, request: web.BaseRequest, app_id: str | None) -> web.WebSocketResponse:
+        """Upgrade the request and serve the connection to its end."""
+        subprotocol = bearer_subprotocol(request.headers)
+        response = web.WebSocketResponse(
+            autoclose=False,
+            autoping=False,
+            compress=False,
+            decode_text=False,
+            max_msg_size=self._max_message_bytes + 1,  # the library refuses from this size on
+            protocols=(subprotocol,) if subprotocol else (),
+            timeout=CLOSE_WAIT_S,
+        )
+        self._accepted += 1
+        try:
+            await response.prepare(request)
+            protocol = request.protocol
+            transport = request.transport
+            if transport is None:
+                return response
+            transport.set_write_buffer_limits(high=SEND_BUFFER_BYTES - 1, low=RESUME_BYTES)
+            tcp = transport.get_extra_info("socket")
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            self._last_id += 1
+            connection = Connection(self, self._last_id, response, transport)
+            assert isinstance(protocol, Protocol)
+            protocol.connection = connection
+            self.open[connection.id] = connection
+            self.counters.connections += 1
+            self._pings.append((now_us() + self._ping_interval_us, connection))
+            try:
+                self.submit(ConnectionOpened(connection.id, app_id))
+                await connection.serve()
+            finally:
+                self.submit(ConnectionClosed(connection.id))
+                del self.open[connection.id]
+                self.counters.connections -= 1
+                self.unsent.pop(connection, None)
+        finally:
+            self._accepted -= 1
+        return response
+
+    # -- effects ----------------------------------------------------------------------------------------------------
+
+    def wake(self, id: int) -> None:
+        connection = self.open.get(id)
+        if connection is not None:
+            connection.pump()
+
+    def ready(self, id: int) -> None:
+        connection = self.open.get(id)
+        if connection is not None:
+            connection.ready()
+
+    def close(self, id: int, code: int, reason: str) -> None:
+        """Send a close frame; the peer has CLOSE_WAIT_S to answer it."""
+        connection = self.open.get(id)
+        if connection is not None:
+            closing = asyncio.ensure_future(connection.response.close(code=code, message=reason.encode()))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    def close_all(self, code: int, reason: str) -> None:
+        for id in list(self.open):
+            self.close(id, code, reason)
+
+    # -- pings and stalls -------------------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        now = now_us()
+        self._timers.set(now + SWEEP_US, ("sweep",), self._sweep)
+        if self._ping_interval_us:
+            self._sweep_pings(now)
+        for connection in list(self.unsent):
+            waited_us = connection.stalled(now)
+            if waited_us is None:
+                del self.unsent[connection]
+            elif waited_us >= self._stall_wait_us:
+                self._drop(connection, "write_stalled")
+
+    def _sweep_pings(self, now: int) -> None:
+        pings, pongs = self._pings, self._pongs
+        while pings and pings[0][0] <= now:
+            _, connection = pings.popleft()
+            if connection.id not in self.open:
+                continue
+            if connection.ping_us == 0:
+                connection.ping_us = now
+                connection.control_frame(FIN_PING)
+                pongs.append((now + self._pong_wait_us, connection))
+            pings.append((now + self._ping_interval_us, connection))
+        while pongs and pongs[0][0] <= now:
+            due, connection = pongs.popleft()
+            if connection.id not in self.open or connection.ping_us != due - self._pong_wait_us:
+                continue
+            if connection.reading:
+                self._drop(connection, "ping_unanswered")
+            else:
+                connection.ping_us = now
+                pongs.append((now + self._pong_wait_us, connection))
+
+    def _drop(self, connection: Connection, reason: str) -> None:
+        self.counters.connections_dropped[reason] += 1
+        self._log.info("connection_dropped", connection=connection.id, reason=reason)
+        connection.transport.abort()

@@ -1,0 +1,517 @@
+"""The supervisor: what `roomtone serve` starts.  Tiny on purpose; it must outlive everything else.
+
+It makes the runtime directory and the arenas, starts control and the workers, holds a duplicate of every
+arena and media socket, notices a death by pidfd and restarts what died.  As PID 1 it reaps what nobody
+else does.
+
+    SIGTERM, SIGINT   forwarded to control, which drains and says `Drained`; then the workers stop, exit 0
+    a second          forwarded again
+    a third           everything is killed, exit at once
+    SIGHUP            forwarded to control
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import setproctitle
+
+from roomtone.control.child import Backoff, Child, reap
+from roomtone.control.runtime_dir import RuntimeDir, RuntimeDirError
+from roomtone.engine import messages as m
+from roomtone.engine.affinity import default_workers, usable_cpus, worker_cpu
+from roomtone.engine.limits import raise_descriptor_limit
+from roomtone.engine.log import Log
+from roomtone.engine.supervisor_link import SOCKETS_A_MESSAGE, SupervisorLink, pair
+from roomtone.engine.worker import monotonic_us
+
+if TYPE_CHECKING:
+    from roomtone.control.core.config import Config
+
+GRAVE_US = 30_000_000  # how long a dead worker's arena and sockets are kept for `roomtone inspect`
+STOP_US = 5_000_000  # how long children may take to end before they are killed
+INSPECTIONS = 4  # at a time
+INSPECTION_US = 10_000_000  # a client that does not read is dropped
+EXIT_KILLED = 1
+_END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_THIRD = 3
+_US_A_S = 1e6
+
+
+class WorkerSlot:
+    """One worker index: its present process and what is held for it; after its death, a grave of both."""
+
+    __slots__ = ("arena_fd", "backoff", "child", "cpu", "epoch", "held", "index", "link", "restart_us")
+
+    def __init__(self, index: int, cpu: int | None) -> None:
+        self.index = index
+        self.cpu = cpu
+        self.epoch = 0
+        self.child: Child | None = None
+        self.link: SupervisorLink | None = None
+        self.arena_fd = -1
+        self.held: dict[int, tuple[int, ...]] = {}  # duplicates of media sockets, by endpoint handle
+        self.backoff = Backoff()
+        self.restart_us = 0
+
+
+class Grave:
+    """What a dead worker left."""
+
+    __slots__ = ("arena_fd", "died_us", "epoch", "held", "index", "pid", "status")
+
+    def __init__(self, slot: WorkerSlot, pid: int, status: int, now_us: int) -> None:
+        self.index, self.epoch, self.pid, self.status = slot.index, slot.epoch, pid, status
+        self.arena_fd, self.held, self.died_us = slot.arena_fd, slot.held, now_us
+
+    def close(self) -> None:
+        os.close(self.arena_fd)
+        for fds in self.held.values():
+            _close(fds)
+        self.held = {}
+
+
+class Inspection:
+    """One `roomtone inspect` client: messages are made as fast as it reads them."""
+
+    __slots__ = ("link", "messages", "until_us")
+
+    def __init__(self, link: SupervisorLink, messages: Iterator[tuple[Any, int]], until_us: int) -> None:
+        self.link = link
+        self.messages = messages
+        self.until_us = until_us
+
+    def pump(self) -> bool:
+        """Send what the client takes.  False: finished."""
+        link = self.link
+        link.flush()
+        passed: tuple[int, ...] = ()
+        while not link.waiting and not link.closed:
+            step = next(self.messages, None)
+            if step is None:
+                return False
+            message, fd = step
+            link.send(message, (fd,) if fd >= 0 else (), close_first=passed)
+            passed = ()
+            if fd >= 0 and not link.waiting:
+                os.close(fd)
+        return not link.closed
+
+
+class Supervisor:
+    """control_argv, worker_argv: what to start; format_arena: fills a fresh memfd (`Arena.format`)."""
+
+    def __init__(
+        self,
+        config: Config,
+        runtime_dir: RuntimeDir,
+        *,
+        format_arena: Callable[..., None],
+        control_argv: list[str],
+        worker_argv: list[str],
+        log: Log,
+    ) -> None:
+        self._config = config
+        self._runtime_dir = runtime_dir
+        self._format_arena = format_arena
+        self._control_argv = control_argv
+        self._worker_argv = worker_argv
+        self._log = log
+        cpus = usable_cpus(config.cpu_affinity)
+        count = config.workers or default_workers()
+        self._slots = [WorkerSlot(index, worker_cpu(index, cpus)) for index in range(count)]
+        self._graves: list[Grave] = []
+        self._inspections: list[Inspection] = []
+        self._selector = selectors.DefaultSelector()
+        self._control: Child | None = None
+        self._control_link: SupervisorLink | None = None
+        self._control_backoff = Backoff()
+        self._control_restart_us = 0
+        self._signals: list[int] = []
+        self._end_signals = 0
+        self._stop_until_us: int | None = None  # set: the workers were told to stop
+        self._exit_status: int | None = None
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Until everything has ended.  Returns the exit status."""
+        self._catch_signals()
+        listener = self._runtime_dir.listener
+        self._selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
+        self._start_control()
+        for slot in self._slots:
+            self._start_worker(slot)
+        while self._exit_status is None:
+            for key, _ in self._selector.select(self._timeout_s()):
+                key.data()
+            self._handle_signals()
+            self._handle_times(monotonic_us())
+        for grave in self._graves:
+            grave.close()
+        return self._exit_status
+
+    def _catch_signals(self) -> None:
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        self._wakeup = (reader, writer)
+        self._selector.register(reader, selectors.EVENT_READ, lambda: reader.recv(512))
+        for number in (*_END_SIGNALS, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, lambda number, frame: self._signals.append(number))
+
+    def _handle_signals(self) -> None:
+        signals, self._signals = self._signals, []
+        for number in signals:
+            if number == signal.SIGCHLD:
+                self._reap()
+            elif number == signal.SIGHUP:
+                if self._control is not None:
+                    self._control.signal(number)
+            else:
+                self._end_signals += 1
+                self._log.info("signal", signal=signal.Signals(number).name, count=self._end_signals)
+                if self._end_signals >= _THIRD:
+                    self._kill_all()
+                    self._exit_status = EXIT_KILLED
+                elif self._control is not None:
+                    self._control.signal(number)
+                else:
+                    self._stop()
+
+    def _timeout_s(self) -> float | None:
+        times = [grave.died_us + GRAVE_US for grave in self._graves[:1]]
+        times += [inspection.until_us for inspection in self._inspections]
+        if self._stop_until_us is not None:
+            times.append(self._stop_until_us)
+        else:
+            times += [slot.restart_us for slot in self._slots if slot.child is None]
+            if self._control is None:
+                times.append(self._control_restart_us)
+        return max(0.0, (min(times) - monotonic_us()) / _US_A_S) if times else None
+
+    def _handle_times(self, now_us: int) -> None:
+        while self._graves and now_us >= self._graves[0].died_us + GRAVE_US:
+            self._graves.pop(0).close()
+        for inspection in [each for each in self._inspections if now_us >= each.until_us]:
+            self._end_inspection(inspection)
+        if self._stop_until_us is None:
+            if self._control is None and now_us >= self._control_restart_us:
+                self._start_control()
+            for slot in self._slots:
+                if slot.child is None and now_us >= slot.restart_us:
+                    self._start_worker(slot)
+        elif self._control is None and all(slot.child is None for slot in self._slots):
+            if self._exit_status is None:
+                self._exit_status = 0
+        elif now_us >= self._stop_until_us:
+            self._log.error("stop_timed_out")
+            self._kill_all()
+            self._stop_until_us = now_us + STOP_US
+
+    def _reap(self) -> None:
+        for pid, status in reap():
+            if self._control is not None and self._control.pid == pid:
+                self._control_exited(status)
+            for slot in self._slots:
+                if slot.child is not None and slot.child.pid == pid:
+                    self._worker_exited(slot, status)
+
+    def _stop(self) -> None:
+        """Control has drained, or is gone while draining: end the workers, then ourselves."""
+        if self._stop_until_us is not None:
+            return
+        self._stop_until_us = monotonic_us() + STOP_US
+        for slot in self._slots:
+            if slot.link is not None:
+                slot.link.send(m.Stop())
+        if self._control_link is not None:
+            self._drop_link(self._control_link)  # it sees the end of the stream
+            self._control_link = None
+
+    def _kill_all(self) -> None:
+        for child in (self._control, *(slot.child for slot in self._slots)):
+            if child is not None:
+                child.signal(signal.SIGKILL)
+
+    # -- control ---------------------------------------------------------------------------------------------
+
+    def _start_control(self) -> None:
+        link, theirs = pair(m.ControlMessage)
+        start = m.ControlStart(
+            config=msgspec.Raw(msgspec.json.encode(self._config)),
+            runtime_dir=str(self._runtime_dir.path),
+            workers=len(self._slots),
+            supervisor_fd=theirs.fileno(),
+        )
+        env = {**os.environ, "ROOMTONE_CONTROL": msgspec.json.encode(start).decode()}
+        self._control = Child("control", self._control_argv, env, [theirs.fileno()], monotonic_us())
+        theirs.close()
+        self._control_link = link
+        self._watch(self._control)
+        self._selector.register(link, selectors.EVENT_READ, self._control_readable)
+        for slot in self._slots:
+            if slot.child is not None:
+                self._tell_control(m.WorkerSpawned(worker=slot.index, epoch=slot.epoch, pid=slot.child.pid))
+        self._log.info("control_started", pid=self._control.pid)
+
+    def _control_readable(self) -> None:
+        link = self._control_link
+        if link is None:
+            return
+        link.flush()
+        for message, fds in link.receive():
+            _close(fds)
+            if type(message) is m.Drained:
+                self._log.info("drained")
+                self._stop()
+                return
+        if link.closed:
+            self._drop_link(link)
+            self._control_link = None
+        else:
+            self._watch_link(link, self._control_readable)
+
+    def _control_exited(self, status: int) -> None:
+        control = self._control
+        assert control is not None
+        now_us = monotonic_us()
+        self._unwatch(control)
+        self._control_readable()  # what it said last
+        if self._control_link is not None:
+            self._drop_link(self._control_link)
+        self._control = self._control_link = None
+        if self._stop_until_us is not None:
+            return
+        if status == m.EXIT_CONFIG or self._end_signals:
+            self._log.info("control_ended", pid=control.pid, status=status)
+            self._stop()
+            if status == m.EXIT_CONFIG:
+                self._kill_all()
+                self._exit_status = status
+            return
+        delay_us = self._control_backoff.delay_us(now_us - control.started_us)
+        self._control_restart_us = now_us + delay_us
+        self._log.error("control_died", pid=control.pid, status=status, restart_in_ms=delay_us // 1000)
+
+    def _tell_control(self, message: m.ControlMessage) -> None:
+        link = self._control_link
+        if link is not None:
+            link.send(message)
+            self._watch_link(link, self._control_readable)
+
+    # -- workers ---------------------------------------------------------------------------------------------
+
+    def _start_worker(self, slot: WorkerSlot) -> None:
+        config = self._config
+        slot.epoch += 1
+        slot.arena_fd = os.memfd_create(f"roomtone-arena-{slot.index}", os.MFD_CLOEXEC)
+        self._format_arena(
+            slot.arena_fd, endpoints=config.worker_endpoints, worker=slot.index, epoch=slot.epoch
+        )
+        link, theirs = pair(m.SupervisorMessage)
+        start = m.WorkerConfig(
+            index=slot.index,
+            workers=len(self._slots),
+            epoch=slot.epoch,
+            cpu=slot.cpu,
+            runtime_dir=str(self._runtime_dir.path),
+            arena_fd=slot.arena_fd,
+            supervisor_fd=theirs.fileno(),
+            endpoints=config.worker_endpoints,
+            rtp_port_min=config.rtp_port_range[0],
+            rtp_port_max=config.rtp_port_range[1],
+            media_timeout_ms=config.media_timeout_secs * 1000,
+            source_networks=tuple(config.rtp_source_networks),
+            log_level=config.log_level,
+        )
+        env = {**os.environ, "ROOMTONE_WORKER": msgspec.json.encode(start).decode()}
+        fds = [slot.arena_fd, theirs.fileno()]
+        slot.child = Child(f"worker {slot.index}", self._worker_argv, env, fds, monotonic_us())
+        theirs.close()
+        slot.link = link
+        slot.held = {}
+        self._watch(slot.child)
+        self._selector.register(link, selectors.EVENT_READ, lambda: self._worker_readable(slot))
+        for other in self._slots:
+            if other is not slot and other.child is not None:
+                self._tell_worker(other, m.ArenaMap(slot.index, slot.epoch), (slot.arena_fd,))
+                self._tell_worker(slot, m.ArenaMap(other.index, other.epoch), (other.arena_fd,))
+        self._tell_control(m.WorkerSpawned(worker=slot.index, epoch=slot.epoch, pid=slot.child.pid))
+        self._log.info(
+            "worker_spawned", worker=slot.index, epoch=slot.epoch, pid=slot.child.pid, cpu=slot.cpu
+        )
+
+    def _worker_readable(self, slot: WorkerSlot) -> None:
+        link = slot.link
+        if link is None:
+            return
+        link.flush()
+        truncated = link.truncated
+        for message, fds in link.receive():
+            if type(message) is m.Hold:
+                _close(slot.held.pop(message.key, ()))
+                slot.held[message.key] = tuple(fds)
+                continue
+            _close(fds)
+            if type(message) is m.Release:
+                for key in message.keys:
+                    _close(slot.held.pop(key, ()))
+                link.send(m.Released(message.keys))
+        if link.truncated > truncated:
+            self._log.error("descriptors_exhausted", worker=slot.index, held=len(slot.held))
+        if link.closed:
+            self._selector.unregister(link)  # its death follows by pidfd
+        else:
+            self._watch_link(link, lambda: self._worker_readable(slot))
+
+    def _worker_exited(self, slot: WorkerSlot, status: int) -> None:
+        child, link = slot.child, slot.link
+        assert child is not None and link is not None
+        now_us = monotonic_us()
+        self._unwatch(child)
+        while not link.closed:  # sockets it made last are still on the way
+            self._worker_readable(slot)
+        link.close()
+        slot.child = slot.link = None
+        self._graves.append(Grave(slot, child.pid, status, now_us))
+        slot.held = {}
+        for other in self._slots:
+            self._tell_worker(other, m.ArenaGone(slot.index, slot.epoch))
+        self._tell_control(m.WorkerExited(worker=slot.index, epoch=slot.epoch, status=status))
+        if self._stop_until_us is not None:
+            return
+        delay_us = slot.backoff.delay_us(now_us - child.started_us)
+        slot.restart_us = now_us + delay_us
+        self._log.error(
+            "worker_died",
+            worker=slot.index,
+            epoch=slot.epoch,
+            pid=child.pid,
+            status=status,
+            restart_in_ms=delay_us // 1000,
+        )
+
+    def _tell_worker(self, slot: WorkerSlot, message: Any, fds: tuple[int, ...] = ()) -> None:
+        link = slot.link
+        if link is not None and not link.closed:
+            link.send(message, fds)
+            self._watch_link(link, lambda: self._worker_readable(slot))
+
+    # -- inspect ---------------------------------------------------------------------------------------------
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            end, _ = listener.accept()
+        except OSError:
+            return
+        if len(self._inspections) >= INSPECTIONS:
+            end.close()
+            return
+        link = SupervisorLink(end, m.InspectMessage)
+        inspection = Inspection(link, self._inspect(), monotonic_us() + INSPECTION_US)
+        self._inspections.append(inspection)
+        self._selector.register(link, selectors.EVENT_WRITE, lambda: self._pump(inspection))
+
+    def _pump(self, inspection: Inspection) -> None:
+        if not inspection.pump():
+            self._end_inspection(inspection)
+
+    def _end_inspection(self, inspection: Inspection) -> None:
+        self._inspections.remove(inspection)
+        self._drop_link(inspection.link)
+
+    def _inspect(self) -> Iterator[tuple[Any, int]]:
+        """Messages for one client, with a descriptor to pass or -1."""
+        for body in [*self._graves, *(slot for slot in self._slots if slot.child is not None)]:
+            held = body.held
+            if isinstance(body, Grave):
+                ago_ms = (monotonic_us() - body.died_us) // 1000
+                told = m.InspectWorker(
+                    worker=body.index, epoch=body.epoch, pid=body.pid, status=body.status, ended_ms_ago=ago_ms
+                )
+            elif body.child is not None:
+                told = m.InspectWorker(worker=body.index, epoch=body.epoch, pid=body.child.pid)
+            else:
+                continue
+            worker, epoch = body.index, body.epoch
+            yield told, os.dup(body.arena_fd)
+            keys = list(held)
+            for start in range(0, len(keys), SOCKETS_A_MESSAGE // 2):
+                some = keys[start : start + SOCKETS_A_MESSAGE // 2]
+                bound = [(key, *_bound(fd)) for key in some for fd in held.get(key, ())]
+                yield m.InspectSockets(worker=worker, epoch=epoch, sockets=bound), -1
+        yield m.InspectEnd(), -1
+
+    # -- watching --------------------------------------------------------------------------------------------
+
+    def _watch(self, child: Child) -> None:
+        self._selector.register(child.pidfd, selectors.EVENT_READ, self._reap)
+
+    def _unwatch(self, child: Child) -> None:
+        self._selector.unregister(child.pidfd)
+        child.close()
+
+    def _watch_link(self, link: SupervisorLink, action: Callable[[], None]) -> None:
+        """Wake for writability while something waits to be sent."""
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if link.waiting else 0)
+        try:
+            if self._selector.get_key(link).events != events:
+                self._selector.modify(link, events, action)
+        except KeyError:
+            return  # it is being closed
+
+    def _drop_link(self, link: SupervisorLink) -> None:
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(link)
+        link.close()
+
+
+def _bound(fd: int) -> tuple[str, int]:
+    """Where the kernel says a socket is bound."""
+    held = socket.socket(fileno=fd)
+    try:
+        address = held.getsockname()
+    finally:
+        held.detach()
+    return address[0], address[1]
+
+
+def _close(fds: Any) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+def run_supervisor(config: Config) -> int:
+    """`roomtone serve`: returns the exit status."""
+    from roomtone.ext.flow.media import Arena
+
+    setproctitle.setproctitle("roomtone: supervisor")
+    log = Log(config.log_level, process="supervisor")
+    raise_descriptor_limit()
+    try:
+        runtime_dir = RuntimeDir(config.runtime_dir)
+    except RuntimeDirError as error:
+        log.error("runtime_dir", error=str(error))
+        return m.EXIT_CONFIG
+    supervisor = Supervisor(
+        config,
+        runtime_dir,
+        format_arena=Arena.format,
+        control_argv=[sys.executable, "-m", "roomtone.control"],
+        worker_argv=[sys.executable, "-m", "roomtone.engine"],
+        log=log,
+    )
+    try:
+        return supervisor.run()
+    finally:
+        runtime_dir.close()

@@ -1,0 +1,346 @@
+"""One function a command: (worker, body) -> reply body.
+
+A function may be a generator: it yields where a piece of work ends (the Python thread does nothing over 2
+ms in one piece) and returns the reply body.  `After(number, body)` as the result means: reply once that
+edit was applied. Whatever raises `CommandError` has changed nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from roomtone.engine import messages as m
+from roomtone.engine.codecs import ENCODING_NAME, Codec
+from roomtone.engine.errors import CommandError
+from roomtone.engine.plan import KEY_RELAY_LIMIT, Endpoint, RtpEndpoint, Session, ToneEndpoint
+
+if TYPE_CHECKING:
+    from roomtone.engine.worker import Worker
+
+TONES = {"ringback": 0, "ringing": 1, "busy": 2, "beep": 3, "sine": 4, "silence": 5}  # ext/dsp/tone.pxd
+A_SLICE = 32  # endpoints handled in one piece: some 10 us each
+SNAPSHOT_A_SLICE = 1024  # entries built in one piece: under 1 us each
+MAX_SPREAD_PEERS = 63  # ext/flow: partial sums a bus adds
+PARTIAL_REST_US = 2_000_000  # a partial slot rests: another worker may still add it for a few ticks
+TONE_GRACE_US = 500_000  # a tone starts with the next tick of its bus; after this it is over for certain
+_CNAME_BYTES = 12  # RFC 7022 section 4.2: 96 random bits, in base64
+_SSRC_END, _SEQ_END, _TIMESTAMP_END = 16, 18, 22  # where they lie in an endpoint's random bytes
+_SEQ_MASK = 0x7FFF  # first half of the circle: no wrap soon after the start (RFC 3711 section 3.3.1)
+
+
+class After(NamedTuple):
+    """Reply `body` once edit `number` was applied."""
+
+    number: int
+    body: m.ReplyBody
+
+
+Result = m.ReplyBody | After
+Slices = Generator[None, None, Result]
+
+# -- endpoints -----------------------------------------------------------------------------------------------
+
+
+def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
+    plan, media = worker.plan, worker.media
+    if body.endpoint in plan.endpoints:
+        raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} exists")
+    profile = plan.profile(body.media) if body.media is not None else None
+    pool = worker.ports.pool(body.media_ip)
+    while (pair := pool.take(worker.now_us(), body.rtcp_mux)) is None:
+        yield
+    try:
+        handle = _take_slot(worker)
+        try:
+            session = plan.session(body.session, body.phase, body.key_relay_limit)
+        except CommandError:
+            media.endpoint_free(handle)
+            raise
+    except CommandError:
+        os.close(pair.rtp_fd)
+        if pair.rtcp_fd >= 0:
+            os.close(pair.rtcp_fd)
+        pool.give_back(pair, worker.now_us())
+        raise
+    chance = os.urandom(_TIMESTAMP_END)
+    cname = b64encode(chance[:_CNAME_BYTES]).decode()
+    ssrc = int.from_bytes(chance[_CNAME_BYTES:_SSRC_END], "big") or 1
+    media.endpoint_open(
+        handle,
+        rtp_fd=pair.rtp_fd,
+        rtcp_fd=pair.rtcp_fd,
+        local=(pair.ip, pair.rtp_port),
+        local_rtcp_port=pair.rtcp_port,
+        ssrc=ssrc,
+        cname=cname,
+        seq=int.from_bytes(chance[_SSRC_END:_SEQ_END], "big") & _SEQ_MASK,
+        timestamp=int.from_bytes(chance[_SEQ_END:], "big"),
+    )
+    endpoint = RtpEndpoint(body.endpoint, session, handle, plan.next_serial(), pair)
+    plan.add(endpoint)
+    worker.retirement.hold(endpoint)
+    endpoint.is_source = body.is_source
+    endpoint.is_destination = body.is_destination
+    endpoint.send_at_once = body.send_at_once
+    endpoint.remote = body.remote
+    if profile is not None:
+        plan.negotiate(endpoint, profile)
+    _write_remote(worker, endpoint, learn=True)
+    plan.settle(endpoint)
+    return m.RtpCreated(
+        local_ip=pair.ip,
+        rtp_port=pair.rtp_port,
+        rtcp_port=pair.rtcp_port,
+        ssrc=ssrc,
+        cname=cname,
+        handle=handle,
+    )
+
+
+def update_rtp(worker: Worker, body: m.UpdateRtp) -> Result:
+    plan = worker.plan
+    endpoint = plan.find_rtp(body.endpoint)
+    muxed = endpoint.pair.rtcp_fd < 0
+    if body.rtcp_mux is False and muxed:
+        raise CommandError("ENDPOINT_ERROR", "rtcp-mux cannot be taken back")
+    if body.rtcp_mux and not muxed:
+        worker.retirement.mux(worker.media.endpoint_mux(endpoint.handle), endpoint)
+    if body.is_source is not None:
+        endpoint.is_source = body.is_source
+    if body.is_destination is not None:
+        endpoint.is_destination = body.is_destination
+    if body.media is not None:
+        plan.negotiate(endpoint, plan.profile(body.media))
+    if body.send_at_once is not None:
+        endpoint.send_at_once = body.send_at_once
+    if body.remote is not None:
+        endpoint.remote = body.remote
+    if body.relearn:
+        endpoint.learned = False
+    if body.remote is not None or body.send_at_once is not None or body.relearn:
+        _write_remote(worker, endpoint, learn=body.relearn)
+    if body.media is not None or body.is_source is not None or body.is_destination is not None:
+        plan.settle(endpoint)
+    return m.Done()
+
+
+def create_tone(worker: Worker, body: m.CreateTone) -> Result:
+    plan, media = worker.plan, worker.media
+    kind = TONES.get(body.tone)
+    if kind is None:
+        raise CommandError("INVALID_PARAMS", f"no such tone: {body.tone!r}")
+    if body.endpoint in plan.endpoints:
+        raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} exists")
+    handle = _take_slot(worker)
+    try:
+        session = plan.session(body.session, body.phase, KEY_RELAY_LIMIT)
+    except CommandError:
+        media.endpoint_free(handle)
+        raise
+    duration_ms = -1 if body.duration_ms is None else body.duration_ms
+    ends_us = None if duration_ms < 0 else worker.now_us() + duration_ms * 1000 + TONE_GRACE_US
+    media.tone_open(handle, kind=kind, frequency_hz=body.frequency_hz, duration_ms=duration_ms)
+    plan.add(ToneEndpoint(body.endpoint, session, handle, plan.next_serial(), ends_us))
+    media.source_add(session.bus, handle)
+    return m.Done()
+
+
+def remove_endpoint(worker: Worker, body: m.RemoveEndpoint) -> Result:
+    return After(_retire(worker, worker.plan.find(body.endpoint)), m.Done())
+
+
+def close_session(worker: Worker, body: m.CloseSession) -> Slices:
+    plan = worker.plan
+    session = plan.sessions.pop(body.session, None)
+    if session is None:
+        return m.Done()
+    for number, endpoint in enumerate(session.members[:], 1):
+        if not endpoint.gone:
+            _retire(worker, endpoint)
+        if number % A_SLICE == 0:
+            yield
+    _end_spread(worker, session)
+    number = plan.close_session(session)
+    worker.retirement.after(number, worker.media.bus_free, session.bus)
+    return After(number, m.Done())
+
+
+def inject_key(worker: Worker, body: m.InjectKey) -> Result:
+    endpoint = worker.plan.find_rtp(body.endpoint)
+    worker.keys.press(endpoint, body.digit, body.duration_ms, body.volume, worker.now_us())
+    return m.Done()
+
+
+# -- asking --------------------------------------------------------------------------------------------------
+
+
+def get_stats(worker: Worker, body: m.GetStats) -> Slices:
+    session = worker.plan.sessions.get(body.session)
+    out: list[m.EndpointStats] = []
+    for number, endpoint in enumerate(session.members[:] if session else (), 1):
+        if not endpoint.gone:
+            out.append(_stats(worker, endpoint))
+        if number % A_SLICE == 0:
+            yield
+    return m.Stats(out)
+
+
+def get_activity(worker: Worker, body: m.GetActivity) -> Result:
+    session = worker.plan.sessions.get(body.session)
+    if session is None:
+        return m.Activity(0)
+    ask = worker.media.last_activity_us
+    times = [ask(endpoint.handle) for endpoint in session.members if isinstance(endpoint, RtpEndpoint)]
+    return m.Activity(max([session.activity_us, *times]))
+
+
+def take_snapshot(worker: Worker, body: m.TakeSnapshot) -> Slices:
+    """Built in slices; what changed meanwhile is put right in the last piece, which makes the reply."""
+    plan = worker.plan
+    endpoints = list(plan.endpoints.values())
+    newest = endpoints[-1].serial if endpoints else 0
+    entries: list[m.SnapshotEndpoint] = []
+    for number, endpoint in enumerate(endpoints, 1):
+        entries.append(_entry(endpoint))
+        if number % SNAPSHOT_A_SLICE == 0:
+            yield
+    kept = []
+    for endpoint, entry in zip(endpoints, entries, strict=True):
+        if not endpoint.gone:
+            entry.finished = endpoint.finished
+            kept.append(entry)
+    added = []
+    for endpoint in plan.newest_first():
+        if endpoint.serial <= newest:
+            break
+        added.append(_entry(endpoint))
+    return m.Snapshot([*kept, *reversed(added)])
+
+
+def get_metrics(worker: Worker, body: m.GetMetrics) -> Result:
+    media = worker.media.metrics()
+    return m.Metrics(
+        counters={**media["counters"], **worker.counters()},
+        drops=dict(media["drops"]),
+        gauges={**media["gauges"], **worker.gauges()},
+        tick_duration_us=list(media["tick_duration_us"]),
+        tick_late_us=list(media["tick_late_us"]),
+    )
+
+
+# -- spread buses --------------------------------------------------------------------------------------------
+
+
+def open_spread(worker: Worker, body: m.OpenSpread) -> Result:
+    session = worker.plan.session(body.session, body.phase, body.key_relay_limit)
+    if session.slot < 0:
+        try:
+            session.slot = worker.media.partial_take()
+        except RuntimeError:
+            raise CommandError("ENDPOINT_ERROR", "this worker has no partial sum left") from None
+        session.peers = []
+        worker.media.bus_spread(session.bus, slot=session.slot, peers=[])
+    return m.SpreadOpened(slot=session.slot, epoch=worker.config.epoch)
+
+
+def set_spread(worker: Worker, body: m.SetSpread) -> Result:
+    session = worker.plan.sessions.get(body.session)
+    if session is None or session.slot < 0:
+        raise CommandError("ENDPOINT_ERROR", f"session {body.session} is not spread here")
+    if not body.peers:
+        _end_spread(worker, session)
+        return m.Done()
+    if len(body.peers) > MAX_SPREAD_PEERS:
+        raise CommandError("INVALID_PARAMS", f"at most {MAX_SPREAD_PEERS} peers")
+    addresses = []
+    for peer in body.peers:
+        arena = worker.arenas.get((peer.worker, peer.epoch))
+        if arena is None:
+            raise CommandError("ENDPOINT_ERROR", f"no arena of worker {peer.worker}, epoch {peer.epoch}")
+        addresses.append(arena.partial_address(peer.slot))
+    session.peers = body.peers
+    worker.spread[session.id] = session
+    worker.media.bus_spread(session.bus, slot=session.slot, peers=addresses)
+    return m.Done()
+
+
+def drop_spread_peer(worker: Worker, session: Session, dead: tuple[int, int]) -> int | None:
+    """Stop adding the partials of a worker that died.  Returns the edit; None: it was not among the peers."""
+    peers = session.peers or []
+    left = [peer for peer in peers if (peer.worker, peer.epoch) != dead]
+    if len(left) == len(peers):
+        return None
+    session.peers = left
+    addresses = [worker.arenas[peer.worker, peer.epoch].partial_address(peer.slot) for peer in left]
+    return worker.media.bus_spread(session.bus, slot=session.slot, peers=addresses)
+
+
+# -- parts ---------------------------------------------------------------------------------------------------
+
+
+def _take_slot(worker: Worker) -> int:
+    try:
+        return worker.media.endpoint_take()
+    except RuntimeError:
+        raise CommandError("ENDPOINT_ERROR", "this worker has no endpoint slot left") from None
+
+
+def _write_remote(worker: Worker, endpoint: RtpEndpoint, *, learn: bool) -> None:
+    remote = endpoint.remote
+    if remote is None or not remote.port:
+        return  # our offer is not answered yet
+    worker.media.endpoint_remote(
+        endpoint.handle,
+        remote=(remote.ip, remote.port),
+        rtcp_port=remote.rtcp_port,
+        learn=learn,
+        send_at_once=endpoint.send_at_once,
+    )
+
+
+def _retire(worker: Worker, endpoint: Endpoint) -> int:
+    number = worker.plan.remove(endpoint)
+    worker.retirement.endpoint(number, endpoint)
+    return number
+
+
+def _end_spread(worker: Worker, session: Session) -> None:
+    worker.spread.pop(session.id, None)
+    if session.slot < 0:
+        return
+    number = worker.media.bus_spread(session.bus, slot=-1, peers=[])
+    worker.retirement.after(number, worker.rest_partial, session.slot)
+    session.slot = -1
+    session.peers = None
+
+
+def _stats(worker: Worker, endpoint: Endpoint) -> m.EndpointStats:
+    values: dict[str, Any] = worker.media.stats(endpoint.handle)
+    number = values.pop("codec")
+    codec = ENCODING_NAME[Codec(number)] if number else ""
+    return m.EndpointStats(endpoint=endpoint.id, kind=endpoint.kind, codec=codec, **values)
+
+
+def _entry(endpoint: Endpoint) -> m.SnapshotEndpoint:
+    return m.SnapshotEndpoint(
+        session=endpoint.session.id, endpoint=endpoint.id, kind=endpoint.kind, finished=endpoint.finished
+    )
+
+
+COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
+    m.CreateRtp: create_rtp,
+    m.UpdateRtp: update_rtp,
+    m.CreateTone: create_tone,
+    m.RemoveEndpoint: remove_endpoint,
+    m.CloseSession: close_session,
+    m.InjectKey: inject_key,
+    m.GetStats: get_stats,
+    m.GetActivity: get_activity,
+    m.OpenSpread: open_spread,
+    m.SetSpread: set_spread,
+    m.TakeSnapshot: take_snapshot,
+    m.GetMetrics: get_metrics,
+}

@@ -1,0 +1,487 @@
+"""Messages between control, workers and supervisor: defined once, here.
+
+Commands go control (ROUTER) -> worker (DEALER), one `Command` a message.  Replies and events come back on one
+PUSH -> PULL stream, in the order they were made, gathered into a `Batch` per wake-up.  Everything is MessagePack by
+msgspec; unions are told apart by the tag field ``t``.
+
+Units: `_us` are CLOCK_MONOTONIC microseconds of this machine (all processes share it), `_ms` durations.
+Ids: `session`, `endpoint` are the public UUID strings; a worker keeps its own map from them to slots.
+Schema rule: fields may be added with a default; tags and meanings never change within one release.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from roomtone.engine.codecs import Codec
+
+# -- what a worker needs to know at start (JSON, in the environment variable ROOMTONE_WORKER) ----------------
+
+
+class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Made by the supervisor, read once by the worker."""
+
+    index: int
+    workers: int
+    epoch: int  # counts the starts of this worker index, from 1
+    cpu: int | None  # the CPU to pin to; None: do not pin
+    runtime_dir: str  # holds commands.ipc (ROUTER bound by control) and events.ipc (PULL bound by control)
+    arena_fd: int  # memfd of this worker's arena, inherited
+    supervisor_fd: int  # SOCK_SEQPACKET to the supervisor, inherited
+    endpoints: int = 8192  # arena slots
+    rtp_port_min: int = 30000
+    rtp_port_max: int = 39999
+    media_timeout_ms: int = 5000
+    source_networks: tuple[str, ...] = ()  # CIDR; empty: any
+    log_level: str = "info"
+
+
+# -- supervisor <-> worker, one MessagePack struct a datagram, descriptors by SCM_RIGHTS ---------------------
+
+
+class Hold(msgspec.Struct, tag="hold", tag_field="t", array_like=False):
+    """Worker -> supervisor: keep a duplicate of these media sockets (descriptors: RTP, then RTCP if not muxed).
+
+    A second Hold of one key replaces the first (rtcp-mux agreed: the odd port goes).
+    """
+
+    key: int  # the endpoint's handle
+    ports: tuple[int, ...] = ()
+
+
+class Release(msgspec.Struct, tag="release", tag_field="t"):
+    """Worker -> supervisor: close the duplicates of these keys; answered by `Released` with the same keys."""
+
+    keys: list[int]
+
+
+class Released(msgspec.Struct, tag="released", tag_field="t"):
+    keys: list[int]
+
+
+class ArenaMap(msgspec.Struct, tag="arena", tag_field="t"):
+    """Supervisor -> worker: another worker's arena (one descriptor), to be mapped read-only."""
+
+    worker: int
+    epoch: int
+
+
+class ArenaGone(msgspec.Struct, tag="arena_gone", tag_field="t"):
+    """Supervisor -> worker: that worker died; its partial sums will not change any more."""
+
+    worker: int
+    epoch: int
+
+
+class Stop(msgspec.Struct, tag="stop", tag_field="t"):
+    """Supervisor -> worker: end now (control has finished draining)."""
+
+
+SupervisorMessage = Hold | Release | Released | ArenaMap | ArenaGone | Stop
+
+
+# -- what control needs to know at start (JSON, in the environment variable ROOMTONE_CONTROL) ----------------
+
+
+class ControlStart(msgspec.Struct, frozen=True, kw_only=True):
+    """Made by the supervisor, read once by control."""
+
+    config: msgspec.Raw  # control/core/config.Config as JSON
+    runtime_dir: str  # exists, mode 0700
+    workers: int  # the number in use; config.workers may be 0 (automatic)
+    supervisor_fd: int  # SOCK_SEQPACKET to the supervisor, inherited
+
+
+# -- supervisor <-> control, one MessagePack struct a datagram -----------------------------------------------
+
+
+class WorkerSpawned(msgspec.Struct, tag="worker_spawned", tag_field="t", kw_only=True):
+    """Supervisor -> control: this process runs now; told again to a control process that was restarted.
+
+    The worker answers commands from its `WorkerUp` on (or, for a restarted control, at once).
+    """
+
+    worker: int
+    epoch: int
+    pid: int
+
+
+class WorkerExited(msgspec.Struct, tag="worker_exited", tag_field="t", kw_only=True):
+    """Supervisor -> control: that epoch is over.  status: exit status, or minus the signal's number."""
+
+    worker: int
+    epoch: int
+    status: int
+
+
+class Drained(msgspec.Struct, tag="drained", tag_field="t"):
+    """Control -> supervisor: no session is left after SIGTERM; the workers may be stopped."""
+
+
+ControlMessage = WorkerSpawned | WorkerExited | Drained
+
+
+# -- supervisor -> `roomtone inspect`, over runtime_dir/supervisor.sock --------------------------------------
+
+
+class InspectWorker(msgspec.Struct, tag="inspect_worker", tag_field="t", kw_only=True):
+    """A living or recently dead worker; one descriptor: its arena.  status None: it lives."""
+
+    worker: int
+    epoch: int
+    pid: int
+    status: int | None = None
+    ended_ms_ago: int | None = None
+
+
+class InspectSockets(msgspec.Struct, tag="inspect_sockets", tag_field="t", kw_only=True):
+    """Media sockets the supervisor holds of that worker: (key, address, port) as the kernel says they are bound."""
+
+    worker: int
+    epoch: int
+    sockets: list[tuple[int, str, int]]
+
+
+class InspectEnd(msgspec.Struct, tag="inspect_end", tag_field="t"):
+    """Everything was told."""
+
+
+InspectMessage = InspectWorker | InspectSockets | InspectEnd
+
+
+# -- parts ---------------------------------------------------------------------------------------------------
+
+
+class PayloadType(msgspec.Struct, frozen=True, array_like=True):
+    """One negotiated RTP payload type the peer may send."""
+
+    payload_type: int
+    codec: Codec
+
+
+class Media(msgspec.Struct, frozen=True, kw_only=True):
+    """What negotiation agreed for one RTP endpoint; the worker needs nothing else of the SDP.
+
+    receive: payload types the peer may send us (audio only).
+    send_payload_type, send_codec: what we send to the peer.
+    event_receive: payload types of telephone-event the peer may send, with clock rate.
+    event_send: payload type and clock rate of telephone-event towards the peer; None: none was negotiated.
+    """
+
+    receive: list[PayloadType]
+    send_payload_type: int
+    send_codec: Codec
+    event_receive: list[tuple[int, int]] = []
+    event_send: tuple[int, int] | None = None
+    ptime_ms: int = 20  # what we send
+
+
+class Remote(msgspec.Struct, frozen=True, kw_only=True):
+    """The peer's addresses as its SDP says.  port 0: unknown yet (our offer is not answered)."""
+
+    ip: str
+    port: int
+    rtcp_port: int  # equals port with rtcp-mux
+
+
+class SpreadPeer(msgspec.Struct, frozen=True, array_like=True):
+    """Where another worker publishes its partial sum of a bus."""
+
+    worker: int
+    epoch: int
+    slot: int
+
+
+# -- commands ------------------------------------------------------------------------------------------------
+
+
+class CreateRtp(msgspec.Struct, tag="create_rtp", tag_field="t", kw_only=True):
+    """Make an RTP endpoint on `session`'s bus (made on first use).  Reply: `RtpCreated`.
+
+    media and remote are None for an endpoint made by our own offer; `UpdateRtp` brings them with the answer.
+    is_source: the peer may send (direction from the peer's view is sendrecv or sendonly).
+    is_destination: we may send to the peer.
+    send_at_once: the peer is recvonly from the start: send to its SDP address without waiting for a packet.
+    """
+
+    session: str
+    endpoint: str
+    phase: int  # 0..19, the bus's phase on the 1 ms grid; ignored when the bus exists
+    media_ip: str  # local address to bind
+    rtcp_mux: bool
+    is_source: bool
+    is_destination: bool
+    send_at_once: bool = False
+    media: Media | None = None
+    remote: Remote | None = None
+    key_relay_limit: int = 20  # buses with more endpoints than this report keys but do not relay them
+
+
+class UpdateRtp(msgspec.Struct, tag="update_rtp", tag_field="t", kw_only=True):
+    """Change an RTP endpoint between ticks.  None leaves a part as it is.  Reply: `Done`.
+
+    relearn: open source learning again (disconnect, keep the port, empty the queue).
+    rtcp_mux True on an endpoint made without it releases the odd port.
+    """
+
+    endpoint: str
+    media: Media | None = None
+    remote: Remote | None = None
+    rtcp_mux: bool | None = None
+    is_source: bool | None = None
+    is_destination: bool | None = None
+    send_at_once: bool | None = None
+    relearn: bool = False
+
+
+class CreateTone(msgspec.Struct, tag="create_tone", tag_field="t", kw_only=True):
+    """A tone as a source of `session`'s bus.  duration_ms None: until removed.  Reply: `Done`."""
+
+    session: str
+    endpoint: str
+    phase: int
+    tone: str  # ringback ringing busy beep sine silence
+    frequency_hz: float = 440.0
+    duration_ms: int | None = None
+
+
+class RemoveEndpoint(msgspec.Struct, tag="remove", tag_field="t"):
+    """Reply `Done` once the media thread has let go of it (BYE sent)."""
+
+    endpoint: str
+
+
+class CloseSession(msgspec.Struct, tag="close_session", tag_field="t"):
+    """Remove every endpoint of the session here, and its bus.  Reply `Done`; unknown session: also `Done`."""
+
+    session: str
+
+
+class InjectKey(msgspec.Struct, tag="inject_key", tag_field="t", kw_only=True):
+    """Queue one RFC 4733 key press towards the endpoint's peer.  Reply: `Done` when queued."""
+
+    endpoint: str
+    digit: str
+    duration_ms: int = 160
+    volume: int = 10
+
+
+class GetStats(msgspec.Struct, tag="get_stats", tag_field="t"):
+    """Reply: `Stats` of every endpoint of the session on this worker, creation order."""
+
+    session: str
+
+
+class GetActivity(msgspec.Struct, tag="get_activity", tag_field="t"):
+    """Reply: `Activity`: when the session last received from or sent RTP to a peer."""
+
+    session: str
+
+
+class OpenSpread(msgspec.Struct, tag="open_spread", tag_field="t", kw_only=True):
+    """Give the session's bus here (made if it does not exist) a partial slot.  Reply: `SpreadOpened`."""
+
+    session: str
+    phase: int
+    key_relay_limit: int = 20
+
+
+class SetSpread(msgspec.Struct, tag="set_spread", tag_field="t", kw_only=True):
+    """Tell the bus which other workers' partial sums to add; [] ends spreading.  Reply: `Done`."""
+
+    session: str
+    peers: list[SpreadPeer]
+
+
+class TakeSnapshot(msgspec.Struct, tag="take_snapshot", tag_field="t"):
+    """Reply: `Snapshot`, true as of the event number of the reply itself."""
+
+
+class GetMetrics(msgspec.Struct, tag="get_metrics", tag_field="t"):
+    """Reply: `Metrics`."""
+
+
+CommandBody = (
+    CreateRtp | UpdateRtp | CreateTone | RemoveEndpoint | CloseSession | InjectKey | GetStats | GetActivity
+    | OpenSpread | SetSpread | TakeSnapshot | GetMetrics
+)  # fmt: skip
+
+
+class Command(msgspec.Struct, kw_only=True):
+    """n: control's running number, echoed in the reply.  A worker does not begin a command after its deadline."""
+
+    n: int
+    deadline_us: int
+    body: CommandBody
+
+
+# -- replies -------------------------------------------------------------------------------------------------
+
+
+class Done(msgspec.Struct, tag="done", tag_field="t"):
+    pass
+
+
+class RtpCreated(msgspec.Struct, tag="rtp_created", tag_field="t", kw_only=True):
+    local_ip: str
+    rtp_port: int
+    rtcp_port: int  # equals rtp_port with rtcp-mux
+    ssrc: int
+    cname: str
+    handle: int
+
+
+class SpreadOpened(msgspec.Struct, tag="spread_opened", tag_field="t", kw_only=True):
+    slot: int
+    epoch: int
+
+
+class EndpointStats(msgspec.Struct, kw_only=True):
+    """Counters of one endpoint.  Bytes are RTP payload bytes; raw_* count every datagram that came to the port."""
+
+    endpoint: str
+    kind: str  # rtp | tone
+    codec: str  # "" until known; as in the specification's stats
+    rx_packets: int = 0
+    rx_bytes: int = 0
+    rx_lost: int = 0
+    rx_jitter_ms: float = 0.0
+    rx_last_ms_ago: int | None = None
+    rx_raw_packets: int = 0
+    rx_raw_bytes: int = 0
+    rx_dropped: int = 0
+    rx_late: int = 0
+    rx_duplicate: int = 0
+    rx_reordered: int = 0
+    playout_delay_ms: float = 0.0
+    concealed_ms: int = 0
+    tx_packets: int = 0
+    tx_bytes: int = 0
+    rtt_ms: float | None = None
+    rtt_observed_ms_ago: int | None = None
+    remote_packets_lost: int | None = None
+    remote_jitter_ms: float | None = None
+    local_rtp_addr: str = ""
+    remote_rtp_addr: str = ""
+    ssrc_rx: int = 0
+    ssrc_tx: int = 0
+
+
+class Stats(msgspec.Struct, tag="stats", tag_field="t"):
+    endpoints: list[EndpointStats]
+
+
+class Activity(msgspec.Struct, tag="activity", tag_field="t"):
+    last_us: int  # 0: never
+
+
+class SnapshotEndpoint(msgspec.Struct, kw_only=True):
+    session: str
+    endpoint: str
+    kind: str
+    finished: bool = False
+
+
+class Snapshot(msgspec.Struct, tag="snapshot", tag_field="t"):
+    endpoints: list[SnapshotEndpoint]
+
+
+class Metrics(msgspec.Struct, tag="metrics", tag_field="t", kw_only=True):
+    """Worker-wide counters; names become metric names.  counters: plain totals; drops: by reason."""
+
+    counters: dict[str, int]
+    drops: dict[str, int]
+    gauges: dict[str, float]
+    tick_duration_us: list[tuple[int, int]]  # (upper bound, count) histogram, not cumulative
+    tick_late_us: list[tuple[int, int]]
+
+
+class Failed(msgspec.Struct, tag="failed", tag_field="t", kw_only=True):
+    """The command changed nothing.  code is a websocket.md error code (ENDPOINT_ERROR, INVALID_PARAMS, ...)."""
+
+    code: str
+    message: str
+
+
+ReplyBody = Done | RtpCreated | SpreadOpened | Stats | Activity | Snapshot | Metrics | Failed
+
+
+class Reply(msgspec.Struct, tag="reply", tag_field="t", kw_only=True):
+    n: int
+    body: ReplyBody
+
+
+# -- events --------------------------------------------------------------------------------------------------
+
+
+class WorkerUp(msgspec.Struct, tag="worker_up", tag_field="t", kw_only=True):
+    """First message of an epoch.  scheduling: the level reached, e.g. "fifo", "nice", "none"."""
+
+    pid: int
+    scheduling: str
+    endpoints: int  # arena slots
+
+
+class KeyPressed(msgspec.Struct, tag="key", tag_field="t", kw_only=True):
+    session: str
+    endpoint: str
+    digit: str
+    duration_ms: int
+    source: str = "rfc4733"
+
+
+class ToneFinished(msgspec.Struct, tag="tone_finished", tag_field="t", kw_only=True):
+    session: str
+    endpoint: str
+
+
+class MediaTimeout(msgspec.Struct, tag="media_timeout", tag_field="t", kw_only=True):
+    session: str
+    endpoint: str
+    duration_ms: int
+
+
+class ByeReceived(msgspec.Struct, tag="bye", tag_field="t", kw_only=True):
+    session: str
+    endpoint: str
+    ssrcs: list[int]
+    reason: str | None
+
+
+class PeerLearned(msgspec.Struct, tag="peer_learned", tag_field="t", kw_only=True):
+    """The first valid packet pinned the peer's address."""
+
+    session: str
+    endpoint: str
+    remote_rtp_addr: str
+
+
+class Probe(msgspec.Struct, tag="probe", tag_field="t"):
+    """Result of the self-probe, once a second: a packet through a real socket pair and the media thread."""
+
+    ok: bool
+
+
+Event = WorkerUp | KeyPressed | ToneFinished | MediaTimeout | ByeReceived | PeerLearned | Probe
+
+
+class Batch(msgspec.Struct, kw_only=True):
+    """Replies and events, in the order they were made.  first: number of items[0] in this epoch, from 1."""
+
+    worker: int
+    epoch: int
+    first: int
+    items: list[Reply | Event]
+
+
+COMMANDS_ENDPOINT = "ipc://{runtime_dir}/commands.ipc"
+EVENTS_ENDPOINT = "ipc://{runtime_dir}/events.ipc"
+# Exit status of a control process that cannot work with its configuration (address in use, unreadable file): the
+# supervisor ends with it instead of starting control again.
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
+SUPERVISOR_SOCKET = "{runtime_dir}/supervisor.sock"
+
+
+def worker_identity(index: int, epoch: int) -> bytes:
+    """ZeroMQ identity of a worker's DEALER socket."""
+    return b"worker-%d/%d" % (index, epoch)

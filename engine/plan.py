@@ -1,0 +1,238 @@
+"""Which endpoint is a source and a destination of which bus: the book of what the media thread does.
+
+A session here is a bus with its endpoints.  Every change is written into the media thread's edit ring at
+once; this book only remembers what was written, so that a later change is the difference.  The bus runs at
+the best rate any member can use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from roomtone.engine.codecs import CLOCK_RATE_HZ, Codec
+from roomtone.engine.errors import CommandError
+from roomtone.engine.messages import Media as Negotiated
+from roomtone.engine.messages import Remote, SpreadPeer
+
+if TYPE_CHECKING:
+    from roomtone.engine.keys import KeyQueue
+    from roomtone.engine.ports import PortPair
+    from roomtone.ext.flow.media import Media
+
+NARROW_HZ = CLOCK_RATE_HZ[Codec.PCMU]
+WIDE_HZ = CLOCK_RATE_HZ[Codec.L16_16K]
+_PROFILES_KEPT = 1024  # distinct negotiated sets remembered for sharing; a bound against odd peers
+KEY_RELAY_LIMIT = 20  # websocket.md section 4: in larger buses keys are reported, not relayed
+_NO_SLOT = -1
+
+
+class Profile:
+    """What negotiation agreed, in the media thread's words; shared by all endpoints that agreed the same."""
+
+    __slots__ = ("event_receive", "event_send", "receive", "send_codec", "send_payload_type", "wide")
+
+    def __init__(self, media: Negotiated) -> None:
+        self.receive = [(entry.payload_type, int(entry.codec)) for entry in media.receive]
+        self.send_payload_type = media.send_payload_type
+        self.send_codec = int(media.send_codec)
+        self.event_receive = list(media.event_receive)
+        self.event_send = media.event_send
+        codecs = [media.send_codec, *(entry.codec for entry in media.receive)]
+        self.wide = any(CLOCK_RATE_HZ[codec] >= WIDE_HZ for codec in codecs)
+
+
+class Endpoint:
+    """Common part.  handle: the media thread's slot."""
+
+    __slots__ = ("finished", "gone", "handle", "id", "serial", "session")
+    kind = ""
+
+    def __init__(self, id: str, session: Session, handle: int, serial: int) -> None:
+        self.id = id
+        self.session = session
+        self.handle = handle
+        self.serial = serial  # creation order on this worker
+        self.finished = False  # a tone that ended
+        self.gone = False  # removed; the media thread may still have to let go
+
+
+class RtpEndpoint(Endpoint):
+    __slots__ = (
+        "in_destinations",
+        "in_sources",
+        "is_destination",
+        "is_source",
+        "keys",
+        "learned",
+        "pair",
+        "profile",
+        "remote",
+        "send_at_once",
+    )
+    kind = "rtp"
+
+    def __init__(self, id: str, session: Session, handle: int, serial: int, pair: PortPair) -> None:
+        super().__init__(id, session, handle, serial)
+        self.pair = pair
+        self.profile: Profile | None = None
+        self.remote: Remote | None = None
+        self.is_source = False  # wanted
+        self.is_destination = False
+        self.in_sources = False  # written to the media thread
+        self.in_destinations = False
+        self.send_at_once = False
+        self.learned = False  # the peer's address was pinned and told
+        self.keys: KeyQueue | None = None  # made with the first key injected
+
+
+class ToneEndpoint(Endpoint):
+    __slots__ = ("ends_us",)
+    kind = "tone"
+
+    def __init__(self, id: str, session: Session, handle: int, serial: int, ends_us: int | None) -> None:
+        super().__init__(id, session, handle, serial)
+        self.ends_us = ends_us  # None: for ever
+
+
+class Session:
+    """A bus and its endpoints.  wide: how many members can use 16 kHz."""
+
+    __slots__ = ("activity_us", "bus", "id", "members", "peers", "rate_hz", "slot", "wide")
+
+    def __init__(self, id: str, bus: int) -> None:
+        self.id = id
+        self.bus = bus
+        self.rate_hz = NARROW_HZ
+        self.members: list[Endpoint] = []
+        self.wide = 0
+        self.slot = _NO_SLOT  # our partial sum, when spread
+        self.peers: list[SpreadPeer] | None = None
+        self.activity_us = 0  # latest activity of endpoints that are gone
+
+
+class Plan:
+    """All sessions and endpoints of this worker."""
+
+    def __init__(self, media: Media) -> None:
+        self.media = media
+        self.sessions: dict[str, Session] = {}
+        self.endpoints: dict[str, Endpoint] = {}
+        self.by_handle: dict[int, Endpoint] = {}
+        self._profiles: dict[object, Profile] = {}
+        self._serial = 0
+
+    # -- sessions --------------------------------------------------------------------------------------------
+
+    def session(self, id: str, phase: int, key_relay_limit: int) -> Session:
+        """The session's bus here, opened on first use.  CommandError ENDPOINT_ERROR when no bus is left."""
+        session = self.sessions.get(id)
+        if session is None:
+            try:
+                bus = self.media.bus_take()
+            except RuntimeError:
+                raise CommandError("ENDPOINT_ERROR", "this worker has no bus left") from None
+            session = self.sessions[id] = Session(id, bus)
+            self.media.bus_open(bus, phase=phase, rate_hz=session.rate_hz, key_relay_limit=key_relay_limit)
+        return session
+
+    def close_session(self, session: Session) -> int:
+        """Close the bus of an emptied session.  Returns the edit after which it may be freed."""
+        return self.media.bus_close(session.bus)
+
+    # -- endpoints -------------------------------------------------------------------------------------------
+
+    def find(self, id: str) -> Endpoint:
+        endpoint = self.endpoints.get(id)
+        if endpoint is None:
+            raise CommandError("ENDPOINT_ERROR", f"no endpoint {id} on this worker")
+        return endpoint
+
+    def find_rtp(self, id: str) -> RtpEndpoint:
+        endpoint = self.find(id)
+        if not isinstance(endpoint, RtpEndpoint):
+            raise CommandError("ENDPOINT_ERROR", f"endpoint {id} is not an RTP endpoint")
+        return endpoint
+
+    def next_serial(self) -> int:
+        self._serial += 1
+        return self._serial
+
+    def add(self, endpoint: Endpoint) -> None:
+        """Enter an endpoint whose slot was opened."""
+        self.endpoints[endpoint.id] = endpoint
+        self.by_handle[endpoint.handle] = endpoint
+        endpoint.session.members.append(endpoint)
+
+    def profile(self, media: Negotiated) -> Profile:
+        key = (
+            tuple((entry.payload_type, entry.codec) for entry in media.receive),
+            media.send_payload_type,
+            media.send_codec,
+            tuple(media.event_receive),
+            media.event_send,
+        )
+        profile = self._profiles.get(key)
+        if profile is None:
+            if len(self._profiles) >= _PROFILES_KEPT:
+                self._profiles.clear()
+            profile = self._profiles[key] = Profile(media)
+        return profile
+
+    def negotiate(self, endpoint: RtpEndpoint, profile: Profile) -> None:
+        """Set or change what was negotiated; `settle` writes it."""
+        session = endpoint.session
+        if endpoint.profile is not None:
+            session.wide -= endpoint.profile.wide
+        endpoint.profile = profile
+        session.wide += profile.wide
+
+    def settle(self, endpoint: RtpEndpoint) -> None:
+        """Write negotiated media and direction, then join or leave the bus accordingly."""
+        profile = endpoint.profile
+        if profile is None:
+            return  # our own offer is not answered: heard and sent to by nobody
+        media, session, handle = self.media, endpoint.session, endpoint.handle
+        media.endpoint_media(
+            handle,
+            receive=profile.receive,
+            send_payload_type=profile.send_payload_type,
+            send_codec=profile.send_codec,
+            event_receive=profile.event_receive,
+            event_send=profile.event_send,
+            may_receive=endpoint.is_source,
+            may_send=endpoint.is_destination,
+        )
+        self._settle_rate(session)
+        if endpoint.is_source != endpoint.in_sources:
+            (media.source_add if endpoint.is_source else media.source_remove)(session.bus, handle)
+            endpoint.in_sources = endpoint.is_source
+        if endpoint.is_destination != endpoint.in_destinations:
+            (media.destination_add if endpoint.is_destination else media.destination_remove)(
+                session.bus, handle
+            )
+            endpoint.in_destinations = endpoint.is_destination
+
+    def remove(self, endpoint: Endpoint) -> int:
+        """Forget an endpoint and close its slot.  Returns the edit after which media has let go."""
+        session = endpoint.session
+        endpoint.gone = True
+        del self.endpoints[endpoint.id]
+        del self.by_handle[endpoint.handle]
+        session.members.remove(endpoint)
+        if isinstance(endpoint, RtpEndpoint):
+            session.activity_us = max(session.activity_us, self.media.last_activity_us(endpoint.handle))
+            if endpoint.profile is not None:
+                session.wide -= endpoint.profile.wide
+        number = self.media.endpoint_close(endpoint.handle)
+        self._settle_rate(session)
+        return number
+
+    def newest_first(self) -> Iterator[Endpoint]:
+        return reversed(self.endpoints.values())
+
+    def _settle_rate(self, session: Session) -> None:
+        best = WIDE_HZ if session.wide else NARROW_HZ
+        if best != session.rate_hz:
+            session.rate_hz = best
+            self.media.bus_rate(session.bus, best)

@@ -1,0 +1,163 @@
+"""Media sockets: port pairs of `rtp_port_range`, and how a socket of ours is made.
+
+Pair k is the k-th even port of the range (RTP) and the odd one above it (RTCP).  Worker w of W uses the
+pairs with k mod W = w, so workers never compete.  Each local address has the whole range to itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import deque
+from sys import intern
+
+from roomtone.engine.errors import CommandError
+
+PORT_REST_US = 2_000_000  # a freed pair rests so that late packets of the old call find no new one
+BUSY_SKIPS = 64  # busy pairs skipped in one piece: at most a millisecond of system calls
+SOCKET_BUFFER_BYTES = 65536  # the kernel doubles it: about 100 datagrams of 20 ms, 2 s
+EPOCH_STRIDE = (
+    0.381966  # golden section: where a restarted worker begins, away from ports its dead self still holds
+)
+_SO_TIMESTAMPNS = 35  # asm-generic/socket.h (SO_TIMESTAMPNS_OLD); not in the socket module
+_PAIR = 2
+
+
+class PortPair:
+    """One pair in use: its number, address, ports and our descriptors (rtcp_fd -1 with rtcp-mux)."""
+
+    __slots__ = ("ip", "number", "rtcp_fd", "rtcp_port", "rtp_fd", "rtp_port")
+
+    def __init__(
+        self, ip: str, number: int, rtp_port: int, rtcp_port: int, rtp_fd: int, rtcp_fd: int
+    ) -> None:
+        self.ip = ip
+        self.number = number
+        self.rtp_port = rtp_port
+        self.rtcp_port = rtcp_port
+        self.rtp_fd = rtp_fd
+        self.rtcp_fd = rtcp_fd
+
+
+class PortPool:
+    """The pairs of one local address that are this worker's.  First the unused, then the longest rested."""
+
+    __slots__ = ("_family", "_first", "_fresh", "_ip", "_pairs", "_rested", "_start", "_step", "used")
+
+    def __init__(
+        self, ip: str, *, index: int, workers: int, epoch: int, port_min: int, port_max: int
+    ) -> None:
+        first_even = port_min + port_min % _PAIR
+        whole = max(0, (port_max + 1 - first_even) // _PAIR)
+        self._ip = intern(ip)
+        self._family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+        self._first = first_even + _PAIR * index
+        self._step = _PAIR * workers
+        self._pairs = len(range(index, whole, workers))
+        self._start = int(self._pairs * EPOCH_STRIDE * (epoch - 1)) % self._pairs if self._pairs else 0
+        self._fresh = 0  # pairs handed out for the first time so far
+        self._rested: deque[tuple[int, int]] = deque()  # (ready at, number), ascending
+        self.used = 0
+
+    def take(self, now_us: int, rtcp_mux: bool) -> PortPair | None:
+        """Bind the next free pair.  None: only busy ones so far, call again.
+
+        Raises CommandError ENDPOINT_ERROR when no pair is left or the address is not ours.
+        """
+        for _ in range(BUSY_SKIPS):
+            number = self._next(now_us)
+            pair = self._bind(number, rtcp_mux, now_us)
+            if pair is not None:
+                self.used += 1
+                return pair
+        return None
+
+    def give_back(self, pair: PortPair, now_us: int) -> None:
+        """The pair's sockets, ours and the supervisor's duplicates, are closed: let it rest."""
+        self.used -= 1
+        self._rested.append((now_us + PORT_REST_US, pair.number))
+
+    @property
+    def resting(self) -> int:
+        return len(self._rested)
+
+    def _next(self, now_us: int) -> int:
+        if self._fresh < self._pairs:
+            number = (self._start + self._fresh) % self._pairs
+            self._fresh += 1
+            return number
+        if self._rested and self._rested[0][0] <= now_us:
+            return self._rested.popleft()[1]
+        raise CommandError("ENDPOINT_ERROR", f"no free RTP port pair on {self._ip}")
+
+    def _bind(self, number: int, rtcp_mux: bool, now_us: int) -> PortPair | None:
+        port = self._first + self._step * number
+        rtp = rtcp = None
+        try:
+            rtp = media_socket(self._family, self._ip, port, timestamps=True)
+            if not rtcp_mux:
+                rtcp = media_socket(self._family, self._ip, port + 1, timestamps=False)
+        except OSError as error:
+            if rtp is not None:
+                rtp.close()
+            self._rested.append((now_us + PORT_REST_US, number))
+            if error.errno == errno.EADDRINUSE:
+                return None
+            reason = error.strerror or str(error)
+            raise CommandError("ENDPOINT_ERROR", f"cannot bind {self._ip} port {port}: {reason}") from None
+        rtcp_port, rtcp_fd = (port, -1) if rtcp is None else (port + 1, rtcp.detach())
+        return PortPair(self._ip, number, port, rtcp_port, rtp.detach(), rtcp_fd)
+
+
+class Ports:
+    """The pools of all local addresses, made on first use."""
+
+    __slots__ = ("_epoch", "_index", "_pools", "_port_max", "_port_min", "_workers")
+
+    def __init__(self, *, index: int, workers: int, epoch: int, port_min: int, port_max: int) -> None:
+        self._index = index
+        self._workers = workers
+        self._epoch = epoch
+        self._port_min = port_min
+        self._port_max = port_max
+        self._pools: dict[str, PortPool] = {}
+
+    def pool(self, ip: str) -> PortPool:
+        pool = self._pools.get(ip)
+        if pool is None:
+            pool = self._pools[intern(ip)] = PortPool(
+                ip,
+                index=self._index,
+                workers=self._workers,
+                epoch=self._epoch,
+                port_min=self._port_min,
+                port_max=self._port_max,
+            )
+        return pool
+
+    def give_back(self, pair: PortPair, now_us: int) -> None:
+        self._pools[pair.ip].give_back(pair, now_us)
+
+    @property
+    def used(self) -> int:
+        return sum(pool.used for pool in self._pools.values())
+
+    @property
+    def resting(self) -> int:
+        return sum(pool.resting for pool in self._pools.values())
+
+
+def media_socket(family: int, ip: str, port: int, *, timestamps: bool) -> socket.socket:
+    """A bound, non-blocking UDP socket; for RTP with kernel arrival times (wall clock, ns)."""
+    made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind((ip, port))
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
+        if timestamps:
+            made.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    except OSError:
+        made.close()
+        raise
+    return made

@@ -1,0 +1,132 @@
+"""A SOCK_SEQPACKET socket that carries one MessagePack struct and a few descriptors a datagram.
+
+Used by the supervisor, its workers, control and `roomtone inspect`.  Sending never blocks: what the kernel
+does not take waits here, in order, until `flush`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+DATAGRAM_BYTES = 16384  # more than the longest message: a `Release` of KEYS_A_MESSAGE keys
+KEYS_A_MESSAGE = 1000  # 5 bytes a key in MessagePack
+SOCKETS_A_MESSAGE = 200  # (key, address, port): at most 60 bytes each
+_MAX_FDS = 4  # an RTP and an RTCP socket; room for two more
+
+_RETRY = frozenset(
+    {errno.ENOBUFS, errno.ETOOMANYREFS, errno.EINTR}
+)  # the kernel is short of something; later
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class SupervisorLink:
+    """One end.  Owns its socket; `receive` hands descriptors over to the caller.
+
+    union: the message type (or union) this end may receive; what is not of it is counted in `undecodable`.
+    """
+
+    __slots__ = ("_decode", "_queue", "_socket", "closed", "truncated", "undecodable")
+
+    def __init__(self, end: socket.socket, union: Any) -> None:
+        end.setblocking(False)
+        self._socket = end
+        self._decode = msgspec.msgpack.Decoder(union).decode
+        # (datagram, descriptors to pass, descriptors to close just before)
+        self._queue: deque[tuple[bytes, tuple[int, ...], tuple[int, ...]]] = deque()
+        self.closed = False
+        self.truncated = 0  # datagrams whose descriptors did not fit our limit (RLIMIT_NOFILE)
+        self.undecodable = 0
+
+    @classmethod
+    def of_fd(cls, fd: int, union: Any) -> SupervisorLink:
+        """The end that was inherited as descriptor `fd`."""
+        os.set_inheritable(fd, False)
+        return cls(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fd), union)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    @property
+    def waiting(self) -> bool:
+        """Datagrams wait for `flush`; poll for writability."""
+        return bool(self._queue)
+
+    def send(self, message: Any, fds: tuple[int, ...] = (), close_first: tuple[int, ...] = ()) -> None:
+        """Send or queue.  `fds` must stay open until they left: close them by a later send's `close_first`.
+
+        close_first: our descriptors to close just before this datagram leaves (all earlier ones have left).
+        """
+        self._queue.append((_encode(message), fds, close_first))
+        if len(self._queue) == 1:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits.  After the other end is gone everything is dropped (and closed)."""
+        queue = self._queue
+        while queue:
+            data, fds, close_first = queue[0]
+            if close_first:
+                for fd in close_first:
+                    os.close(fd)
+                queue[0] = (data, fds, ())
+            if not self.closed:
+                try:
+                    if fds:
+                        socket.send_fds(self._socket, [data], fds)
+                    else:
+                        self._socket.send(data)
+                except BlockingIOError:
+                    return
+                except OSError as error:
+                    if error.errno in _RETRY:
+                        return
+                    self.closed = True
+            queue.popleft()
+
+    def receive(self, limit: int = 64) -> Iterator[tuple[Any, list[int]]]:
+        """At most `limit` messages that are there, with their descriptors (the caller's to close).
+
+        At the end of the stream `closed` becomes True.
+        """
+        for _ in range(limit):
+            try:
+                data, fds, flags, _ = socket.recv_fds(
+                    self._socket, DATAGRAM_BYTES, _MAX_FDS, socket.MSG_CMSG_CLOEXEC
+                )
+            except BlockingIOError:
+                return
+            except OSError:
+                self.closed = True
+                return
+            if not data:
+                self.closed = True
+                return
+            if flags & socket.MSG_CTRUNC:
+                self.truncated += 1
+            try:
+                message = self._decode(data)
+            except msgspec.DecodeError:
+                self.undecodable += 1
+                for fd in fds:
+                    os.close(fd)
+                continue
+            yield message, fds
+
+    def close(self) -> None:
+        self.closed = True
+        self.flush()  # closes what waited to be closed
+        self._socket.close()
+
+
+def pair(union: Any) -> tuple[SupervisorLink, socket.socket]:
+    """(our end, the end to be inherited by a child)."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return SupervisorLink(ours, union), theirs

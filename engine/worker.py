@@ -1,0 +1,330 @@
+"""The Python thread of a worker: commands in, replies and events out, and nothing over 2 ms in one piece.
+
+It sleeps in one poll over the command socket, the fact eventfd and the supervisor's socket; `turn` then
+looks at everything once, a bounded amount each.  It never touches a packet.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+import zmq
+
+from roomtone.engine import messages as m
+from roomtone.engine.commands import COMMANDS, PARTIAL_REST_US, After, drop_spread_peer
+from roomtone.engine.errors import CommandError
+from roomtone.engine.events import Facts, Outbox, clear_eventfd
+from roomtone.engine.keys import Keys
+from roomtone.engine.plan import Plan, Session
+from roomtone.engine.ports import Ports
+from roomtone.engine.probe import SelfProbe
+from roomtone.engine.retirement import Retirement
+from roomtone.engine.timers import Timers
+
+if TYPE_CHECKING:
+    from roomtone.engine.log import Log
+    from roomtone.engine.supervisor_link import SupervisorLink
+    from roomtone.ext.flow.media import Arena, Media
+
+COMMANDS_US = 1000  # time for commands in one turn
+CHORES_US = 500  # time for sliced work in one turn
+TIMERS_A_TURN = 64
+SILENCE_PERIOD_US = 250_000  # media time-outs are reported within a second (websocket.md section 4)
+SUPERVISOR_GRACE_US = 10_000_000  # a worker without a supervisor ends (design.md section 1)
+RETIRE_POLL_MS = 1  # how long the media thread may take until an edit is looked for again
+IDLE_MS = 1000
+_US_A_MS = 1000
+
+
+class Receiver(Protocol):
+    """The DEALER socket: one encoded command a message, zmq.Again when there is none."""
+
+    def recv(self, flags: int) -> bytes: ...
+
+
+def monotonic_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
+class Worker:
+    """State of the Python thread.  `turn` is one pass; `run` turns until the end."""
+
+    def __init__(
+        self,
+        config: m.WorkerConfig,
+        media: Media,
+        *,
+        fact_fd: int,
+        commands: Receiver,
+        send: Callable[[bytes], bool],
+        link: SupervisorLink,
+        log: Log,
+        clock: Callable[[], int] = monotonic_us,
+        map_arena: Callable[[int], Arena] | None = None,
+    ) -> None:
+        self.config = config
+        self.media = media
+        self.now_us = clock
+        self.log = log
+        self.plan = Plan(media)
+        self.timers = Timers()
+        self.ports = Ports(
+            index=config.index,
+            workers=config.workers,
+            epoch=config.epoch,
+            port_min=config.rtp_port_min,
+            port_max=config.rtp_port_max,
+        )
+        self.outbox = Outbox(send, config.index, config.epoch)
+        self.retirement = Retirement(media, link, self.ports)
+        self.keys = Keys(media, self.timers)
+        self.arenas: dict[tuple[int, int], Arena] = {}  # other workers', by (worker, epoch)
+        self.spread: dict[str, Session] = {}  # sessions that add other workers' partial sums
+        self.ended = False
+        self._fact_fd = fact_fd
+        self._commands = commands
+        self._link = link
+        self._map_arena = map_arena
+        self._probe = SelfProbe(media, self.outbox, self.timers)
+        self._facts = Facts(media, self.plan, self.keys, self._probe, self.outbox)
+        self._decode = msgspec.msgpack.Decoder(m.Command).decode
+        # sliced work: (command number or 0, the generator)
+        self._chores: deque[tuple[int, Generator[None, None, Any] | Iterator[None]]] = deque()
+        self._more = False  # work is left that no descriptor announces
+        self._supervisor_lost = False
+        self._taken = self._failed = self._expired = self._undecodable = 0
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def start(self, pid: int, scheduling: str) -> None:
+        """Say hello and begin the periodic work.  The media thread runs already."""
+        now_us = self.now_us()
+        # One slot is the self-probe's.
+        self.outbox.put(m.WorkerUp(pid=pid, scheduling=scheduling, endpoints=self.config.endpoints - 1))
+        self._probe.start(now_us)
+        if self.config.media_timeout_ms:
+            self.timers.at(now_us + SILENCE_PERIOD_US, self._look_for_silence)
+
+    def run(self, dealer: Any, push: Any) -> None:
+        """Turn until `Stop`, or until the supervisor has been gone for 10 s."""
+        poller = zmq.Poller()
+        poller.register(dealer, zmq.POLLIN)
+        poller.register(self._fact_fd, zmq.POLLIN)
+        taking, linked, writing = True, False, False
+        while not self.ended:
+            self.turn()
+            if taking == self.outbox.blocked:  # a blocked outbox stops the taking of commands
+                taking = not taking
+                if taking:
+                    poller.unregister(push)
+                    poller.register(dealer, zmq.POLLIN)
+                else:
+                    poller.unregister(dealer)
+                    poller.register(push, zmq.POLLOUT)
+            if linked == self._link.closed or writing != self._link.waiting:
+                linked, writing = not self._link.closed, self._link.waiting
+                if linked:
+                    poller.register(self._link.fileno(), zmq.POLLIN | (zmq.POLLOUT if writing else 0))
+                elif self._link.fileno() in poller:
+                    poller.unregister(self._link.fileno())
+            if not self.ended:
+                poller.poll(self.sleep_ms())
+
+    def close(self) -> None:
+        """After the media thread has ended."""
+        self.outbox.flush()
+        self._probe.close()
+        self._link.close()
+
+    def turn(self) -> None:
+        """Look at everything once, a bounded amount each; never waits."""
+        now_us = self.now_us()
+        self._more = False
+        clear_eventfd(self._fact_fd)
+        more, resync = self._facts.take(now_us)
+        self._more |= more
+        if resync is not None:
+            self._chores.append((0, resync))
+        self._take_supervisor(now_us)
+        self._take_commands()
+        self._run_chores()
+        self.retirement.run(self.now_us())
+        self._more |= self.timers.run(self.now_us(), TIMERS_A_TURN)
+        self.outbox.flush()
+        if self._link.waiting:
+            self._link.flush()
+
+    def sleep_ms(self) -> int:
+        """How long nothing needs doing unless a descriptor says so."""
+        if self._more or (self._chores and not self.outbox.blocked):
+            return 0
+        if self.retirement.pending:
+            return RETIRE_POLL_MS
+        due_us = self.timers.next_us()
+        if due_us is None:
+            return IDLE_MS
+        return max(0, min(IDLE_MS, -((self.now_us() - due_us) // _US_A_MS)))
+
+    # -- commands --------------------------------------------------------------------------------------------
+
+    def _take_commands(self) -> None:
+        until_us = self.now_us() + COMMANDS_US
+        while not self.outbox.blocked:
+            try:
+                data = self._commands.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            try:
+                command = self._decode(data)
+            except msgspec.DecodeError as error:
+                self._undecodable += 1
+                self.log.error("command_undecodable", error=str(error))
+                continue
+            self._begin(command)
+            if self.now_us() >= until_us:
+                self._more = True
+                return
+
+    def _begin(self, command: m.Command) -> None:
+        self._taken += 1
+        if self.now_us() > command.deadline_us:
+            self._expired += 1
+            self.reply(command.n, m.Failed(code="SESSION_UNRESPONSIVE", message="the deadline had passed"))
+            return
+        body = command.body
+        try:
+            result = COMMANDS[type(body)](self, body)
+        except Exception as error:
+            self._fail(command.n, error)
+            return
+        if isinstance(result, Generator):
+            if not self._slice(command.n, result):
+                self._chores.append((command.n, result))
+        else:
+            self._finish(command.n, result)
+
+    def _slice(self, n: int, chore: Generator[None, None, Any] | Iterator[None]) -> bool:
+        """Run one piece of sliced work.  True: it is done, and answered when it was a command's."""
+        try:
+            next(chore)
+            return False
+        except StopIteration as end:
+            if n:
+                self._finish(n, end.value)
+        except Exception as error:
+            self._fail(n, error)
+        return True
+
+    def _run_chores(self) -> None:
+        until_us = self.now_us() + CHORES_US
+        chores = self._chores
+        while chores and not self.outbox.blocked:
+            n, chore = chores[0]
+            if self._slice(n, chore):
+                chores.popleft()
+            else:
+                chores.rotate(-1)
+            if self.now_us() >= until_us:
+                return
+
+    def _finish(self, n: int, result: Any) -> None:
+        if type(result) is After:
+            self.retirement.after(result.number, self._reply_after, (n, result.body))
+        else:
+            self.reply(n, result)
+
+    def _reply_after(self, argument: tuple[int, m.ReplyBody]) -> None:
+        self.reply(*argument)
+
+    def _fail(self, n: int, error: Exception) -> None:
+        self._failed += 1
+        if isinstance(error, CommandError):
+            failed = m.Failed(code=error.code, message=error.message)
+        else:
+            self.log.error("command_crashed", error=repr(error))
+            failed = m.Failed(code="INTERNAL_ERROR", message=f"{type(error).__name__} in the media process")
+        if n:
+            self.reply(n, failed)
+
+    def reply(self, n: int, body: m.ReplyBody) -> None:
+        item = m.Reply(n=n, body=body)
+        if type(body) is m.Metrics:
+            self.outbox.put_droppable(item)
+        else:
+            self.outbox.put(item)
+
+    # -- the supervisor --------------------------------------------------------------------------------------
+
+    def _take_supervisor(self, now_us: int) -> None:
+        for message, fds in self._link.receive():
+            kind = type(message)
+            if kind is m.Released:
+                self.retirement.released(message.keys, now_us)
+            elif kind is m.ArenaMap and self._map_arena is not None and fds:
+                self.arenas[message.worker, message.epoch] = self._map_arena(fds[0])
+            elif kind is m.ArenaGone:
+                self._arena_gone((message.worker, message.epoch))
+            elif kind is m.Stop:
+                self.ended = True
+            for fd in fds:
+                os.close(fd)  # a mapping outlives its descriptor
+        if self._link.closed and not self._supervisor_lost:
+            self._supervisor_lost = True
+            self.log.error("supervisor_lost")
+            self.retirement.supervisor_lost(now_us)
+            self.timers.at(now_us + SUPERVISOR_GRACE_US, self._end)
+
+    def _end(self, _: None, now_us: int) -> None:
+        self.ended = True
+
+    def _arena_gone(self, dead: tuple[int, int]) -> None:
+        """Stop adding a dead worker's partial sums, then unmap its arena."""
+        if dead not in self.arenas:
+            return
+        edits = [drop_spread_peer(self, session, dead) for session in self.spread.values()]
+        arena = self.arenas.pop(dead)
+        last = max((number for number in edits if number is not None), default=0)
+        self.retirement.after(last, _close_arena, arena)
+
+    # -- periodic --------------------------------------------------------------------------------------------
+
+    def _look_for_silence(self, _: None, now_us: int) -> None:
+        self._facts.silent(self.config.media_timeout_ms * _US_A_MS)
+        self.timers.at(now_us + SILENCE_PERIOD_US, self._look_for_silence)
+
+    def rest_partial(self, slot: int) -> None:
+        """A partial slot nobody publishes to any more; others may still read it for a moment."""
+        self.timers.at(self.now_us() + PARTIAL_REST_US, self._free_partial, slot)
+
+    def _free_partial(self, slot: int, now_us: int) -> None:
+        self.media.partial_free(slot)
+
+    # -- counting --------------------------------------------------------------------------------------------
+
+    def counters(self) -> dict[str, int]:
+        return {
+            "commands": self._taken,
+            "commands_failed": self._failed,
+            "commands_expired": self._expired,
+            "commands_undecodable": self._undecodable,
+            "replies_dropped": self.outbox.dropped,
+            "fact_resyncs": self._facts.resyncs,
+        }
+
+    def gauges(self) -> dict[str, float]:
+        return {
+            "endpoints": len(self.plan.endpoints),
+            "sessions": len(self.plan.sessions),
+            "ports_used": self.ports.used,
+            "ports_resting": self.ports.resting,
+            "outbox_waiting": self.outbox.backlog,
+        }
+
+
+def _close_arena(arena: Arena) -> None:
+    arena.close()

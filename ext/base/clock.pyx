@@ -1,0 +1,32 @@
+"""CLOCK_MONOTONIC and CLOCK_REALTIME in microseconds."""
+
+from libc.stdint cimport int64_t
+
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+
+
+cdef extern from "<time.h>" nogil:
+    int CLOCK_MONOTONIC
+
+
+cdef int64_t clock_us() noexcept nogil:
+    cdef timespec ts
+    clock_gettime(CLOCK_MONOTONIC, &ts)
+    return <int64_t> ts.tv_sec * 1000000 + ts.tv_nsec // 1000
+
+
+cdef int64_t clock_wall_us() noexcept nogil:
+    cdef timespec ts
+    clock_gettime(CLOCK_REALTIME, &ts)
+    return <int64_t> ts.tv_sec * 1000000 + ts.tv_nsec // 1000
+
+
+# -- for tests and tools -----------------------------------------------------------------------------------------------
+
+def now_us():
+    return clock_us()
+
+
+def ntp(int64_t wall_us):
+    """(seconds, fraction, middle 32 bits) of a wall-clock time."""
+    return ntp_seconds(wall_us), ntp_fraction(wall_us), ntp_middle(wall_us)

@@ -1,0 +1,179 @@
+"""The vector loops of dsp: plain loops over samples that the compiler turns into vector code.
+
+Compiled once an instruction level (ext/base/cpu chooses, ext/dsp/dispatch holds the table).  No branches and no
+tables inside a loop, and float sums in one fixed order: every level gives the same bits.
+"""
+
+from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t, uint32_t
+
+from roomtone.ext.dsp.dispatch cimport FIR_HALF, FIR_TAPS, kernel_t
+
+
+cdef extern from *:
+    """
+    /* Nearest integer, halves to even: one vector instruction under gcc. */
+    #ifdef __clang__
+    #define rt_nearest(x) ((int) __builtin_rintf(x))
+    #else
+    #define rt_nearest(x) __builtin_irintf(x)
+    #endif
+    typedef short* __restrict rt_only_int16;
+    """
+    int32_t rt_nearest(float x) noexcept nogil
+    ctypedef int16_t* only_int16_t "rt_only_int16"      # nothing else points there
+
+
+cdef enum:
+    INT16_LOW = -32768
+    INT16_HIGH = 32767
+    ENERGY_BLOCK = 960              # samples; 8 lanes of 120 pairs of products under 2^24 stay under 2^31
+    LOW_BYTE = 0xFF
+
+
+cdef inline int16_t narrow(int32_t value) noexcept nogil:
+    """Saturate to 16 bits."""
+    value = value if value < INT16_HIGH else INT16_HIGH
+    value = value if value > INT16_LOW else INT16_LOW
+    return <int16_t> value
+
+
+cdef void mix_add(int32_t* sum_, const int16_t* pcm, int n) noexcept nogil:
+    cdef int i
+    for i in range(n):
+        sum_[i] += pcm[i]
+
+
+cdef void mix_add32(int32_t* sum_, const int32_t* other, int n) noexcept nogil:
+    cdef int i
+    for i in range(n):
+        sum_[i] += other[i]
+
+
+cdef void mix_minus(int32_t* out, const int32_t* sum_, const int16_t* own, int n) noexcept nogil:
+    cdef int i
+    for i in range(n):
+        out[i] = sum_[i] - own[i]
+
+
+cdef void mix_narrow(int16_t* pcm, const int32_t* sum_, int n) noexcept nogil:
+    cdef int i
+    for i in range(n):
+        pcm[i] = narrow(sum_[i])
+
+
+cdef int32_t mix_peak(const int32_t* sum_, int n) noexcept nogil:
+    """max |sum|; INT32_MAX for INT32_MIN, which has no positive twin."""
+    cdef uint32_t peak = 0
+    cdef uint32_t magnitude
+    cdef int i
+    for i in range(n):
+        magnitude = -<uint32_t> sum_[i] if sum_[i] < 0 else <uint32_t> sum_[i]
+        peak = magnitude if magnitude > peak else peak
+    return <int32_t> peak if peak < <uint32_t> INT32_MAX else INT32_MAX
+
+
+cdef int64_t level_energy(const int16_t* pcm, int n) noexcept nogil:
+    """x * x as x * (256 * high + low): both are dot products of 16-bit values with 32-bit sums, what the processor has
+    an instruction for."""
+    cdef int64_t energy = 0
+    cdef int32_t by_high, by_low
+    cdef int16_t high, low
+    cdef int i, part
+    while n > 0:
+        part = n if n < ENERGY_BLOCK else ENERGY_BLOCK
+        by_high = 0
+        by_low = 0
+        for i in range(part):
+            high = pcm[i] >> 8
+            low = pcm[i] & LOW_BYTE
+            by_high += <int32_t> pcm[i] * high
+            by_low += <int32_t> pcm[i] * low
+        energy += (<int64_t> by_high << 8) + by_low
+        pcm += part
+        n -= part
+    return energy
+
+
+cdef void gain_ramp(int16_t* pcm, int n, float g0, float g1) noexcept nogil:
+    """The gain of sample i is g0 + (g1 - g0) * (i + 1) / n: the last one has g1, so that ramps join without a step."""
+    cdef float step = (g1 - g0) / <float> n
+    cdef int i
+    for i in range(n):
+        pcm[i] = narrow(rt_nearest(<float> pcm[i] * (g0 + step * <float> (i + 1))))
+
+
+cdef void limit_ramp(int16_t* pcm, const int32_t* sum_, int n, float gain, float step, float floor) noexcept nogil:
+    cdef float value
+    cdef int i
+    for i in range(n):
+        value = gain + step * <float> (i + 1)
+        value = value if value > floor else floor
+        pcm[i] = narrow(rt_nearest(<float> sum_[i] * value))
+
+
+cdef void widen(float* out, const int16_t* pcm, int n) noexcept nogil:
+    cdef int i
+    for i in range(n):
+        out[i] = pcm[i]
+
+
+# Indices of 64 bits below: the compiler must know that 2 * i does not wrap.
+
+cdef void widen2(float* total, float* difference, const int16_t* pcm, int n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        total[i] = <float> (<int32_t> pcm[2 * i] + pcm[2 * i + 1])
+        difference[i] = <float> (<int32_t> pcm[2 * i] - pcm[2 * i + 1])
+
+
+cdef void fir_up2(int16_t* out, const float* x, const float* even, const float* odd, int n) noexcept nogil:
+    """A filter and its mirror are the sum and the difference of an even and an odd one; each of these needs half the
+    products, because its taps pair up."""
+    cdef float by_even, by_odd, left, right
+    cdef Py_ssize_t i, k
+    for i in range(n):
+        by_even = 0
+        by_odd = 0
+        for k in range(FIR_HALF):
+            left = x[i + k]
+            right = x[i + FIR_TAPS - 1 - k]
+            by_even += even[k] * (left + right)
+            by_odd += odd[k] * (left - right)
+        out[2 * i] = narrow(rt_nearest(by_even + by_odd))
+        out[2 * i + 1] = narrow(rt_nearest(by_even - by_odd))
+
+
+cdef void fir_down2(
+    only_int16_t out, const float* total, const float* difference, const float* even, const float* odd, int n
+) noexcept nogil:
+    cdef float by_even, by_odd
+    cdef Py_ssize_t i, k
+    for i in range(n):
+        by_even = 0
+        by_odd = 0
+        for k in range(FIR_HALF):
+            by_even += even[k] * (total[i + k] + total[i + FIR_TAPS - 1 - k])
+        for k in range(FIR_HALF):       # apart, or the compiler declines to unroll and so to vectorise over i
+            by_odd += odd[k] * (difference[i + k] - difference[i + FIR_TAPS - 1 - k])
+        out[i] = narrow(rt_nearest(by_even + by_odd))
+
+
+cdef kernel_t TABLE = kernel_t(
+    mix_add=mix_add,
+    mix_add32=mix_add32,
+    mix_minus=mix_minus,
+    mix_narrow=mix_narrow,
+    mix_peak=mix_peak,
+    level_energy=level_energy,
+    gain_ramp=gain_ramp,
+    limit_ramp=limit_ramp,
+    widen=widen,
+    widen2=widen2,
+    fir_up2=fir_up2,
+    fir_down2=fir_down2,
+)
+
+
+def table_address() -> int:
+    """Address of the kernel_t of this level.  Constant; lives as long as the process."""
+    return <size_t> &TABLE

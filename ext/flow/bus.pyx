@@ -1,0 +1,286 @@
+"""One sum a bus; a destination hears the sum, less its own voice.
+
+A small bus reads, sums and sends in one go.  A large one sums once and sends in slices of BUS_SLICE over the following
+phases.  A spread one publishes its partial sum, waits PARTIAL_WAIT_MS, adds what the other workers published, and sends.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from roomtone.ext.base.types cimport (
+    rt_fence_acquire,
+    rt_load_acquire64,
+    rt_prefetch_write,
+    rt_store_release64,
+)
+from roomtone.ext.codec.codec cimport CODEC_COUNT
+from roomtone.ext.flow.graph cimport (
+    BUS_SLICE,
+    BUS_SLICES_MAX,
+    COUNT_MIXED,
+    COUNT_PARTIAL_LATE,
+    COUNT_TICKS,
+    EP_SOURCE,
+    EP_TALKING,
+    EP_TICKED,
+    FRAME_8K,
+    FRAME_16K,
+    KIND_RTP,
+    NONE,
+    PARTIAL_DEPTH,
+    PARTIAL_WAIT_MAX_MS,
+    bus_private_t,
+    bus_t,
+    count,
+    endpoint_at,
+    endpoint_t,
+    media_t,
+    mix_t,
+    partial_t,
+)
+from roomtone.ext.flow.route cimport bus_defer, bus_undefer, source_tick_off
+from roomtone.ext.flow.rx_decode cimport source_frame
+from roomtone.ext.flow.rx_demux cimport rx_tick
+from roomtone.ext.flow.tx_encode cimport encode_own, encode_shared
+from roomtone.ext.flow.tx_packetize cimport tx_mixed, tx_open
+
+
+cdef enum:
+    RATE_8K = 1
+    RATE_16K = 2
+    IDLE_READS = 10             # 200 ms without a packet: epoll watches the socket again
+    SEND_IDLE = 0
+    SEND_WAITING = 1
+    SEND_SLICES = 2
+    MISSED_MAX = 3              # partials missing in a row before the bus waits longer
+
+
+cdef inline mix_t* mix_of(media_t* m, bus_t* b, uint32_t bus) noexcept nogil:
+    """Where the bus keeps its sums: what outlives the tick has its own room."""
+    if b.partial_slot >= 0 or b.destination_count > BUS_SLICE:
+        return &m.bus_privates[bus].mix
+    return &m.mix
+
+
+# -- reading and summing -----------------------------------------------------------------------------------------------
+
+cdef void add(media_t* m, bus_t* b, mix_t* mix, endpoint_t* e) noexcept nogil:
+    cdef uint32_t i = e.handle & 0xFFFFF
+    if b.rates & RATE_8K:
+        m.kernel.mix_add(mix.sum8, m.privates[i].pcm8, FRAME_8K)
+    if b.rates & RATE_16K:
+        m.kernel.mix_add(mix.sum16, m.privates[i].pcm16, FRAME_16K)
+    e.flags |= EP_TALKING
+    b.talkers += 1
+
+
+cdef void read_sources(media_t* m, bus_t* b, int64_t now_us) noexcept nogil:
+    cdef endpoint_t* e
+    cdef uint32_t i = b.first_ticked
+    while i != NONE:
+        e = endpoint_at(m, i)
+        i = e.next_ticked
+        if i != NONE:
+            rt_prefetch_write(endpoint_at(m, i))
+        if e.kind == KIND_RTP:
+            rx_tick(m, e, now_us)
+            if e.idle_reads > IDLE_READS:
+                source_tick_off(m, b, e)
+
+
+cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick) noexcept nogil:
+    cdef endpoint_t* e
+    # A relayed source that someone hears transcoded is not on the tick list: epoll reads it.
+    cdef bint all_sources = b.relay_codec != 0
+    cdef uint32_t i = b.first_source if all_sources else b.first_ticked
+    b.talkers = 0
+    if b.rates & RATE_8K:
+        memset(mix.sum8, 0, sizeof(mix.sum8))
+    if b.rates & RATE_16K:
+        memset(mix.sum16, 0, sizeof(mix.sum16))
+    while i != NONE:
+        e = endpoint_at(m, i)
+        i = e.next_source if all_sources else e.next_ticked
+        if i != NONE:
+            rt_prefetch_write(endpoint_at(m, i))
+        e.flags &= ~<uint32_t> EP_TALKING
+        if source_frame(m, b, e, tick):
+            add(m, b, mix, e)
+
+
+# -- sending -----------------------------------------------------------------------------------------------------------
+
+cdef void send_one(media_t* m, bus_t* b, bus_private_t* p, mix_t* mix, endpoint_t* d, int codec, int64_t tick,
+                   int64_t now_us) noexcept nogil:
+    cdef int n
+    if b.partial_slot < 0 and b.source_count == ((d.flags & EP_SOURCE) != 0):
+        return                              # it would hear nobody: it gets nothing
+    if not tx_open(m, d, now_us):
+        return
+    count(m, COUNT_MIXED)
+    if d.flags & EP_TALKING:
+        n = encode_own(m, mix, d)
+        tx_mixed(m, d, tick, m.own.data, n, now_us)
+    else:
+        n = encode_shared(m, p, mix, codec)
+        tx_mixed(m, d, tick, mix.shared[codec].data, n, now_us)
+
+
+cdef bint mixed_codec(bus_t* b, int codec) noexcept nogil:
+    return b.destinations[codec] != 0 and codec != <int> b.relay_codec
+
+
+cdef void send_all(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexcept nogil:
+    cdef bus_t* b = &m.buses[bus]
+    cdef bus_private_t* p = &m.bus_privates[bus]
+    cdef mix_t* mix = mix_of(m, b, bus)
+    cdef endpoint_t* d
+    cdef uint32_t i
+    cdef int codec
+    for codec in range(1, CODEC_COUNT):
+        if not mixed_codec(b, codec):
+            continue
+        i = b.destination_first[codec]
+        while i != NONE:
+            d = endpoint_at(m, i)
+            i = d.next_destination
+            if i != NONE:
+                rt_prefetch_write(&endpoint_at(m, i).tx_ssrc)
+            send_one(m, b, p, mix, d, codec, tick, now_us)
+
+
+cdef bint next_codec(bus_t* b) noexcept nogil:
+    """Set the send cursor to the first destination of the next codec that is mixed; False: all are served."""
+    while b.send_codec + 1 < CODEC_COUNT:
+        b.send_codec += 1
+        if mixed_codec(b, b.send_codec):
+            b.send_next = b.destination_first[b.send_codec]
+            return True
+    return False
+
+
+cdef void send_slice(media_t* m, uint32_t bus, uint32_t quota, int64_t now_us) noexcept nogil:
+    """Up to quota destinations from the cursor on; at the end the bus is idle again."""
+    cdef bus_t* b = &m.buses[bus]
+    cdef bus_private_t* p = &m.bus_privates[bus]
+    cdef endpoint_t* d
+    while quota:
+        if b.send_next == NONE:
+            if not next_codec(b):
+                bus_undefer(m, bus)
+                return
+            continue
+        d = endpoint_at(m, b.send_next)
+        b.send_next = d.next_destination
+        if b.send_next != NONE:
+            rt_prefetch_write(&endpoint_at(m, b.send_next).tx_ssrc)
+        send_one(m, b, p, &p.mix, d, b.send_codec, b.send_tick, now_us)
+        quota -= 1
+
+
+cdef void send_begin(media_t* m, uint32_t bus) noexcept nogil:
+    cdef bus_t* b = &m.buses[bus]
+    b.sending = SEND_SLICES
+    b.send_codec = 0
+    b.send_next = NONE
+    b.send_quota = (b.destination_count + BUS_SLICES_MAX - 1) // BUS_SLICES_MAX
+    if b.send_quota < BUS_SLICE:
+        b.send_quota = BUS_SLICE
+
+
+# -- spread ------------------------------------------------------------------------------------------------------------
+
+cdef void partial_publish(media_t* m, bus_t* b, mix_t* mix, int64_t tick) noexcept nogil:
+    cdef partial_t* out = &m.partials[b.partial_slot * PARTIAL_DEPTH + tick % PARTIAL_DEPTH]
+    cdef int i
+    rt_store_release64(<unsigned long*> &out.tick, 0)
+    out.talkers = b.talkers
+    if b.talkers:
+        for i in range(FRAME_8K):
+            out.sum8[i] = mix.sum8[i]
+        for i in range(FRAME_16K):
+            out.sum16[i] = mix.sum16[i]
+    rt_store_release64(<unsigned long*> &out.tick, <uint64_t> tick)
+
+
+cdef bint partial_add(media_t* m, mix_t* mix, const partial_t* theirs, int64_t tick) noexcept nogil:
+    """Add another worker's partial of this tick.  False when it is not there (or changed while it was read)."""
+    cdef int32_t copy8[FRAME_8K]
+    cdef int32_t copy16[FRAME_16K]
+    cdef int i
+    if rt_load_acquire64(<const unsigned long*> &theirs.tick) != <uint64_t> tick:
+        return False
+    if theirs.talkers == 0:
+        return True
+    for i in range(FRAME_8K):
+        copy8[i] = theirs.sum8[i]
+    for i in range(FRAME_16K):
+        copy16[i] = theirs.sum16[i]
+    rt_fence_acquire()
+    if rt_load_acquire64(<const unsigned long*> &theirs.tick) != <uint64_t> tick:
+        return False
+    m.kernel.mix_add32(mix.sum8, copy8, FRAME_8K)
+    m.kernel.mix_add32(mix.sum16, copy16, FRAME_16K)
+    return True
+
+
+cdef void partials_collect(media_t* m, uint32_t bus) noexcept nogil:
+    cdef bus_t* b = &m.buses[bus]
+    cdef bus_private_t* p = &m.bus_privates[bus]
+    cdef uint32_t i
+    cdef uint32_t missing = 0
+    for i in range(p.peer_count):
+        if not partial_add(m, &p.mix, <partial_t*> p.peers[i] + b.send_tick % PARTIAL_DEPTH, b.send_tick):
+            missing += 1
+    if missing == 0:
+        b.partial_missed = 0
+        return
+    m.stats.counters[<int> COUNT_PARTIAL_LATE] += missing
+    b.partial_missed += 1
+    if b.partial_missed >= MISSED_MAX and b.partial_wait_ms < PARTIAL_WAIT_MAX_MS:
+        b.partial_wait_ms += 2
+        b.partial_missed = 0
+
+
+# -- the tick ----------------------------------------------------------------------------------------------------------
+
+cdef void bus_tick(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexcept nogil:
+    cdef bus_t* b = &m.buses[bus]
+    cdef mix_t* mix
+    cdef int codec
+    if b.sending:
+        send_slice(m, bus, NONE, now_us)        # the last tick's rest, before its sums go
+        bus_undefer(m, bus)
+    count(m, COUNT_TICKS)
+    read_sources(m, b, now_us)
+    mix = mix_of(m, b, bus)
+    sum_sources(m, b, mix, tick)
+    b.tick_low = <uint32_t> tick
+    for codec in range(CODEC_COUNT):
+        mix.shared_bytes[codec] = 0
+    if b.partial_slot >= 0:
+        partial_publish(m, b, mix, tick)
+        b.sending = SEND_WAITING
+        b.send_tick = tick
+        b.send_ms = now_us // 1000 + b.partial_wait_ms
+        bus_defer(m, bus)
+    elif b.destination_count > BUS_SLICE:
+        b.send_tick = tick
+        send_begin(m, bus)
+        bus_defer(m, bus)
+        send_slice(m, bus, b.send_quota, now_us)
+    else:
+        send_all(m, bus, tick, now_us)
+
+
+cdef void bus_deferred(media_t* m, int64_t now_ms, int64_t now_us) noexcept nogil:
+    cdef uint32_t i = m.deferred_first
+    cdef uint32_t next_bus
+    while i != NONE:
+        next_bus = m.buses[i].next_deferred
+        if m.buses[i].sending == SEND_WAITING and now_ms >= m.buses[i].send_ms:
+            partials_collect(m, i)
+            send_begin(m, i)
+        if m.buses[i].sending == SEND_SLICES:
+            send_slice(m, i, m.buses[i].send_quota, now_us)
+        i = next_bus

@@ -1,0 +1,230 @@
+"""One function an edit."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from roomtone.ext.base.ring cimport ring_peek, ring_pop
+from roomtone.ext.base.types cimport rt_store_release64
+from roomtone.ext.dsp.limiter cimport limiter_reset
+from roomtone.ext.dsp.tone cimport tone_start
+from roomtone.ext.flow.graph cimport (
+    COUNT_EDITS,
+    EDIT_BUS_CLOSE,
+    EDIT_BUS_OPEN,
+    EDIT_BUS_SPREAD,
+    EDIT_CLOSE,
+    EDIT_DESTINATION_ADD,
+    EDIT_DESTINATION_REMOVE,
+    EDIT_INJECT,
+    EDIT_MEDIA,
+    EDIT_MUX,
+    EDIT_OPEN,
+    EDIT_REMOTE,
+    EDIT_SOURCE_ADD,
+    EDIT_SOURCE_REMOVE,
+    EDIT_TONE,
+    EDITS_A_TURN,
+    EP_CONNECTED,
+    EP_DESTINATION,
+    EP_HEARD,
+    EP_LEARNING,
+    EP_MAY_RECEIVE,
+    EP_MAY_SEND,
+    EP_SILENT,
+    EP_SOURCE,
+    EVENT_TYPES,
+    KIND_FREE,
+    KIND_RTP,
+    KIND_TONE,
+    RECEIVE_TYPES,
+    bus_t,
+    count,
+    edit_t,
+    endpoint_at,
+    endpoint_index,
+    endpoint_private_t,
+    endpoint_t,
+    lock_begin,
+    lock_end,
+    media_t,
+)
+from roomtone.ext.flow.key cimport key_forget, key_inject
+from roomtone.ext.flow.report cimport report_cancel, report_schedule, report_send
+from roomtone.ext.flow.route cimport (
+    bus_close,
+    bus_open,
+    bus_plan,
+    bus_undefer,
+    destination_add,
+    destination_remove,
+    source_add,
+    source_remove,
+    source_tick_off,
+)
+from roomtone.ext.flow.rx_playout cimport playout_reset
+from roomtone.ext.flow.rx_socket cimport (
+    rx_connect,
+    rx_disconnect,
+    rx_poll_rtcp,
+    rx_poll_rtp,
+    rx_unpoll_rtcp,
+    rx_unpoll_rtp,
+)
+
+
+cdef void open_(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
+    cdef endpoint_private_t* p = &m.privates[endpoint_index(e)]
+    memset(p, 0, sizeof(endpoint_private_t))
+    limiter_reset(&p.limiter8)
+    limiter_reset(&p.limiter16)
+    e.born_us = now_us
+    e.silent_since_us = now_us
+    rx_poll_rtp(m, e)
+    rx_poll_rtcp(m, e)
+
+
+cdef void media(media_t* m, endpoint_t* e, const edit_t* d, int64_t now_us) noexcept nogil:
+    cdef bint listens = (e.flags & EP_DESTINATION) != 0
+    cdef uint32_t bus = e.bus
+    cdef int i
+    if listens and e.tx_codec != d.send_codec:      # another mix group
+        destination_remove(m, e)
+    lock_begin(e)
+    memcpy(e.receive_type, d.receive_type, RECEIVE_TYPES)
+    memcpy(e.receive_codec, d.receive_codec, RECEIVE_TYPES)
+    e.receive_count = d.receive_count
+    memcpy(e.event_type, d.event_type, EVENT_TYPES)
+    memcpy(e.event_rate, d.event_rate, EVENT_TYPES * sizeof(uint32_t))
+    e.event_tx_type = d.event_tx_type
+    e.event_tx_rate = d.event_tx_rate
+    e.tx_payload_type = d.send_type
+    e.tx_codec = d.send_codec
+    e.flags &= ~<uint32_t> (EP_MAY_RECEIVE | EP_MAY_SEND)
+    e.flags |= (EP_MAY_RECEIVE if d.a else 0) | (EP_MAY_SEND if d.b else 0)
+    e.silent_since_us = now_us
+    # Until the peer is heard it is taken to send what we send it.
+    if not e.flags & EP_HEARD or e.rx_codec == 0:
+        e.rx_codec = d.receive_codec[0] if d.receive_count else 0
+        e.rx_payload_type = d.receive_type[0] if d.receive_count else 0
+        for i in range(d.receive_count):
+            if d.receive_codec[i] == d.send_codec:
+                e.rx_codec = d.send_codec
+                e.rx_payload_type = d.receive_type[i]
+                break
+    lock_end(e)
+    if listens and not e.flags & EP_DESTINATION:
+        destination_add(m, bus, e)
+    elif e.flags & (EP_SOURCE | EP_DESTINATION):
+        bus_plan(m, e.bus)
+
+
+cdef void remote(media_t* m, endpoint_t* e, const edit_t* d, int64_t now_us) noexcept nogil:
+    """a: rtcp port, b: learn, c: send at once."""
+    if d.b:
+        if e.flags & EP_SOURCE:
+            source_tick_off(m, &m.buses[e.bus], e)
+        playout_reset(e)
+        rx_disconnect(m, e)
+        rx_poll_rtp(m, e)
+    lock_begin(e)
+    e.remote = d.addr
+    e.remote_rtcp = d.addr
+    e.remote_rtcp.port = <unsigned short> d.a
+    e.rtcp_heard = 0
+    if d.b:
+        e.flags |= EP_LEARNING
+        e.flags &= ~<uint32_t> EP_HEARD
+        e.silent_since_us = now_us
+    lock_end(e)
+    if d.c and d.addr.port:
+        e.flags &= ~<uint32_t> EP_LEARNING
+        rx_connect(e)
+        report_schedule(m, e, now_us)
+
+
+cdef void close(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
+    source_remove(m, e)
+    destination_remove(m, e)
+    key_forget(m, e)
+    report_cancel(m, e)
+    if e.kind == KIND_RTP:
+        if not e.bye_sent and (e.tx_packets or e.rx_packets):
+            e.bye_sent = 1
+            report_send(m, e, True, now_us)
+        rx_unpoll_rtp(m, e)
+        rx_unpoll_rtcp(m, e)
+    lock_begin(e)
+    e.kind = KIND_FREE
+    e.flags = 0
+    lock_end(e)
+    m.stats.endpoints_in_use -= 1
+
+
+cdef void tone(media_t* m, endpoint_t* e, const edit_t* d, int64_t now_us) noexcept nogil:
+    cdef endpoint_private_t* p = &m.privates[endpoint_index(e)]
+    memset(p, 0, sizeof(endpoint_private_t))
+    tone_start(&p.tone, d.a, d.x, 8000, d.b)
+    e.born_us = now_us
+
+
+cdef void spread(media_t* m, uint32_t bus, const edit_t* d) noexcept nogil:
+    cdef bus_t* b = &m.buses[bus]
+    bus_undefer(m, bus)
+    b.partial_slot = d.a
+    b.partial_wait_ms = 4
+    b.partial_missed = 0
+    m.bus_privates[bus].peers = <uint64_t*> d.address
+    m.bus_privates[bus].peer_count = d.b
+    bus_plan(m, bus)
+
+
+cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
+    cdef endpoint_t* e = endpoint_at(m, d.handle & 0xFFFFF)
+    if d.kind == EDIT_BUS_OPEN:
+        bus_open(m, d.bus, d.a, d.b)
+    elif d.kind == EDIT_BUS_CLOSE:
+        bus_close(m, d.bus)
+    elif d.kind == EDIT_BUS_SPREAD:
+        spread(m, d.bus, d)
+    elif e.handle != d.handle or e.kind == KIND_FREE:
+        return                      # closed meanwhile: nothing to change
+    elif d.kind == EDIT_OPEN:
+        m.stats.endpoints_in_use += 1
+        open_(m, e, now_us)
+    elif d.kind == EDIT_TONE:
+        m.stats.endpoints_in_use += 1
+        tone(m, e, d, now_us)
+    elif d.kind == EDIT_MEDIA:
+        media(m, e, d, now_us)
+    elif d.kind == EDIT_REMOTE:
+        remote(m, e, d, now_us)
+    elif d.kind == EDIT_MUX:
+        rx_unpoll_rtcp(m, e)
+        e.rtcp_fd = -1
+        e.remote_rtcp.port = 0
+    elif d.kind == EDIT_CLOSE:
+        close(m, e, now_us)
+    elif d.kind == EDIT_INJECT:
+        key_inject(m, e, d.a, d.b, d.c, now_us)
+    elif d.kind == EDIT_SOURCE_ADD:
+        source_add(m, d.bus, e)
+    elif d.kind == EDIT_SOURCE_REMOVE:
+        source_remove(m, e)
+    elif d.kind == EDIT_DESTINATION_ADD:
+        destination_add(m, d.bus, e)
+    elif d.kind == EDIT_DESTINATION_REMOVE:
+        destination_remove(m, e)
+
+
+cdef bint edits_apply(media_t* m, int64_t now_us) noexcept nogil:
+    cdef edit_t* d
+    cdef int i
+    for i in range(EDITS_A_TURN):
+        d = <edit_t*> ring_peek(&m.edits)
+        if d == NULL:
+            return False
+        apply(m, d, now_us)
+        ring_pop(&m.edits)
+        count(m, COUNT_EDITS)
+        rt_store_release64(<unsigned long*> &m.stats.edits_applied, m.stats.edits_applied + 1)
+    return True

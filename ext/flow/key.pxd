@@ -1,0 +1,17 @@
+"""Telephone-events (RFC 4733): reported, relayed, injected; never decoded, never mixed."""
+
+from libc.stdint cimport int64_t, uint8_t
+
+from roomtone.ext.flow.graph cimport endpoint_t, media_t
+from roomtone.ext.wire.rtp cimport rtp_header_t
+
+
+# A telephone-event packet of payload type event_type[slot].
+cdef void key_packet(media_t* m, endpoint_t* e, const rtp_header_t* h, int slot, const uint8_t* payload,
+                     int64_t now_us) noexcept nogil
+# Start one event towards the endpoint's peer.  One at a time.
+cdef void key_inject(media_t* m, endpoint_t* e, int event, int duration_ms, int volume, int64_t now_us) noexcept nogil
+# Presses that time out, injected events whose next packet is due: once a millisecond while there are any.
+cdef void key_turn(media_t* m, int64_t now_us) noexcept nogil
+# The endpoint goes away.
+cdef void key_forget(media_t* m, endpoint_t* e) noexcept nogil

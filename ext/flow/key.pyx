@@ -1,0 +1,221 @@
+"""Keys on their way: receive machine, relay to the other members, injection."""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+
+from roomtone.ext.base.types cimport RT_EMPTY
+from roomtone.ext.codec.codec cimport CODEC_COUNT
+from roomtone.ext.flow.fact cimport fact_put
+from roomtone.ext.flow.graph cimport (
+    COUNT_KEYS,
+    DROP_KEY_BAD,
+    DROP_KEY_LARGE_BUS,
+    DROP_KEY_NO_TYPE,
+    DROP_NOT_LEARNED,
+    EP_CONNECTED,
+    EP_INJECT,
+    EP_KEY_RX,
+    EP_KEY_TX,
+    EP_MAY_SEND,
+    EP_SOURCE,
+    FACT_INJECT_DONE_,
+    FACT_KEY_,
+    NONE,
+    RTP_HEADROOM,
+    bus_t,
+    count,
+    drop,
+    endpoint_at,
+    endpoint_index,
+    endpoint_t,
+    media_t,
+)
+from roomtone.ext.flow.tx_packetize cimport tx_timestamp_at
+from roomtone.ext.flow.tx_socket cimport tx_send
+from roomtone.ext.wire.rtp cimport rtp_header_t, rtp_write
+from roomtone.ext.wire.telephone_event cimport (
+    EVENT_BYTES,
+    EVENT_RX_END,
+    EVENT_RX_NONE,
+    EVENT_RX_START,
+    EVENT_RX_SWITCH,
+    event_packet_t,
+    event_parse,
+    event_rx_poll,
+    event_rx_put,
+    event_rx_t,
+    event_t,
+    event_tx_poll,
+    event_tx_start,
+    event_write,
+)
+
+
+cdef enum:
+    NO_TYPE = 0xFF
+    RELAY_GIVE_UP_US = 150000       # a relayed press without update for this long is over (websocket.md section 5)
+
+
+cdef void report(media_t* m, endpoint_t* e, uint32_t rate) noexcept nogil:
+    cdef event_rx_t* rx = &m.privates[endpoint_index(e)].event_rx
+    count(m, COUNT_KEYS)
+    fact_put(m, FACT_KEY_, e.handle, rx.digit, <int64_t> rx.digit_ticks * 1000 // rate)
+
+
+cdef void key_list_add(media_t* m, endpoint_t* e) noexcept nogil:
+    if e.flags & EP_KEY_RX:
+        return
+    e.flags |= EP_KEY_RX
+    e.prev_key = NONE
+    e.next_key = m.key_first
+    if m.key_first != NONE:
+        endpoint_at(m, m.key_first).prev_key = endpoint_index(e)
+    m.key_first = endpoint_index(e)
+
+
+cdef void key_list_remove(media_t* m, endpoint_t* e) noexcept nogil:
+    if not e.flags & EP_KEY_RX:
+        return
+    e.flags &= ~<uint32_t> EP_KEY_RX
+    if e.prev_key != NONE:
+        endpoint_at(m, e.prev_key).next_key = e.next_key
+    else:
+        m.key_first = e.next_key
+    if e.next_key != NONE:
+        endpoint_at(m, e.next_key).prev_key = e.prev_key
+
+
+cdef void send_event(media_t* m, endpoint_t* d, const event_t* body, uint32_t timestamp, bint marker) noexcept nogil:
+    cdef uint8_t packet[16]
+    d.tx_seq += 1
+    rtp_write(packet, d.event_tx_type, marker, d.tx_seq, timestamp, d.tx_ssrc)
+    event_write(packet + RTP_HEADROOM, body)
+    if tx_send(m, d, packet, RTP_HEADROOM + EVENT_BYTES):
+        d.tx_packets += 1
+        d.tx_bytes += EVENT_BYTES
+    else:
+        d.tx_seq -= 1
+
+
+cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event_t* e, uint32_t timestamp,
+                      uint32_t rate, int64_t now_us) noexcept nogil:
+    """The same event on the destination's own line: its payload type, its clock, its timestamp."""
+    cdef event_t body = e[0]
+    cdef bint begins
+    if not d.flags & EP_MAY_SEND:
+        return
+    if d.event_tx_type == NO_TYPE:
+        drop(m, DROP_KEY_NO_TYPE)
+        return
+    if not d.flags & EP_CONNECTED:
+        drop(m, DROP_NOT_LEARNED)
+        return
+    if d.flags & EP_INJECT:
+        drop(m, DROP_KEY_BAD)               # our own event is going out: two at once cannot be told apart
+        return
+    begins = d.key_tx_source != source.handle or d.key_tx_source_ts != timestamp
+    if begins:
+        d.key_tx_source = source.handle
+        d.key_tx_source_ts = timestamp
+        d.key_tx_ts = tx_timestamp_at(d, now_us)
+    if d.event_tx_rate != rate:
+        body.duration = <uint16_t> min(<int64_t> e.duration * d.event_tx_rate // rate, 0xFFFF)
+    send_event(m, d, &body, d.key_tx_ts, begins)
+    if e.end:
+        d.flags &= ~<uint32_t> EP_KEY_TX
+    else:
+        d.flags |= EP_KEY_TX
+        d.key_tx_until_us = now_us + RELAY_GIVE_UP_US
+
+
+cdef void relay_to_bus(media_t* m, endpoint_t* source, const event_t* e, uint32_t timestamp, uint32_t rate,
+                       int64_t now_us) noexcept nogil:
+    cdef bus_t* b
+    cdef endpoint_t* d
+    cdef int codec
+    cdef uint32_t i
+    if source.bus == NONE or not source.flags & EP_SOURCE:
+        return
+    b = &m.buses[source.bus]
+    if b.partial_slot >= 0 or (b.key_relay_limit and b.rtp_count > b.key_relay_limit):
+        drop(m, DROP_KEY_LARGE_BUS)
+        return
+    for codec in range(1, CODEC_COUNT):
+        i = b.destination_first[codec]
+        while i != NONE:
+            d = endpoint_at(m, i)
+            i = d.next_destination
+            if d != source:
+                relay_event(m, source, d, e, timestamp, rate, now_us)
+
+
+cdef void key_packet(media_t* m, endpoint_t* e, const rtp_header_t* h, int slot, const uint8_t* payload,
+                     int64_t now_us) noexcept nogil:
+    cdef event_t body
+    cdef int result
+    cdef uint32_t rate = e.event_rate[slot]
+    if event_parse(payload, h.payload_bytes, &body) < 0:
+        drop(m, DROP_KEY_BAD)
+        return
+    result = event_rx_put(&m.privates[endpoint_index(e)].event_rx, &body, h.timestamp, now_us)
+    if result == EVENT_RX_END or result == EVENT_RX_SWITCH:
+        report(m, e, rate)
+    if m.privates[endpoint_index(e)].event_rx.active:
+        key_list_add(m, e)
+    else:
+        key_list_remove(m, e)
+    relay_to_bus(m, e, &body, h.timestamp, rate, now_us)
+
+
+cdef void key_inject(media_t* m, endpoint_t* e, int event, int duration_ms, int volume, int64_t now_us) noexcept nogil:
+    if e.event_tx_type == NO_TYPE or e.flags & EP_INJECT or not e.flags & EP_CONNECTED:
+        drop(m, DROP_KEY_NO_TYPE if e.event_tx_type == NO_TYPE else DROP_NOT_LEARNED)
+        fact_put(m, FACT_INJECT_DONE_, e.handle, 0, 0)
+        return
+    event_tx_start(&m.privates[endpoint_index(e)].event_tx, <uint8_t> event, <uint8_t> volume, duration_ms,
+                   e.event_tx_rate, tx_timestamp_at(e, now_us), now_us)
+    e.flags |= EP_INJECT | EP_KEY_TX
+    e.prev_inject = NONE
+    e.next_inject = m.inject_first
+    if m.inject_first != NONE:
+        endpoint_at(m, m.inject_first).prev_inject = endpoint_index(e)
+    m.inject_first = endpoint_index(e)
+
+
+cdef void inject_end(media_t* m, endpoint_t* e) noexcept nogil:
+    if not e.flags & EP_INJECT:
+        return
+    e.flags &= ~<uint32_t> (EP_INJECT | EP_KEY_TX)
+    if e.prev_inject != NONE:
+        endpoint_at(m, e.prev_inject).next_inject = e.next_inject
+    else:
+        m.inject_first = e.next_inject
+    if e.next_inject != NONE:
+        endpoint_at(m, e.next_inject).prev_inject = e.prev_inject
+
+
+cdef void key_turn(media_t* m, int64_t now_us) noexcept nogil:
+    cdef uint32_t i = m.key_first
+    cdef endpoint_t* e
+    cdef event_packet_t packet
+    cdef int result
+    while i != NONE:
+        e = endpoint_at(m, i)
+        i = e.next_key
+        if event_rx_poll(&m.privates[endpoint_index(e)].event_rx, now_us) == EVENT_RX_END:
+            report(m, e, e.event_rate[0])
+            key_list_remove(m, e)
+    i = m.inject_first
+    while i != NONE:
+        e = endpoint_at(m, i)
+        i = e.next_inject
+        result = event_tx_poll(&m.privates[endpoint_index(e)].event_tx, now_us, &packet)
+        if result == RT_EMPTY:
+            inject_end(m, e)
+            fact_put(m, FACT_INJECT_DONE_, e.handle, 1, 0)
+        elif result > 0:
+            send_event(m, e, &packet.body, packet.timestamp, packet.marker)
+
+
+cdef void key_forget(media_t* m, endpoint_t* e) noexcept nogil:
+    key_list_remove(m, e)
+    inject_end(m, e)

@@ -1,0 +1,156 @@
+"""The Python face of ext/flow: what the worker's Python thread may ask of the media thread.
+
+One `Media` a worker.  `run()` is entered once, on its own thread, releases the GIL and returns only after `stop()`.
+All other methods are called from the Python thread only.  Handles are ints (20 bits index, 12 bits generation).
+
+Edits: methods whose docstring says *edit* write one record into the edit ring and return its number; they are applied
+in order, between ticks.  `applied()` tells the last number applied; what an edit retired (sockets, memory) may be
+released only when applied() >= its number.  A full ring blocks the caller (microseconds to a few ms).
+
+Order of use for an RTP endpoint:
+    handle = media.endpoint_take()                      # RuntimeError when the arena is full
+    media.endpoint_open(handle, rtp_fd, rtcp_fd, ...)   # fills the slot (touches its pages), then the edit
+    media.source_add(bus, handle); media.destination_add(bus, handle)
+    ...
+    n = media.endpoint_close(handle)                    # BYE, EPOLL_CTL_DEL, leaves bus by itself
+    (applied() >= n) -> close sockets; media.endpoint_free(handle)
+"""
+
+from typing import Any
+
+def arena_bytes(endpoints: int) -> int:
+    """Size of an arena with so many slots (sparse; only touched pages cost memory)."""
+
+class Arena:
+    """A worker's hot state in shared memory.  Opening checks magic, layout hash and size: ValueError otherwise."""
+
+    endpoints: int
+    worker: int
+    epoch: int
+    def __init__(self, fd: int, *, writable: bool = False) -> None: ...
+    @staticmethod
+    def format(fd: int, *, endpoints: int, worker: int, epoch: int) -> None:
+        """Size and initialise a fresh memfd (supervisor side; no media object needed)."""
+    def partial_address(self, slot: int) -> int:
+        """Address of a partial-sum slot, for Media.bus_spread of another worker."""
+    def inspect(self) -> list[dict[str, Any]]:
+        """Every endpoint in use: handle, kind, local/remote addresses, ssrc, seq, timestamp, counters.
+
+        Reads under each slot's sequence lock; works on a dead worker's arena.  A slot whose lock stayed odd has
+        "torn": True.
+        """
+    def close(self) -> None: ...
+
+class Media:
+    def __init__(self, arena: Arena, *, fact_fd: int, lab: bool = False) -> None:
+        """fact_fd: an eventfd the media thread writes to (once a loop turn) when facts wait.
+
+        lab=True: no sockets, no epoll; `feed`, `step` and `sent` drive it in virtual time (tests/lab).
+        """
+    def run(self) -> None: ...
+    def stop(self) -> None: ...
+    def applied(self) -> int: ...
+    # -- endpoints ---------------------------------------------------------------------------------------------------
+    def endpoint_take(self) -> int: ...
+    def endpoint_free(self, handle: int) -> None:
+        """Give the slot back (FIFO; it rests 2 s).  Only after the close edit was applied."""
+    def endpoint_open(
+        self,
+        handle: int,
+        *,
+        rtp_fd: int,
+        rtcp_fd: int,  # -1: rtcp-mux
+        local: tuple[str, int],
+        local_rtcp_port: int,
+        ssrc: int,
+        cname: str,
+        seq: int,  # first sequence number
+        timestamp: int,  # first timestamp
+    ) -> int:
+        """Edit.  Sockets are non-blocking and bound; the endpoint hears and sends nothing until endpoint_media."""
+    def endpoint_media(
+        self,
+        handle: int,
+        *,
+        receive: list[tuple[int, int]],  # (payload type, codec number), at most 8
+        send_payload_type: int,
+        send_codec: int,
+        event_receive: list[tuple[int, int]],  # (payload type, clock rate), at most 4
+        event_send: tuple[int, int] | None,
+        may_receive: bool,  # the peer may send (counts for the media time-out)
+        may_send: bool,
+    ) -> int:
+        """Edit: what negotiation agreed.  A codec change takes effect between ticks."""
+    def endpoint_remote(
+        self, handle: int, *, remote: tuple[str, int], rtcp_port: int, learn: bool, send_at_once: bool
+    ) -> int:
+        """Edit.  learn: (re)open source learning; the socket is disconnected (a fresh one is learning anyway).
+
+        send_at_once: sending to the SDP address may begin before anything was received.
+        """
+    def endpoint_mux(self, handle: int) -> int:
+        """Edit: rtcp-mux agreed, forget the RTCP socket (the caller closes it after the edit was applied)."""
+    def endpoint_close(self, handle: int) -> int: ...
+    def inject(self, handle: int, *, event: int, duration_ms: int, volume: int) -> int:
+        """Edit: start one RFC 4733 event now.  One at a time: FACT_INJECT_DONE says the next may start."""
+    def source_networks(self, networks: list[str]) -> None:
+        """CIDR list that first packets must come from; before run()."""
+    # -- tones -------------------------------------------------------------------------------------------------------
+    def tone_open(self, handle: int, *, kind: int, frequency_hz: float, duration_ms: int) -> int:
+        """Edit: a slot from endpoint_take becomes a tone; add it with source_add.  duration_ms -1: for ever."""
+    # -- buses -------------------------------------------------------------------------------------------------------
+    def bus_take(self) -> int: ...
+    def bus_free(self, bus: int) -> None: ...
+    def bus_open(self, bus: int, *, phase: int, key_relay_limit: int) -> int:
+        """Edit.  key_relay_limit 0: keys are relayed in a bus of any size.  Sum rates follow the members' codecs."""
+    def bus_close(self, bus: int) -> int: ...
+    def source_add(self, bus: int, handle: int) -> int: ...
+    def source_remove(self, bus: int, handle: int) -> int: ...
+    def destination_add(self, bus: int, handle: int) -> int:
+        """Edit.  Destinations of one codec share a mix group; the media thread keeps the groups."""
+    def destination_remove(self, bus: int, handle: int) -> int: ...
+    def partial_take(self) -> int:
+        """A partial-sum slot of our own arena; RuntimeError when none is left."""
+    def partial_free(self, slot: int) -> None: ...
+    def bus_spread(self, bus: int, *, slot: int, peers: list[int]) -> int:
+        """Edit: publish to `slot` and add the partials at these addresses (Arena.partial_address), at most 63.
+
+        An empty list with slot -1 ends spreading.
+        """
+    # -- facts: what the media thread tells --------------------------------------------------------------------------
+    def facts(self, limit: int = 4096) -> list[tuple[Any, ...]]:
+        """Drain facts.  Tuples start with a FACT_* number and the handle; ints unless said:
+
+        FACT_PINNED    (k, handle, ip: str, port)
+        FACT_KEY       (k, handle, event_code, duration_ms)
+        FACT_INJECT_DONE (k, handle)
+        FACT_TONE_DONE (k, handle)
+        FACT_BYE       (k, handle, ssrcs: list[int], reason: str | None)
+        FACT_PROBE     (k, handle)   a self-probe datagram reached the media thread
+        FACT_RESYNC    (k, 0)        facts were lost (ring full): re-read what matters
+        """
+    def silent(self, limit_us: int) -> list[tuple[int, int]]:
+        """(handle, silence in ms) of endpoints whose peer may send and did not for limit_us; once per silence.
+
+        Re-armed by the next valid packet.
+        """
+    # -- reading, without stopping the media thread --------------------------------------------------------------------
+    def stats(self, handle: int) -> dict[str, Any]:
+        """Keys: those of messages.EndpointStats without endpoint, kind, codec; plus "codec" as a number (0: none)."""
+    def last_activity_us(self, handle: int) -> int: ...
+    def metrics(self) -> dict[str, Any]:
+        """Keys counters, drops, gauges (dicts) and tick_duration_us, tick_late_us (histograms), as messages.Metrics."""
+    # -- lab -----------------------------------------------------------------------------------------------------------
+    def feed(self, handle: int, data: bytes, source: tuple[str, int], now_us: int, rtcp: bool = False) -> None: ...
+    def step(self, now_us: int) -> None:
+        """One loop turn at that time: edits, due phases, RTCP."""
+    def sent(self) -> list[tuple[int, int, bytes, bool]]:
+        """Drain what would have been sent: (now_us, handle, datagram, is_rtcp)."""
+
+FACT_PINNED: int
+FACT_KEY: int
+FACT_INJECT_DONE: int
+FACT_TONE_DONE: int
+FACT_BYE: int
+FACT_PROBE: int
+FACT_RESYNC: int

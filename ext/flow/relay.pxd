@@ -1,0 +1,11 @@
+"""The short way: an accepted packet to everyone who hears just this source, on arrival, without a buffer."""
+
+from libc.stdint cimport int64_t, uint8_t
+
+from roomtone.ext.flow.graph cimport bus_t, endpoint_t, media_t
+from roomtone.ext.wire.rtp cimport rtp_header_t
+
+
+# data: the datagram in m.packet; its header is rewritten in place before each send.
+cdef void relay_packet(media_t* m, bus_t* b, endpoint_t* source, const rtp_header_t* h, uint8_t* data,
+                       int64_t now_us) noexcept nogil

@@ -1,0 +1,84 @@
+"""Decode, change the rate if someone needs the other one, and decide whether it is worth adding."""
+
+from libc.stdint cimport int16_t, int64_t
+from libc.string cimport memset
+
+from roomtone.ext.codec.codec cimport codec_get, codec_t
+from roomtone.ext.dsp.resample cimport resample_down2, resample_up2
+from roomtone.ext.dsp.tone cimport tone_run, tone_set_rate
+from roomtone.ext.flow.fact cimport fact_put
+from roomtone.ext.flow.graph cimport (
+    EP_SILENT,
+    FACT_TONE_DONE_,
+    FRAME_8K,
+    FRAME_16K,
+    KIND_TONE,
+    bus_t,
+    endpoint_index,
+    endpoint_private_t,
+    endpoint_t,
+    media_t,
+)
+from roomtone.ext.flow.rx_playout cimport playout_get
+
+
+cdef enum:
+    RATE_16K = 2
+    # A frame under -60 dBov (rms 33 of 32768) is silence: under any room's noise, above G.711's idle steps of 8.
+    SILENCE_RMS = 33
+    HANGOVER_TICKS = 10             # 200 ms: the end of a word is not cut
+
+
+cdef bint talks(media_t* m, endpoint_t* e, const int16_t* pcm, int n) noexcept nogil:
+    if m.kernel.level_energy(pcm, n) > <int64_t> SILENCE_RMS * SILENCE_RMS * n:
+        e.hangover = HANGOVER_TICKS
+        return True
+    if e.hangover:
+        e.hangover -= 1
+        return True
+    return False
+
+
+cdef bint tone_frame(media_t* m, bus_t* b, endpoint_t* e, endpoint_private_t* p) noexcept nogil:
+    cdef bint wide = (b.rates & RATE_16K) != 0
+    cdef int rate = 16000 if wide else 8000
+    cdef int running
+    if e.flags & EP_SILENT:                     # over; told
+        return False
+    if <int> p.tone.rate_hz != rate:
+        tone_set_rate(&p.tone, rate)
+    running = tone_run(&p.tone, &p.pcm16[0] if wide else &p.pcm8[0], FRAME_16K if wide else FRAME_8K)
+    if wide:
+        resample_down2(&p.down, p.pcm8, p.pcm16, FRAME_16K)
+    if not running:
+        e.flags |= EP_SILENT
+        fact_put(m, FACT_TONE_DONE_, e.handle, 0, 0)
+    return True
+
+
+cdef bint source_frame(media_t* m, bus_t* b, endpoint_t* e, int64_t tick) noexcept nogil:
+    cdef:
+        endpoint_private_t* p = &m.privates[endpoint_index(e)]
+        const codec_t* codec
+        int n
+        bint wide
+    if e.kind == KIND_TONE:
+        return tone_frame(m, b, e, p)
+    codec = codec_get(e.rx_codec)
+    if codec == NULL:
+        return False
+    wide = codec.sample_rate_hz == 16000
+    n = playout_get(m, e, codec, tick)
+    if n:
+        codec.decode(m.frame, n, &p.pcm16[0] if wide else &p.pcm8[0])
+    elif e.hangover == 0:
+        return False
+    else:
+        memset(&p.pcm16[0] if wide else &p.pcm8[0], 0, 2 * (FRAME_16K if wide else FRAME_8K))
+    if not talks(m, e, &p.pcm16[0] if wide else &p.pcm8[0], FRAME_16K if wide else FRAME_8K):
+        return False
+    if wide:
+        resample_down2(&p.down, p.pcm8, p.pcm16, FRAME_16K)
+    elif b.rates & RATE_16K:
+        resample_up2(&p.up, p.pcm16, p.pcm8, FRAME_8K)
+    return True

@@ -1,0 +1,322 @@
+"""From the socket to the source, the keys, RTCP or a named drop."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+from roomtone.ext.base.types cimport RT_LENGTH, RT_SHORT, RT_VERSION, rt_likely, rt_unlikely
+from roomtone.ext.codec.codec cimport codec_get, codec_t
+from roomtone.ext.flow.fact cimport fact_done, fact_new, fact_put
+from roomtone.ext.flow.graph cimport (
+    COUNT_RX_BYTES,
+    COUNT_RX_PACKETS,
+    COUNT_RX_RAW,
+    DROP_EMPTY,
+    DROP_FOREIGN_NETWORK,
+    DROP_LENGTH,
+    DROP_NO_BUS,
+    DROP_PAYLOAD_TYPE,
+    DROP_SHORT,
+    DROP_UNHEARD,
+    DROP_UNKNOWN_PROTOCOL,
+    DROP_VERSION,
+    DROP_WRONG_SOURCE,
+    EP_LEARNING,
+    EP_MAY_RECEIVE,
+    EP_ODD_PTIME,
+    EP_PROBE,
+    EP_SILENT,
+    EP_SOURCE,
+    EP_TICKED,
+    EVENT_TYPES,
+    FACT_PINNED_,
+    FACT_PROBE_,
+    NONE,
+    TICK_US,
+    addr_t,
+    bus_t,
+    count,
+    drop,
+    endpoint_t,
+    fact_t,
+    media_t,
+    network_t,
+)
+from roomtone.ext.flow.key cimport key_packet
+from roomtone.ext.flow.relay cimport relay_packet
+from roomtone.ext.flow.report cimport report_receive, report_schedule
+from roomtone.ext.flow.route cimport bus_plan, source_tick_on
+from roomtone.ext.flow.rx_playout cimport playout_put, playout_reset
+from roomtone.ext.flow.rx_socket cimport addr_equal, rx_connect, rx_read, rx_read_from, rx_read_stamped
+from roomtone.ext.flow.rx_source cimport SOURCE_RESTARTED, source_start, source_update
+from roomtone.ext.wire.rtp cimport RTP_HEADER_BYTES, rtp_header_t, rtp_parse
+
+
+cdef enum:
+    RTP_FIRST = 128             # RFC 7983: first byte 128..191 is RTP or RTCP
+    RTP_LAST = 191
+    RTCP_TYPE_FIRST = 192       # RFC 5761 section 4: second byte 192..223 is RTCP
+    RTCP_TYPE_LAST = 223
+    ODD_RUN = 3                 # packets of another packet time before the route changes
+    TICK_READS_MAX = 4          # a peer that sends more costs itself, not the bus
+    LEARN_DRAIN = 64
+    NOT_AUDIO = -1
+
+
+cdef int drop_of(int error) noexcept nogil:
+    if error == RT_SHORT:
+        return DROP_SHORT
+    return DROP_VERSION if error == RT_VERSION else DROP_LENGTH
+
+
+cdef void dropped(media_t* m, endpoint_t* e, int reason) noexcept nogil:
+    drop(m, reason)
+    e.rx_dropped += 1
+
+
+cdef int codec_of(const endpoint_t* e, uint8_t payload_type) noexcept nogil:
+    """Negotiated codec of a payload type; 0: none."""
+    cdef int i
+    for i in range(e.receive_count):
+        if e.receive_type[i] == payload_type:
+            return e.receive_codec[i]
+    return 0
+
+
+cdef int event_slot(const endpoint_t* e, uint8_t payload_type) noexcept nogil:
+    cdef int i
+    for i in range(EVENT_TYPES):
+        if e.event_type[i] == payload_type:
+            return i
+    return -1
+
+
+cdef void codec_changed(media_t* m, endpoint_t* e, int codec, uint8_t payload_type) noexcept nogil:
+    e.rx_payload_type = payload_type
+    if e.rx_codec != codec:
+        e.rx_codec = <uint8_t> codec
+        e.transit_known = 0
+        playout_reset(e)
+        if e.flags & EP_SOURCE:
+            bus_plan(m, e.bus)
+
+
+cdef void ptime_watch(media_t* m, endpoint_t* e, const codec_t* codec, int payload_bytes) noexcept nogil:
+    """A peer that does not send 20 ms packets is decoded, not relayed."""
+    cdef bint odd = payload_bytes * 50 != codec.sample_rate_hz * codec.bytes_per_sample
+    if rt_likely(odd == ((e.flags & EP_ODD_PTIME) != 0)):
+        e.odd_ptime_run = 0
+        return
+    e.odd_ptime_run += 1
+    if e.odd_ptime_run >= ODD_RUN:
+        e.odd_ptime_run = 0
+        e.flags ^= EP_ODD_PTIME
+        if e.flags & EP_SOURCE:
+            bus_plan(m, e.bus)
+
+
+cdef inline void alive(media_t* m, endpoint_t* e, const rtp_header_t* h, int64_t now_us) noexcept nogil:
+    e.rx_last_us = now_us
+    e.flags &= ~<uint32_t> EP_SILENT
+    e.rx_packets += 1
+    e.rx_bytes += h.payload_bytes
+    count(m, COUNT_RX_PACKETS)
+    m.stats.counters[<int> COUNT_RX_BYTES] += h.payload_bytes
+
+
+cdef void audio(media_t* m, endpoint_t* e, const rtp_header_t* h, uint8_t* data, int64_t now_us) noexcept nogil:
+    """An accepted audio packet: to those who get it on arrival, and into the line for those who hear a mix."""
+    cdef bus_t* b
+    cdef bint relayed
+    if e.bus == NONE or not e.flags & EP_SOURCE:
+        dropped(m, e, DROP_NO_BUS)
+        return
+    b = &m.buses[e.bus]
+    relayed = b.relay_codec != 0
+    if relayed:
+        relay_packet(m, b, e, h, data, now_us)
+    if b.linked:
+        playout_put(m, e, codec_get(e.rx_codec), h.timestamp, data + h.payload_offset, h.payload_bytes)
+        if not relayed and not e.flags & EP_TICKED:
+            source_tick_on(m, b, e)
+    elif not relayed:
+        dropped(m, e, DROP_UNHEARD)
+
+
+cdef void rtp(media_t* m, endpoint_t* e, int n, int64_t arrival_us, int64_t now_us) noexcept nogil:
+    cdef rtp_header_t h
+    cdef int result = rtp_parse(m.packet, n, &h)
+    cdef int codec
+    cdef int slot = NOT_AUDIO
+    if rt_unlikely(result < 0):
+        dropped(m, e, drop_of(result))
+        return
+    if rt_likely(h.payload_type == e.rx_payload_type and e.rx_codec != 0):
+        codec = e.rx_codec
+    else:
+        codec = codec_of(e, h.payload_type)
+        if codec == 0:
+            slot = event_slot(e, h.payload_type)
+            if slot < 0:
+                dropped(m, e, DROP_PAYLOAD_TYPE)
+                return
+    if not e.flags & EP_MAY_RECEIVE:
+        dropped(m, e, DROP_NO_BUS)
+        return
+    result = source_update(m, e, &h, arrival_us, codec_get(codec).clock_rate_hz if slot < 0 else 0)
+    if result < 0:
+        return
+    alive(m, e, &h, now_us)
+    if result == SOURCE_RESTARTED:
+        playout_reset(e)
+    if h.payload_bytes == 0:
+        dropped(m, e, DROP_EMPTY)
+        return
+    if slot >= 0:
+        key_packet(m, e, &h, slot, m.packet + h.payload_offset, now_us)
+        return
+    if h.payload_type != e.rx_payload_type or codec != e.rx_codec:
+        codec_changed(m, e, codec, h.payload_type)
+    ptime_watch(m, e, codec_get(codec), h.payload_bytes)
+    audio(m, e, &h, m.packet, now_us)
+
+
+cdef void rx_datagram(media_t* m, endpoint_t* e, int n, int64_t arrival_us, int64_t now_us) noexcept nogil:
+    count(m, COUNT_RX_RAW)
+    e.rx_raw_packets += 1
+    e.rx_raw_bytes += n
+    if rt_unlikely(m.packet[0] < RTP_FIRST or m.packet[0] > RTP_LAST):
+        dropped(m, e, DROP_UNKNOWN_PROTOCOL)
+        return
+    if rt_unlikely(n >= 2 and m.packet[1] >= RTCP_TYPE_FIRST and m.packet[1] <= RTCP_TYPE_LAST):
+        report_receive(m, e, n, NULL, now_us)
+        return
+    rtp(m, e, n, arrival_us, now_us)
+
+
+# -- source learning: the first valid packet pins its exact source address (websocket.md section 5) -------------------
+
+cdef bint inside(const network_t* network, const addr_t* a) noexcept nogil:
+    cdef int whole = network.prefix // 8
+    cdef int rest = network.prefix % 8
+    cdef int i
+    if network.family != a.family:
+        return False
+    for i in range(whole):
+        if network.ip[i] != a.ip[i]:
+            return False
+    return rest == 0 or (network.ip[whole] ^ a.ip[whole]) >> (8 - rest) == 0
+
+
+cdef bint network_allowed(media_t* m, const addr_t* a) noexcept nogil:
+    cdef uint32_t i
+    if m.network_count == 0:
+        return True
+    for i in range(m.network_count):
+        if inside(&m.networks[i], a):
+            return True
+    return False
+
+
+cdef void pin(media_t* m, endpoint_t* e, const rtp_header_t* h, const addr_t* source, int64_t now_us) noexcept nogil:
+    cdef fact_t* fact
+    cdef bint as_told = addr_equal(source, &e.remote)
+    e.flags &= ~<uint32_t> EP_LEARNING
+    if not as_told and not e.rtcp_heard:
+        e.remote_rtcp = source[0]
+        e.remote_rtcp.port = source.port if e.rtcp_fd < 0 else source.port + 1
+    e.remote = source[0]
+    source_start(e, h.ssrc, h.seq, as_told)
+    rx_connect(e)
+    report_schedule(m, e, now_us)
+    fact = fact_new(m, FACT_PINNED_, e.handle)
+    if fact != NULL:
+        fact.addr = source[0]
+        fact_done(m)
+
+
+cdef void rx_learn(media_t* m, endpoint_t* e, int n, const addr_t* source, int64_t now_us) noexcept nogil:
+    cdef rtp_header_t h
+    cdef int result
+    if e.flags & EP_PROBE:
+        fact_put(m, FACT_PROBE_, e.handle, 0, 0)
+        return
+    if not e.flags & EP_LEARNING:
+        if addr_equal(source, &e.remote):       # connected meanwhile; queued before
+            rx_datagram(m, e, n, now_us, now_us)
+            return
+        count(m, COUNT_RX_RAW)
+        e.rx_raw_packets += 1
+        e.rx_raw_bytes += n
+        dropped(m, e, DROP_WRONG_SOURCE)
+        return
+    if n >= 2 and RTP_FIRST <= m.packet[0] <= RTP_LAST and not RTCP_TYPE_FIRST <= m.packet[1] <= RTCP_TYPE_LAST:
+        result = rtp_parse(m.packet, n, &h)
+        if result == 0 and e.flags & EP_MAY_RECEIVE and h.payload_bytes > 0 and (
+                codec_of(e, h.payload_type) or event_slot(e, h.payload_type) >= 0):
+            if not network_allowed(m, source):
+                count(m, COUNT_RX_RAW)
+                e.rx_raw_packets += 1
+                e.rx_raw_bytes += n
+                dropped(m, e, DROP_FOREIGN_NETWORK)
+                return
+            pin(m, e, &h, source, now_us)
+        rx_datagram(m, e, n, now_us, now_us)
+        return
+    count(m, COUNT_RX_RAW)
+    e.rx_raw_packets += 1
+    e.rx_raw_bytes += n
+    if n >= 2 and RTCP_TYPE_FIRST <= m.packet[1] <= RTCP_TYPE_LAST and RTP_FIRST <= m.packet[0] <= RTP_LAST:
+        report_receive(m, e, n, source, now_us)
+    else:
+        dropped(m, e, DROP_UNKNOWN_PROTOCOL)
+
+
+cdef void rx_readable(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
+    cdef addr_t source
+    cdef int n
+    cdef int i
+    if rt_likely(not e.flags & (EP_LEARNING | EP_PROBE)):
+        n = rx_read(m, e.rtp_fd)
+        if rt_likely(n > 0):
+            rx_datagram(m, e, n, now_us, now_us)
+        return
+    # Until the queue is empty, so that what came before the connect is judged by its address.
+    for i in range(LEARN_DRAIN):
+        n = rx_read_from(m, e.rtp_fd, &source)
+        if n == 0:
+            return
+        if n > 0:
+            rx_learn(m, e, n, &source, now_us)
+
+
+cdef void rx_rtcp_readable(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
+    cdef addr_t source
+    cdef int n = rx_read_from(m, e.rtcp_fd, &source)
+    if n <= 0:
+        return
+    if e.flags & EP_PROBE:
+        fact_put(m, FACT_PROBE_, e.handle, 1, 0)
+        return
+    count(m, COUNT_RX_RAW)
+    e.rx_raw_packets += 1
+    e.rx_raw_bytes += n
+    report_receive(m, e, n, &source, now_us)
+
+
+cdef void rx_tick(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
+    cdef int64_t arrival_us
+    cdef int n
+    cdef int i
+    for i in range(TICK_READS_MAX):
+        n = rx_read_stamped(m, e, &arrival_us)
+        if n == 0:
+            if i == 0:
+                e.idle_reads += 1
+            return
+        e.idle_reads = 0
+        if arrival_us == 0 or arrival_us > now_us:
+            arrival_us = now_us
+        if n > 0:
+            rx_datagram(m, e, n, arrival_us, now_us)
+        # One that arrived within this tick leaves nothing behind it worth a second call.
+        if now_us - arrival_us < TICK_US or not e.flags & EP_TICKED:
+            return

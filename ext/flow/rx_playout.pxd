@@ -1,0 +1,29 @@
+"""The playout buffer: a line of encoded samples in media time, read one frame a tick.
+
+A packet is written where its timestamp says; the tick copies the next frame out and leaves silence behind, so what
+never came is silence by itself.  A bit per 2 ms tells what is there.  The delay is fixed: a source that begins is
+played two frames after the tick that finds it, i.e. 40 ms plus the wait for that tick (0-20 ms).  A line that stays
+fuller than it needs to for a second is shortened by a frame; one that only sees late packets starts anew.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+from roomtone.ext.codec.codec cimport codec_t
+from roomtone.ext.flow.graph cimport endpoint_t, media_t
+
+
+cdef enum playout_state_t:
+    PLAYOUT_EMPTY = 0           # the next packet begins it
+    PLAYOUT_ANCHORED = 1        # begun; the next tick takes the first frame
+    PLAYOUT_RUNNING = 2
+
+
+# Forget what is buffered.
+cdef void playout_reset(endpoint_t* e) noexcept nogil
+# One packet.  RT_OK; RT_LATE (its time is over; counted); RT_LENGTH (empty, or longer than the line; counted).
+cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* codec, uint32_t timestamp, const uint8_t* payload,
+                     int n_bytes) noexcept nogil
+# The frame of this tick into m.frame.  Bytes of it (one tick), or 0 when there is nothing to hear.
+cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* codec, int64_t tick) noexcept nogil
+# Delay in force, microseconds: from a packet's arrival to its playing, as the cursor stands.
+cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* codec) noexcept nogil

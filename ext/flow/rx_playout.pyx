@@ -1,0 +1,221 @@
+"""Write by timestamp, read by tick."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from roomtone.ext.base.types cimport RT_LATE, RT_LENGTH, RT_OK, ts_diff
+from roomtone.ext.codec.codec cimport codec_t
+from roomtone.ext.flow.graph cimport (
+    COUNT_CONCEALED,
+    COUNT_RESYNCS,
+    DROP_EMPTY,
+    DROP_LATE,
+    DROP_LINE_RANGE,
+    LINE_BYTES,
+    LINE_SAMPLES_8K,
+    LINE_SAMPLES_16K,
+    count,
+    drop,
+    endpoint_index,
+    endpoint_t,
+    media_t,
+)
+
+
+cdef enum:
+    GRANULES = 256                  # a line of 512 ms in granules of 2 ms
+    GRANULES_A_TICK = 10
+    TARGET_TICKS = 2                # 40 ms
+    LATE_RUN_MAX = 3                # packets too late in a row: the delay has grown, start anew
+    SPARE_GRANULES = 20             # 40 ms more than the target, kept for a whole second: take a frame out
+    LEVEL_WINDOW_TICKS = 50
+    IDLE_TICKS = 50                 # nothing to play for a second: wait for a first packet again
+
+
+cdef inline int line_samples(const codec_t* c) noexcept nogil:
+    return LINE_SAMPLES_16K if c.sample_rate_hz == 16000 else LINE_SAMPLES_8K
+
+
+cdef inline int granule_samples(const codec_t* c) noexcept nogil:
+    return line_samples(c) // GRANULES
+
+
+cdef inline uint8_t* line_of(media_t* m, endpoint_t* e) noexcept nogil:
+    return m.lines + <size_t> endpoint_index(e) * LINE_BYTES
+
+
+cdef void playout_reset(endpoint_t* e) noexcept nogil:
+    e.playing = PLAYOUT_EMPTY
+    e.late_run = 0
+
+
+cdef void playout_begin(media_t* m, endpoint_t* e, const codec_t* c, uint32_t timestamp) noexcept nogil:
+    """An empty line; the packet at hand is played TARGET_TICKS ticks after the next one."""
+    cdef uint64_t* present = m.privates[endpoint_index(e)].present
+    memset(line_of(m, e), c.silence, line_samples(c) * c.bytes_per_sample)
+    present[0] = present[1] = present[2] = present[3] = 0
+    e.play_anchor_ts = timestamp
+    e.play_ts = timestamp - TARGET_TICKS * (c.sample_rate_hz // 50)
+    e.play_end_ts = timestamp
+    e.playing = PLAYOUT_ANCHORED
+    e.late_run = 0
+    e.level_min = GRANULES
+    e.level_ticks = 0
+
+
+cdef void present_set(uint64_t* present, uint32_t first, int n) noexcept nogil:
+    cdef uint32_t i
+    cdef int k
+    for k in range(n):
+        i = (first + k) & (GRANULES - 1)
+        present[i >> 6] |= <uint64_t> 1 << (i & 63)
+
+
+cdef int present_take(uint64_t* present, uint32_t first) noexcept nogil:
+    """How many of a tick's granules are there; they are there no more."""
+    cdef uint32_t i
+    cdef int k
+    cdef int n = 0
+    cdef uint64_t bit
+    for k in range(GRANULES_A_TICK):
+        i = (first + k) & (GRANULES - 1)
+        bit = <uint64_t> 1 << (i & 63)
+        if present[i >> 6] & bit:
+            n += 1
+            present[i >> 6] ^= bit
+    return n
+
+
+cdef void line_write(uint8_t* line, int capacity, uint32_t at, const uint8_t* payload, int n) noexcept nogil:
+    """n bytes at byte `at` of a circular line of `capacity` bytes."""
+    cdef int first = capacity - <int> at
+    if n <= first:
+        memcpy(line + at, payload, n)
+    else:
+        memcpy(line + at, payload, first)
+        memcpy(line, payload + first, n - first)
+
+
+cdef void line_take(uint8_t* line, int capacity, uint32_t at, uint8_t* out, int n, int silence) noexcept nogil:
+    """Copy n bytes out and leave silence."""
+    cdef int first = capacity - <int> at
+    if n <= first:
+        memcpy(out, line + at, n)
+        memset(line + at, silence, n)
+    else:
+        memcpy(out, line + at, first)
+        memset(line + at, silence, first)
+        memcpy(out + first, line, n - first)
+        memset(line, silence, n - first)
+
+
+cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* c, uint32_t timestamp, const uint8_t* payload,
+                     int n_bytes) noexcept nogil:
+    cdef:
+        int bps = c.bytes_per_sample
+        int capacity = line_samples(c)
+        int samples = n_bytes // bps
+        int32_t ahead
+        uint32_t position
+        int granule = granule_samples(c)
+    if samples == 0 or samples > capacity // 2:
+        drop(m, DROP_EMPTY if samples == 0 else DROP_LINE_RANGE)
+        return RT_LENGTH
+    if e.playing == PLAYOUT_EMPTY:
+        playout_begin(m, e, c, timestamp)
+    ahead = ts_diff(timestamp, e.play_ts)
+    if ahead + samples > capacity or ahead < -capacity:
+        playout_begin(m, e, c, timestamp)       # the timestamps jumped
+        count(m, COUNT_RESYNCS)
+        ahead = ts_diff(timestamp, e.play_ts)
+    elif ahead + samples <= 0:
+        e.late_run += 1
+        if e.late_run < LATE_RUN_MAX:
+            e.rx_late += 1
+            drop(m, DROP_LATE)
+            return RT_LATE
+        playout_begin(m, e, c, timestamp)
+        count(m, COUNT_RESYNCS)
+        ahead = ts_diff(timestamp, e.play_ts)
+    else:
+        e.late_run = 0
+    if ahead < 0:                               # its first part is late
+        payload += -ahead * bps
+        samples += ahead
+        timestamp = e.play_ts
+    position = (timestamp - e.play_anchor_ts) & (capacity - 1)
+    line_write(line_of(m, e), capacity * bps, position * bps, payload, samples * bps)
+    present_set(m.privates[endpoint_index(e)].present, position // granule, samples // granule)
+    if ts_diff(timestamp + samples, e.play_end_ts) > 0:
+        e.play_end_ts = timestamp + samples
+    return RT_OK
+
+
+cdef void playout_skip(media_t* m, endpoint_t* e, const codec_t* c, uint32_t ticks) noexcept nogil:
+    """Ticks that were missed, or a frame taken out: the cursor moves on, what it passes is gone."""
+    cdef:
+        int frame = c.sample_rate_hz // 50
+        int bps = c.bytes_per_sample
+        uint32_t position
+        uint32_t i
+    for i in range(ticks):
+        position = (e.play_ts - e.play_anchor_ts) & (line_samples(c) - 1)
+        line_take(line_of(m, e), line_samples(c) * bps, position * bps, m.frame, frame * bps, c.silence)
+        present_take(m.privates[endpoint_index(e)].present, position // granule_samples(c))
+        e.play_ts += frame
+
+
+cdef void level_watch(media_t* m, endpoint_t* e, const codec_t* c) noexcept nogil:
+    """A line that was never near its target for a second holds too much: one frame out."""
+    cdef int32_t level = ts_diff(e.play_end_ts, e.play_ts) // granule_samples(c)
+    if level < <int32_t> e.level_min:
+        e.level_min = <unsigned short> level if level > 0 else 0
+    e.level_ticks += 1
+    if e.level_ticks >= LEVEL_WINDOW_TICKS:
+        if e.level_min > TARGET_TICKS * GRANULES_A_TICK + SPARE_GRANULES:
+            playout_skip(m, e, c, 1)
+            count(m, COUNT_RESYNCS)
+        e.level_ticks = 0
+        e.level_min = GRANULES
+
+
+cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) noexcept nogil:
+    cdef:
+        int frame = c.sample_rate_hz // 50
+        int bps = c.bytes_per_sample
+        int there
+        uint32_t position
+        uint32_t passed
+    if e.playing == PLAYOUT_EMPTY:
+        return 0
+    if e.playing == PLAYOUT_ANCHORED:
+        e.playing = PLAYOUT_RUNNING
+    else:
+        passed = <uint32_t> tick - e.play_tick_low
+        if passed > 1:
+            if passed > IDLE_TICKS:
+                playout_reset(e)
+                return 0
+            playout_skip(m, e, c, passed - 1)
+        level_watch(m, e, c)
+    e.play_tick_low = <uint32_t> tick
+    if ts_diff(e.play_ts, e.play_end_ts) > IDLE_TICKS * frame:
+        playout_reset(e)
+        return 0
+    position = (e.play_ts - e.play_anchor_ts) & (line_samples(c) - 1)
+    there = present_take(m.privates[endpoint_index(e)].present, position // granule_samples(c))
+    if there:
+        line_take(line_of(m, e), line_samples(c) * bps, position * bps, m.frame, frame * bps, c.silence)
+    elif ts_diff(e.play_end_ts, e.play_anchor_ts) > 0 and ts_diff(e.play_ts, e.play_anchor_ts) >= 0:
+        e.concealed_frames += 1
+        count(m, COUNT_CONCEALED)
+    e.play_ts += frame
+    return frame * bps if there else 0
+
+
+cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* c) noexcept nogil:
+    cdef int32_t level
+    if e.playing == PLAYOUT_EMPTY:
+        return 0
+    level = ts_diff(e.play_end_ts, e.play_ts)
+    return <int64_t> level * 1000000 // c.sample_rate_hz if level > 0 else 0

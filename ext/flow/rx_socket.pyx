@@ -1,0 +1,242 @@
+"""Receive side of the sockets: recv, recvmsg, connect, epoll membership."""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
+
+from roomtone.ext.flow._socket cimport (
+    AF_INET,
+    AF_INET6,
+    AF_UNSPEC,
+    CMSG_DATA,
+    CMSG_FIRSTHDR,
+    CMSG_NXTHDR,
+    EAGAIN,
+    ECONNREFUSED,
+    EINTR,
+    EPOLL_CTL_ADD,
+    EPOLL_CTL_DEL,
+    EPOLLIN,
+    MSG_DONTWAIT,
+    MSG_TRUNC,
+    SCM_TIMESTAMPNS,
+    SO_RXQ_OVFL,
+    SO_TIMESTAMPNS,
+    SOL_SOCKET,
+    cmsghdr,
+    connect,
+    epoll_ctl,
+    epoll_event,
+    errno,
+    iovec,
+    msghdr,
+    ntohs,
+    recv,
+    recvmsg,
+    setsockopt,
+    sockaddr,
+    sockaddr_in,
+    sockaddr_in6,
+    sockaddr_storage,
+    timespec,
+)
+from roomtone.ext.flow.graph cimport (
+    COUNT_READS_EMPTY,
+    DATAGRAM_MAX,
+    DROP_KERNEL,
+    DROP_OVERSIZE,
+    DROP_REFUSED,
+    DROP_STALE,
+    EP_CONNECTED,
+    EP_POLLED,
+    EP_STAMPED,
+    addr_t,
+    count,
+    drop,
+    endpoint_index,
+    endpoint_t,
+    media_t,
+)
+from roomtone.ext.flow.tx_socket cimport addr_to_sockaddr
+
+
+cdef enum:
+    DRAIN_MAX = 256                 # datagrams thrown away at most when learning starts afresh
+
+
+cdef void watch(media_t* m, int fd, uint32_t index, uint64_t which) noexcept nogil:
+    cdef epoll_event event
+    if m.lab or fd < 0:
+        return
+    event.events = EPOLLIN
+    event.data.u64 = index | which << 32
+    epoll_ctl(m.epoll_fd, EPOLL_CTL_ADD, fd, &event)
+
+
+cdef void unwatch(media_t* m, int fd) noexcept nogil:
+    cdef epoll_event event
+    if m.lab or fd < 0:
+        return
+    epoll_ctl(m.epoll_fd, EPOLL_CTL_DEL, fd, &event)
+
+
+cdef void rx_poll_rtp(media_t* m, endpoint_t* e) noexcept nogil:
+    if not e.flags & EP_POLLED:
+        watch(m, e.rtp_fd, endpoint_index(e), POLL_RTP)
+        e.flags |= EP_POLLED
+
+
+cdef void rx_unpoll_rtp(media_t* m, endpoint_t* e) noexcept nogil:
+    if e.flags & EP_POLLED:
+        unwatch(m, e.rtp_fd)
+        e.flags &= ~<uint32_t> EP_POLLED
+
+
+cdef void rx_poll_rtcp(media_t* m, endpoint_t* e) noexcept nogil:
+    watch(m, e.rtcp_fd, endpoint_index(e), POLL_RTCP)
+
+
+cdef void rx_unpoll_rtcp(media_t* m, endpoint_t* e) noexcept nogil:
+    unwatch(m, e.rtcp_fd)
+
+
+cdef int failed(media_t* m) noexcept nogil:
+    """What a negative return of recv means: 0 for nothing there, -1 for a counted refusal."""
+    if errno == EAGAIN or errno == EINTR:
+        count(m, COUNT_READS_EMPTY)
+        return 0
+    drop(m, DROP_REFUSED)       # a pending ICMP error: reading it clears it
+    return -1
+
+
+cdef int rx_read(media_t* m, int fd) noexcept nogil:
+    cdef ssize_t n
+    if fd < 0:
+        return 0
+    n = recv(fd, m.packet, sizeof(m.packet), MSG_DONTWAIT | MSG_TRUNC)
+    if n < 0:
+        return failed(m)
+    if n > DATAGRAM_MAX:
+        drop(m, DROP_OVERSIZE)
+        return -1
+    return <int> n if n > 0 else -1
+
+
+cdef int rx_read_stamped(media_t* m, endpoint_t* e, int64_t* arrival_us) noexcept nogil:
+    cdef:
+        msghdr message
+        iovec vector
+        cmsghdr* c
+        timespec* stamp
+        uint32_t lost
+        ssize_t n
+    arrival_us[0] = 0
+    if e.rtp_fd < 0:
+        return 0
+    vector.iov_base = m.packet
+    vector.iov_len = sizeof(m.packet)
+    message.msg_name = NULL
+    message.msg_namelen = 0
+    message.msg_iov = &vector
+    message.msg_iovlen = 1
+    message.msg_control = m.control
+    message.msg_controllen = sizeof(m.control)
+    message.msg_flags = 0
+    n = recvmsg(e.rtp_fd, &message, MSG_DONTWAIT | MSG_TRUNC)
+    if n < 0:
+        return failed(m)
+    c = CMSG_FIRSTHDR(&message)
+    while c != NULL:
+        if c.cmsg_level == SOL_SOCKET:
+            if c.cmsg_type == SCM_TIMESTAMPNS:
+                stamp = <timespec*> CMSG_DATA(c)
+                arrival_us[0] = <int64_t> stamp.tv_sec * 1000000 + stamp.tv_nsec // 1000 - m.wall_offset_us
+            elif c.cmsg_type == SO_RXQ_OVFL:
+                lost = (<uint32_t*> CMSG_DATA(c))[0]
+                m.stats.drops[<int> DROP_KERNEL] += <uint32_t> (lost - e.kernel_drops)
+                e.rx_dropped += lost - e.kernel_drops
+                e.kernel_drops = lost
+        c = CMSG_NXTHDR(&message, c)
+    if n > DATAGRAM_MAX:
+        drop(m, DROP_OVERSIZE)
+        return -1
+    return <int> n if n > 0 else -1
+
+
+cdef int rx_read_from(media_t* m, int fd, addr_t* source) noexcept nogil:
+    cdef:
+        msghdr message
+        iovec vector
+        sockaddr_storage name
+        sockaddr_in* four
+        sockaddr_in6* six
+        ssize_t n
+    if fd < 0:
+        return 0
+    vector.iov_base = m.packet
+    vector.iov_len = sizeof(m.packet)
+    message.msg_name = &name
+    message.msg_namelen = sizeof(name)
+    message.msg_iov = &vector
+    message.msg_iovlen = 1
+    message.msg_control = NULL
+    message.msg_controllen = 0
+    message.msg_flags = 0
+    n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC)
+    if n < 0:
+        return failed(m)
+    memset(source, 0, sizeof(addr_t))
+    if name.ss_family == AF_INET:
+        four = <sockaddr_in*> &name
+        source.family = 4
+        source.port = ntohs(four.sin_port)
+        memcpy(source.ip, &four.sin_addr, 4)
+    elif name.ss_family == AF_INET6:
+        six = <sockaddr_in6*> &name
+        source.family = 6
+        source.port = ntohs(six.sin6_port)
+        memcpy(source.ip, &six.sin6_addr, 16)
+    if n > DATAGRAM_MAX:
+        drop(m, DROP_OVERSIZE)
+        return -1
+    return <int> n if n > 0 else -1
+
+
+cdef void rx_stamp(endpoint_t* e) noexcept nogil:
+    cdef int on = 1
+    if e.rtp_fd >= 0 and not e.flags & EP_STAMPED:
+        setsockopt(e.rtp_fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on))
+        setsockopt(e.rtp_fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on))
+    e.flags |= EP_STAMPED
+
+
+cdef int rx_connect(endpoint_t* e) noexcept nogil:
+    cdef sockaddr_storage name
+    e.flags |= EP_CONNECTED
+    if e.rtp_fd < 0:
+        return 0
+    return connect(e.rtp_fd, <sockaddr*> &name, addr_to_sockaddr(&e.remote, &name))
+
+
+cdef void rx_disconnect(media_t* m, endpoint_t* e) noexcept nogil:
+    cdef:
+        sockaddr name
+        int i
+        int n
+    if e.flags & EP_CONNECTED and e.rtp_fd >= 0:
+        memset(&name, 0, sizeof(name))
+        name.sa_family = AF_UNSPEC
+        connect(e.rtp_fd, &name, sizeof(name))
+        for i in range(DRAIN_MAX):
+            n = rx_read(m, e.rtp_fd)
+            if n == 0:
+                break
+            drop(m, DROP_STALE)
+    e.flags &= ~<uint32_t> EP_CONNECTED
+
+
+cdef bint addr_same_host(const addr_t* a, const addr_t* b) noexcept nogil:
+    return a.family == b.family and memcmp(a.ip, b.ip, 4 if a.family == 4 else 16) == 0
+
+
+cdef bint addr_equal(const addr_t* a, const addr_t* b) noexcept nogil:
+    return a.port == b.port and addr_same_host(a, b)

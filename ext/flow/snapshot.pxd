@@ -1,0 +1,11 @@
+"""Readings of the hot state for statistics and metrics; the media thread is not stopped.  Called with the GIL."""
+
+from libc.stdint cimport int64_t
+
+from roomtone.ext.flow.graph cimport endpoint_t, media_t
+
+
+cdef dict endpoint_stats(const endpoint_t* e, int64_t now_us)
+# (handle, silence in ms, its start) of endpoints whose peer may send and has not for limit_us.
+cdef list silent_scan(media_t* m, int64_t limit_us, int64_t now_us)
+cdef dict worker_metrics(media_t* m)

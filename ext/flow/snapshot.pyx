@@ -1,0 +1,98 @@
+"""Counters by name."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+import socket
+
+from roomtone.ext.codec.codec cimport codec_get, codec_t
+from roomtone.ext.flow.graph cimport (
+    DROP_COUNT,
+    EP_HEARD,
+    EP_MAY_RECEIVE,
+    EP_PROBE,
+    HISTOGRAM_BINS,
+    KIND_RTP,
+    NONE,
+    addr_t,
+    endpoint_t,
+    media_t,
+)
+from roomtone.ext.flow.rx_playout cimport playout_delay_us
+from roomtone.ext.flow.rx_source cimport source_lost
+
+DROP_NAMES = (
+    "short", "version", "length", "oversize", "payload_type", "empty", "unknown_ssrc", "probation", "bad_seq",
+    "duplicate", "late", "wrong_source", "foreign_network", "no_bus", "unheard", "not_learned", "send", "refused",
+    "kernel_overflow", "key_no_type", "key_large_bus", "key_bad", "audio_during_key", "rtcp_bad", "rtcp_source",
+    "line_range", "closed", "unknown_protocol", "stale",
+)
+COUNTER_NAMES = (
+    "rx_raw_packets", "rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "relayed_packets", "mixed_packets",
+    "encodings", "ticks", "ticks_late", "tick_overruns", "partials_late", "rtcp_rx_packets", "rtcp_tx_packets",
+    "edits", "facts_lost", "keys", "playout_resyncs", "concealed_frames", "turns", "wakeups_empty", "reads_empty",
+)
+
+
+cdef str addr_text(const addr_t* a):
+    if a.family == 4:
+        return f"{socket.inet_ntop(socket.AF_INET, (<const uint8_t*> a.ip)[:4])}:{a.port}"
+    if a.family == 6:
+        return f"[{socket.inet_ntop(socket.AF_INET6, (<const uint8_t*> a.ip)[:16])}]:{a.port}"
+    return ""
+
+
+cdef dict endpoint_stats(const endpoint_t* e, int64_t now_us):
+    cdef const codec_t* codec = codec_get(e.rx_codec)
+    cdef double per_ms = codec.clock_rate_hz / 1000.0 if codec != NULL else 8.0
+    return {
+        "codec": e.rx_codec if e.rx_packets else e.tx_codec,
+        "rx_packets": e.rx_packets,
+        "rx_bytes": e.rx_bytes,
+        "rx_lost": source_lost(e),
+        "rx_jitter_ms": round((e.jitter >> 4) / per_ms, 3),
+        "rx_last_ms_ago": None if e.rx_last_us == 0 else max(0, (now_us - e.rx_last_us) // 1000),
+        "rx_raw_packets": e.rx_raw_packets,
+        "rx_raw_bytes": e.rx_raw_bytes,
+        "rx_dropped": e.rx_dropped,
+        "rx_late": e.rx_late,
+        "rx_duplicate": e.rx_duplicate,
+        "rx_reordered": e.rx_reordered,
+        "playout_delay_ms": playout_delay_us(e, codec) / 1000.0 if codec != NULL and e.playing else 0.0,
+        "concealed_ms": e.concealed_frames * 20,
+        "tx_packets": e.tx_packets,
+        "tx_bytes": e.tx_bytes,
+        "rtt_ms": None if e.rtt_us == NONE else round(e.rtt_us / 1000.0, 3),
+        "rtt_observed_ms_ago": None if e.rtt_us == NONE else max(0, (now_us - e.rtt_at_us) // 1000),
+        "remote_packets_lost": <int> e.remote_lost if e.remote_reported else None,
+        "remote_jitter_ms": round(e.remote_jitter / per_ms, 3) if e.remote_reported else None,
+        "local_rtp_addr": addr_text(&e.local),
+        "remote_rtp_addr": addr_text(&e.remote) if e.remote.port else "",
+        "ssrc_rx": e.rx_ssrc if e.flags & EP_HEARD else 0,
+        "ssrc_tx": e.tx_ssrc,
+    }
+
+
+cdef list silent_scan(media_t* m, int64_t limit_us, int64_t now_us):
+    cdef endpoint_t* e
+    cdef uint32_t i
+    cdef int64_t since
+    found = []
+    for i in range(1, m.arena.high_water):
+        e = &m.endpoints[i]
+        if e.kind != KIND_RTP or e.flags & (EP_MAY_RECEIVE | EP_PROBE) != EP_MAY_RECEIVE:
+            continue
+        since = max(e.rx_last_us, e.silent_since_us)
+        if now_us - since >= limit_us:
+            found.append((e.handle, (now_us - since) // 1000, since))
+    return found
+
+
+cdef dict worker_metrics(media_t* m):
+    cdef int i
+    return {
+        "counters": {name: m.stats.counters[i] for i, name in enumerate(COUNTER_NAMES)},
+        "drops": {name: m.stats.drops[i] for i, name in enumerate(DROP_NAMES)},
+        "gauges": {"endpoints": m.stats.endpoints_in_use, "edits_applied": m.stats.edits_applied},
+        "tick_duration_us": [(1 << i, m.stats.tick_duration[i]) for i in range(HISTOGRAM_BINS)],
+        "tick_late_us": [(1 << i, m.stats.tick_late[i]) for i in range(HISTOGRAM_BINS)],
+    }

@@ -1,0 +1,99 @@
+"""Headers on the way out."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+from roomtone.ext.base.types cimport handle_t, rt_likely
+from roomtone.ext.codec.codec cimport codec_get
+from roomtone.ext.flow.graph cimport (
+    COUNT_TX_BYTES,
+    COUNT_TX_PACKETS,
+    DROP_AUDIO_DURING_KEY,
+    DROP_NOT_LEARNED,
+    EP_CONNECTED,
+    EP_INJECT,
+    EP_KEY_TX,
+    EP_MAY_SEND,
+    RTP_HEADROOM,
+    TICK_US,
+    drop,
+    endpoint_t,
+    media_t,
+)
+from roomtone.ext.flow.tx_socket cimport tx_send
+from roomtone.ext.wire.rtp cimport rtp_write
+
+
+cdef bint tx_open(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
+    if rt_likely(e.flags & (EP_CONNECTED | EP_MAY_SEND | EP_KEY_TX) == (EP_CONNECTED | EP_MAY_SEND)):
+        return True
+    if not e.flags & EP_CONNECTED:
+        drop(m, DROP_NOT_LEARNED)
+        return False
+    if not e.flags & EP_MAY_SEND:
+        return False
+    if e.flags & EP_INJECT or now_us < e.key_tx_until_us:
+        drop(m, DROP_AUDIO_DURING_KEY)
+        return False
+    e.flags &= ~<uint32_t> EP_KEY_TX        # a relayed press whose end never came
+    return True
+
+
+cdef inline uint32_t tick_units(const endpoint_t* e) noexcept nogil:
+    return codec_get(e.tx_codec).clock_rate_hz // 50
+
+
+cdef uint32_t tx_timestamp_at(const endpoint_t* e, int64_t now_us) noexcept nogil:
+    if not e.tx_started:
+        return e.tx_ts
+    return e.tx_ts + <uint32_t> ((now_us - e.tx_last_us) * codec_get(e.tx_codec).clock_rate_hz // 1000000)
+
+
+cdef uint32_t step_by_time(const endpoint_t* e, int64_t now_us) noexcept nogil:
+    """Whole frames of real time since the last packet, at least one."""
+    cdef int64_t frames = (now_us - e.tx_last_us + TICK_US // 2) // TICK_US
+    return tick_units(e) * <uint32_t> (frames if frames > 1 else 1)
+
+
+cdef inline void finish(media_t* m, endpoint_t* e, bint marker, uint8_t* packet, int payload_bytes,
+                        int64_t now_us) noexcept nogil:
+    e.tx_seq += 1
+    e.tx_started = 1
+    e.tx_last_us = now_us
+    rtp_write(packet, e.tx_payload_type, marker, e.tx_seq, e.tx_ts, e.tx_ssrc)
+    if tx_send(m, e, packet, RTP_HEADROOM + payload_bytes):
+        e.tx_packets += 1
+        e.tx_bytes += payload_bytes
+        m.stats.counters[<int> COUNT_TX_PACKETS] += 1
+        m.stats.counters[<int> COUNT_TX_BYTES] += payload_bytes
+    else:
+        e.tx_seq -= 1           # never on the wire: the sequence stays gap-free
+
+
+cdef void tx_relayed(media_t* m, endpoint_t* e, handle_t source, uint32_t source_ts, bint marker, uint8_t* packet,
+                     int payload_bytes, int64_t now_us) noexcept nogil:
+    if rt_likely(e.tx_source == source):
+        e.tx_ts += source_ts - e.tx_source_ts
+    else:
+        if e.tx_started:
+            e.tx_ts += step_by_time(e, now_us)
+        e.tx_source = source
+        marker = True
+    e.tx_source_ts = source_ts
+    finish(m, e, marker, packet, payload_bytes, now_us)
+
+
+cdef void tx_mixed(media_t* m, endpoint_t* e, int64_t tick, uint8_t* packet, int payload_bytes,
+                   int64_t now_us) noexcept nogil:
+    cdef bint marker = False
+    cdef uint32_t ticks
+    if rt_likely(e.tx_source == 0 and e.tx_started):
+        ticks = <uint32_t> tick - e.tx_tick_low
+        e.tx_ts += tick_units(e) * ticks
+        marker = ticks > 1
+    else:
+        if e.tx_started:
+            e.tx_ts += step_by_time(e, now_us)
+        e.tx_source = 0
+        marker = True
+    e.tx_tick_low = <uint32_t> tick
+    finish(m, e, marker, packet, payload_bytes, now_us)
