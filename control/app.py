@@ -179,6 +179,12 @@ class App:
 
     # -- life -------------------------------------------------------------------------------------------------------
 
+    def catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.signal)
+        loop.add_signal_handler(signal.SIGHUP, self.reload_tokens)
+
     def signal(self) -> None:
         """SIGTERM or SIGINT: the first begins the drain, the third ends the process at once (websocket.md 4)."""
         self._signals += 1
@@ -238,11 +244,8 @@ def _random_ids() -> Iterator[str]:
 
 
 async def _serve(app: App) -> int:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, app.signal)
-    loop.add_signal_handler(signal.SIGHUP, app.reload_tokens)
-    loop.call_soon(_settle_collector)
+    app.catch_signals()
+    asyncio.get_running_loop().call_soon(_settle_collector)
     return await app.run()
 
 

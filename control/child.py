@@ -14,15 +14,14 @@ _OWN_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, si
 class Child:
     """A running process.  Owns the pidfd."""
 
-    __slots__ = ("name", "pid", "pidfd", "started_us")
+    __slots__ = ("pid", "pidfd", "started_us")
 
-    def __init__(self, name: str, argv: list[str], env: dict[str, str], fds: list[int], now_us: int) -> None:
+    def __init__(self, argv: list[str], env: dict[str, str], fds: list[int], now_us: int) -> None:
         """Spawn it.  fds are inherited under their own numbers; everything else is closed on exec.
 
         It gets a process group of its own: a terminal's Ctrl-C reaches the supervisor alone, which
         forwards it.
         """
-        self.name = name
         self.started_us = now_us
         self.pid = os.posix_spawn(
             argv[0],

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import setproctitle
 
-from roomtone.control.child import Backoff, Child, reap
+from roomtone.control.child import BACKOFF_MAX_US, Backoff, Child, reap
 from roomtone.control.runtime_dir import RuntimeDir, RuntimeDirError
 from roomtone.engine import messages as m
 from roomtone.engine.affinity import default_workers, usable_cpus, worker_cpu
@@ -36,6 +36,7 @@ from roomtone.engine.worker import monotonic_us
 if TYPE_CHECKING:
     from roomtone.control.core.config import Config
 
+MAX_SLOTS = 1 << 20  # a handle has 20 bits of index
 GRAVE_US = 30_000_000  # how long a dead worker's arena and sockets are kept for `roomtone inspect`
 STOP_US = 5_000_000  # how long children may take to end before they are killed
 INSPECTIONS = 4  # at a time
@@ -82,28 +83,33 @@ class Grave:
 class Inspection:
     """One `roomtone inspect` client: messages are made as fast as it reads them."""
 
-    __slots__ = ("link", "messages", "until_us")
+    __slots__ = ("_passing_fd", "link", "messages", "until_us")
 
     def __init__(self, link: SupervisorLink, messages: Iterator[tuple[Any, int]], until_us: int) -> None:
         self.link = link
         self.messages = messages
         self.until_us = until_us
+        self._passing_fd = -1  # ours, to be closed when it has left
 
     def pump(self) -> bool:
         """Send what the client takes.  False: finished."""
         link = self.link
         link.flush()
-        passed: tuple[int, ...] = ()
-        while not link.waiting and not link.closed:
-            step = next(self.messages, None)
-            if step is None:
+        while not (link.waiting or link.broken):
+            self._close_passed()
+            message, self._passing_fd = next(self.messages, (None, -1))
+            if message is None:
                 return False
-            message, fd = step
-            link.send(message, (fd,) if fd >= 0 else (), close_first=passed)
-            passed = ()
-            if fd >= 0 and not link.waiting:
-                os.close(fd)
-        return not link.closed
+            link.send(message, () if self._passing_fd < 0 else (self._passing_fd,))
+        return not link.broken
+
+    def close(self) -> None:
+        self._close_passed()
+
+    def _close_passed(self) -> None:
+        if self._passing_fd >= 0:
+            os.close(self._passing_fd)
+            self._passing_fd = -1
 
 
 class Supervisor:
@@ -135,6 +141,7 @@ class Supervisor:
         self._control_link: SupervisorLink | None = None
         self._control_backoff = Backoff()
         self._control_restart_us = 0
+        self._control_starts = 0
         self._signals: list[int] = []
         self._end_signals = 0
         self._stop_until_us: int | None = None  # set: the workers were told to stop
@@ -147,14 +154,11 @@ class Supervisor:
         self._catch_signals()
         listener = self._runtime_dir.listener
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
-        self._start_control()
-        for slot in self._slots:
-            self._start_worker(slot)
         while self._exit_status is None:
+            self._handle_times(monotonic_us())
             for key, _ in self._selector.select(self._timeout_s()):
                 key.data()
             self._handle_signals()
-            self._handle_times(monotonic_us())
         for grave in self._graves:
             grave.close()
         return self._exit_status
@@ -205,11 +209,7 @@ class Supervisor:
         for inspection in [each for each in self._inspections if now_us >= each.until_us]:
             self._end_inspection(inspection)
         if self._stop_until_us is None:
-            if self._control is None and now_us >= self._control_restart_us:
-                self._start_control()
-            for slot in self._slots:
-                if slot.child is None and now_us >= slot.restart_us:
-                    self._start_worker(slot)
+            self._start_what_is_due(now_us)
         elif self._control is None and all(slot.child is None for slot in self._slots):
             if self._exit_status is None:
                 self._exit_status = 0
@@ -217,6 +217,22 @@ class Supervisor:
             self._log.error("stop_timed_out")
             self._kill_all()
             self._stop_until_us = now_us + STOP_US
+
+    def _start_what_is_due(self, now_us: int) -> None:
+        """Start control and workers that are not running.  A refusal (processes, descriptors) is tried again."""
+        if self._control is None and now_us >= self._control_restart_us:
+            try:
+                self._start_control()
+            except OSError as error:
+                self._control_restart_us = now_us + BACKOFF_MAX_US
+                self._log.error("control_not_started", error=str(error))
+        for slot in self._slots:
+            if slot.child is None and now_us >= slot.restart_us:
+                try:
+                    self._start_worker(slot)
+                except OSError as error:
+                    slot.restart_us = now_us + BACKOFF_MAX_US
+                    self._log.error("worker_not_started", worker=slot.index, error=str(error))
 
     def _reap(self) -> None:
         for pid, status in reap():
@@ -254,8 +270,13 @@ class Supervisor:
             supervisor_fd=theirs.fileno(),
         )
         env = {**os.environ, "ROOMTONE_CONTROL": msgspec.json.encode(start).decode()}
-        self._control = Child("control", self._control_argv, env, [theirs.fileno()], monotonic_us())
-        theirs.close()
+        with theirs:
+            try:
+                self._control = Child(self._control_argv, env, [theirs.fileno()], monotonic_us())
+            except OSError:
+                link.close()
+                raise
+        self._control_starts += 1
         self._control_link = link
         self._watch(self._control)
         self._selector.register(link, selectors.EVENT_READ, self._control_readable)
@@ -292,12 +313,13 @@ class Supervisor:
         self._control = self._control_link = None
         if self._stop_until_us is not None:
             return
-        if status == m.EXIT_CONFIG or self._end_signals:
+        if status == m.EXIT_CONFIG and self._control_starts == 1:
+            self._kill_all()  # nothing was served yet: say so by ending
+            self._exit_status = status
+            return
+        if self._end_signals:
             self._log.info("control_ended", pid=control.pid, status=status)
             self._stop()
-            if status == m.EXIT_CONFIG:
-                self._kill_all()
-                self._exit_status = status
             return
         delay_us = self._control_backoff.delay_us(now_us - control.started_us)
         self._control_restart_us = now_us + delay_us
@@ -312,21 +334,43 @@ class Supervisor:
     # -- workers ---------------------------------------------------------------------------------------------
 
     def _start_worker(self, slot: WorkerSlot) -> None:
+        epoch = slot.epoch + 1
+        arena_fd = os.memfd_create(f"roomtone-arena-{slot.index}", os.MFD_CLOEXEC)
+        try:
+            slots = min(self._config.worker_endpoints + m.HIDDEN_SLOTS, MAX_SLOTS)
+            self._format_arena(arena_fd, endpoints=slots, worker=slot.index, epoch=epoch)
+            link, theirs = pair(m.SupervisorMessage)
+            with theirs:
+                fds = [arena_fd, theirs.fileno()]
+                env = {**os.environ, "ROOMTONE_WORKER": self._worker_config(slot, epoch, *fds)}
+                try:
+                    child = Child(self._worker_argv, env, fds, monotonic_us())
+                except OSError:
+                    link.close()
+                    raise
+        except OSError:
+            os.close(arena_fd)
+            raise
+        slot.epoch, slot.arena_fd, slot.child, slot.link, slot.held = epoch, arena_fd, child, link, {}
+        self._watch(child)
+        self._selector.register(link, selectors.EVENT_READ, lambda: self._worker_readable(slot))
+        for other in self._slots:
+            if other is not slot and other.child is not None:
+                self._tell_worker(other, m.ArenaMap(slot.index, epoch), (arena_fd,))
+                self._tell_worker(slot, m.ArenaMap(other.index, other.epoch), (other.arena_fd,))
+        self._tell_control(m.WorkerSpawned(worker=slot.index, epoch=epoch, pid=child.pid))
+        self._log.info("worker_spawned", worker=slot.index, epoch=epoch, pid=child.pid, cpu=slot.cpu)
+
+    def _worker_config(self, slot: WorkerSlot, epoch: int, arena_fd: int, supervisor_fd: int) -> str:
         config = self._config
-        slot.epoch += 1
-        slot.arena_fd = os.memfd_create(f"roomtone-arena-{slot.index}", os.MFD_CLOEXEC)
-        self._format_arena(
-            slot.arena_fd, endpoints=config.worker_endpoints, worker=slot.index, epoch=slot.epoch
-        )
-        link, theirs = pair(m.SupervisorMessage)
         start = m.WorkerConfig(
             index=slot.index,
             workers=len(self._slots),
-            epoch=slot.epoch,
+            epoch=epoch,
             cpu=slot.cpu,
             runtime_dir=str(self._runtime_dir.path),
-            arena_fd=slot.arena_fd,
-            supervisor_fd=theirs.fileno(),
+            arena_fd=arena_fd,
+            supervisor_fd=supervisor_fd,
             endpoints=config.worker_endpoints,
             rtp_port_min=config.rtp_port_range[0],
             rtp_port_max=config.rtp_port_range[1],
@@ -334,30 +378,17 @@ class Supervisor:
             source_networks=tuple(config.rtp_source_networks),
             log_level=config.log_level,
         )
-        env = {**os.environ, "ROOMTONE_WORKER": msgspec.json.encode(start).decode()}
-        fds = [slot.arena_fd, theirs.fileno()]
-        slot.child = Child(f"worker {slot.index}", self._worker_argv, env, fds, monotonic_us())
-        theirs.close()
-        slot.link = link
-        slot.held = {}
-        self._watch(slot.child)
-        self._selector.register(link, selectors.EVENT_READ, lambda: self._worker_readable(slot))
-        for other in self._slots:
-            if other is not slot and other.child is not None:
-                self._tell_worker(other, m.ArenaMap(slot.index, slot.epoch), (slot.arena_fd,))
-                self._tell_worker(slot, m.ArenaMap(other.index, other.epoch), (other.arena_fd,))
-        self._tell_control(m.WorkerSpawned(worker=slot.index, epoch=slot.epoch, pid=slot.child.pid))
-        self._log.info(
-            "worker_spawned", worker=slot.index, epoch=slot.epoch, pid=slot.child.pid, cpu=slot.cpu
-        )
+        return msgspec.json.encode(start).decode()
 
-    def _worker_readable(self, slot: WorkerSlot) -> None:
+    def _worker_readable(self, slot: WorkerSlot) -> bool:
+        """Take what the worker says.  False: there was nothing."""
         link = slot.link
         if link is None:
-            return
+            return False
         link.flush()
-        truncated = link.truncated
+        heard, truncated = False, link.truncated
         for message, fds in link.receive():
+            heard = True
             if type(message) is m.Hold:
                 _close(slot.held.pop(message.key, ()))
                 slot.held[message.key] = tuple(fds)
@@ -367,21 +398,22 @@ class Supervisor:
                 for key in message.keys:
                     _close(slot.held.pop(key, ()))
                 link.send(m.Released(message.keys))
-        if link.truncated > truncated:
+        if link.truncated and not truncated:
             self._log.error("descriptors_exhausted", worker=slot.index, held=len(slot.held))
         if link.closed:
-            self._selector.unregister(link)  # its death follows by pidfd
+            self._unregister(link)  # its death follows by pidfd
         else:
             self._watch_link(link, lambda: self._worker_readable(slot))
+        return heard
 
     def _worker_exited(self, slot: WorkerSlot, status: int) -> None:
         child, link = slot.child, slot.link
         assert child is not None and link is not None
         now_us = monotonic_us()
         self._unwatch(child)
-        while not link.closed:  # sockets it made last are still on the way
-            self._worker_readable(slot)
-        link.close()
+        while self._worker_readable(slot):
+            pass  # the sockets it made last are still on the way
+        self._drop_link(link)
         slot.child = slot.link = None
         self._graves.append(Grave(slot, child.pid, status, now_us))
         slot.held = {}
@@ -429,6 +461,7 @@ class Supervisor:
     def _end_inspection(self, inspection: Inspection) -> None:
         self._inspections.remove(inspection)
         self._drop_link(inspection.link)
+        inspection.close()
 
     def _inspect(self) -> Iterator[tuple[Any, int]]:
         """Messages for one client, with a descriptor to pass or -1."""
@@ -470,9 +503,12 @@ class Supervisor:
         except KeyError:
             return  # it is being closed
 
-    def _drop_link(self, link: SupervisorLink) -> None:
+    def _unregister(self, link: SupervisorLink) -> None:
         with contextlib.suppress(KeyError):
             self._selector.unregister(link)
+
+    def _drop_link(self, link: SupervisorLink) -> None:
+        self._unregister(link)
         link.close()
 
 

@@ -8,6 +8,7 @@ edit was applied. Whatever raises `CommandError` has changed nothing.
 from __future__ import annotations
 
 import os
+import socket
 from base64 import b64encode
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -49,6 +50,7 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
     if body.endpoint in plan.endpoints:
         raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} exists")
     profile = plan.profile(body.media) if body.media is not None else None
+    _check_remote(body.remote)
     pool = worker.ports.pool(body.media_ip)
     while (pair := pool.take(worker.now_us(), body.rtcp_mux)) is None:
         yield
@@ -86,8 +88,7 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
     endpoint.is_destination = body.is_destination
     endpoint.send_at_once = body.send_at_once
     endpoint.remote = body.remote
-    if profile is not None:
-        plan.negotiate(endpoint, profile)
+    endpoint.profile = profile
     _write_remote(worker, endpoint, learn=True)
     plan.settle(endpoint)
     return m.RtpCreated(
@@ -106,14 +107,16 @@ def update_rtp(worker: Worker, body: m.UpdateRtp) -> Result:
     muxed = endpoint.pair.rtcp_fd < 0
     if body.rtcp_mux is False and muxed:
         raise CommandError("ENDPOINT_ERROR", "rtcp-mux cannot be taken back")
+    profile = plan.profile(body.media) if body.media is not None else None
+    _check_remote(body.remote)
     if body.rtcp_mux and not muxed:
         worker.retirement.mux(worker.media.endpoint_mux(endpoint.handle), endpoint)
     if body.is_source is not None:
         endpoint.is_source = body.is_source
     if body.is_destination is not None:
         endpoint.is_destination = body.is_destination
-    if body.media is not None:
-        plan.negotiate(endpoint, plan.profile(body.media))
+    if profile is not None:
+        endpoint.profile = profile
     if body.send_at_once is not None:
         endpoint.send_at_once = body.send_at_once
     if body.remote is not None:
@@ -122,7 +125,7 @@ def update_rtp(worker: Worker, body: m.UpdateRtp) -> Result:
         endpoint.learned = False
     if body.remote is not None or body.send_at_once is not None or body.relearn:
         _write_remote(worker, endpoint, learn=body.relearn)
-    if body.media is not None or body.is_source is not None or body.is_destination is not None:
+    if profile is not None or body.is_source is not None or body.is_destination is not None:
         plan.settle(endpoint)
     return m.Done()
 
@@ -286,6 +289,15 @@ def _take_slot(worker: Worker) -> int:
         return worker.media.endpoint_take()
     except RuntimeError:
         raise CommandError("ENDPOINT_ERROR", "this worker has no endpoint slot left") from None
+
+
+def _check_remote(remote: m.Remote | None) -> None:
+    if remote is None:
+        return
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in remote.ip else socket.AF_INET, remote.ip)
+    except OSError:
+        raise CommandError("ENDPOINT_ERROR", f"not an IP address: {remote.ip!r}") from None
 
 
 def _write_remote(worker: Worker, endpoint: RtpEndpoint, *, learn: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import socket
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 
 from roomtone.engine import messages as m
+from roomtone.engine.probe import PROBE_CNAME
 from roomtone.engine.supervisor_link import SupervisorLink
 from roomtone.ext.flow.media import Arena
 
@@ -26,8 +28,8 @@ COLUMNS = (  # (heading, key of Arena.inspect or of ours)
     ("state", "state"),
     ("handle", "handle"),
     ("kind", "kind"),
-    ("local", "local_rtp_addr"),
-    ("remote", "remote_rtp_addr"),
+    ("local", "local"),
+    ("remote", "remote"),
     ("bound", "bound"),
     ("ssrc rx", "ssrc_rx"),
     ("ssrc tx", "ssrc_tx"),
@@ -37,7 +39,6 @@ COLUMNS = (  # (heading, key of Arena.inspect or of ours)
     ("ts tx", "timestamp_tx"),
     ("rx", "rx_packets"),
     ("tx", "tx_packets"),
-    ("lost", "rx_lost"),
     ("dropped", "rx_dropped"),
 )
 
@@ -62,16 +63,19 @@ class WorkerReport(msgspec.Struct, kw_only=True):
 def collect(runtime_dir: Path, open_arena: Callable[[int], Any] = Arena) -> list[WorkerReport]:
     """Ask the supervisor of that directory.  InspectError when there is none."""
     end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    end.settimeout(PATIENCE_S)
     try:
         end.connect(m.SUPERVISOR_SOCKET.format(runtime_dir=runtime_dir))
     except OSError as error:
         end.close()
         raise InspectError(f"no roomtone answers in {runtime_dir}: {error.strerror}") from None
-    link = SupervisorLink(end, m.InspectMessage, timeout_s=PATIENCE_S)
+    link = SupervisorLink(end, m.InspectMessage)
     reports: dict[tuple[int, int], WorkerReport] = {}
     complete = False
     while not complete:
-        for message, fds in link.receive(1):
+        if not select.select([link], [], [], PATIENCE_S)[0]:
+            raise InspectError("the supervisor does not answer")
+        for message, fds in link.receive():
             if isinstance(message, m.InspectEnd):
                 complete = True
             elif isinstance(message, m.InspectSockets):
@@ -93,7 +97,7 @@ def _report(told: m.InspectWorker, fds: list[int], open_arena: Callable[[int], A
         how = f"signal {-told.status}" if told.status < 0 else f"status {told.status}"
         state = f"dead ({how})"
     arena = open_arena(fds[0])
-    endpoints = arena.inspect()
+    endpoints = [endpoint for endpoint in arena.inspect() if endpoint["cname"] != PROBE_CNAME]
     arena.close()
     for fd in fds:
         os.close(fd)
@@ -125,7 +129,9 @@ def table(reports: list[WorkerReport]) -> str:
             line = {**endpoint, "worker": f"{report.worker}/{report.epoch}", "state": report.state}
             rows.append(tuple(_cell(line.get(key)) for _, key in COLUMNS))
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     for report in reports:
         ended = "" if report.ended_ms_ago is None else f", ended {report.ended_ms_ago} ms ago"
         lines.append(
@@ -161,11 +167,13 @@ def run_inspect(runtime_dir: str | None, as_json: bool) -> int:
     return 0
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="roomtone inspect", description="Show every endpoint of every worker.")
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="roomtone inspect", description="Show every endpoint of every worker."
+    )
     parser.add_argument("--runtime-dir", help="directory of the roomtone to look at")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     return run_inspect(arguments.runtime_dir, arguments.json)
 
 

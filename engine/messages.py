@@ -18,6 +18,10 @@ from roomtone.engine.codecs import Codec
 # -- what a worker needs to know at start (JSON, in the environment variable ROOMTONE_WORKER) ----------------
 
 
+# Slot 0 of an arena is never used (handle 0 names nothing), one slot is the worker's self-probe.
+HIDDEN_SLOTS = 2
+
+
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Made by the supervisor, read once by the worker."""
 
@@ -28,7 +32,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     runtime_dir: str  # holds commands.ipc (ROUTER bound by control) and events.ipc (PULL bound by control)
     arena_fd: int  # memfd of this worker's arena, inherited
     supervisor_fd: int  # SOCK_SEQPACKET to the supervisor, inherited
-    endpoints: int = 8192  # arena slots
+    endpoints: int = 8192  # that can be made; the arena has HIDDEN_SLOTS more
     rtp_port_min: int = 30000
     rtp_port_max: int = 39999
     media_timeout_ms: int = 5000
@@ -354,6 +358,7 @@ class EndpointStats(msgspec.Struct, kw_only=True):
     rx_duplicate: int = 0
     rx_reordered: int = 0
     playout_delay_ms: float = 0.0
+    playout_target_ms: float | None = None
     concealed_ms: int = 0
     tx_packets: int = 0
     tx_bytes: int = 0

@@ -1,8 +1,8 @@
 """Which endpoint is a source and a destination of which bus: the book of what the media thread does.
 
 A session here is a bus with its endpoints.  Every change is written into the media thread's edit ring at
-once; this book only remembers what was written, so that a later change is the difference.  The bus runs at
-the best rate any member can use.
+once; this book only remembers what was written, so that a later change is the difference.  Sum rates
+follow the members' codecs in the media thread.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from roomtone.engine.codecs import CLOCK_RATE_HZ, Codec
 from roomtone.engine.errors import CommandError
 from roomtone.engine.messages import Media as Negotiated
 from roomtone.engine.messages import Remote, SpreadPeer
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from roomtone.engine.ports import PortPair
     from roomtone.ext.flow.media import Media
 
-NARROW_HZ = CLOCK_RATE_HZ[Codec.PCMU]
-WIDE_HZ = CLOCK_RATE_HZ[Codec.L16_16K]
+RECEIVE_TYPES, EVENT_TYPES = 8, 4  # ext/flow/graph.pxd: payload types a peer may use
 _PROFILES_KEPT = 1024  # distinct negotiated sets remembered for sharing; a bound against odd peers
 KEY_RELAY_LIMIT = 20  # websocket.md section 4: in larger buses keys are reported, not relayed
 _NO_SLOT = -1
@@ -30,7 +28,7 @@ _NO_SLOT = -1
 class Profile:
     """What negotiation agreed, in the media thread's words; shared by all endpoints that agreed the same."""
 
-    __slots__ = ("event_receive", "event_send", "receive", "send_codec", "send_payload_type", "wide")
+    __slots__ = ("event_receive", "event_send", "receive", "send_codec", "send_payload_type")
 
     def __init__(self, media: Negotiated) -> None:
         self.receive = [(entry.payload_type, int(entry.codec)) for entry in media.receive]
@@ -38,8 +36,6 @@ class Profile:
         self.send_codec = int(media.send_codec)
         self.event_receive = list(media.event_receive)
         self.event_send = media.event_send
-        codecs = [media.send_codec, *(entry.codec for entry in media.receive)]
-        self.wide = any(CLOCK_RATE_HZ[codec] >= WIDE_HZ for codec in codecs)
 
 
 class Endpoint:
@@ -96,16 +92,14 @@ class ToneEndpoint(Endpoint):
 
 
 class Session:
-    """A bus and its endpoints.  wide: how many members can use 16 kHz."""
+    """A bus and its endpoints here."""
 
-    __slots__ = ("activity_us", "bus", "id", "members", "peers", "rate_hz", "slot", "wide")
+    __slots__ = ("activity_us", "bus", "id", "members", "peers", "slot")
 
     def __init__(self, id: str, bus: int) -> None:
         self.id = id
         self.bus = bus
-        self.rate_hz = NARROW_HZ
         self.members: list[Endpoint] = []
-        self.wide = 0
         self.slot = _NO_SLOT  # our partial sum, when spread
         self.peers: list[SpreadPeer] | None = None
         self.activity_us = 0  # latest activity of endpoints that are gone
@@ -133,7 +127,7 @@ class Plan:
             except RuntimeError:
                 raise CommandError("ENDPOINT_ERROR", "this worker has no bus left") from None
             session = self.sessions[id] = Session(id, bus)
-            self.media.bus_open(bus, phase=phase, rate_hz=session.rate_hz, key_relay_limit=key_relay_limit)
+            self.media.bus_open(bus, phase=phase, key_relay_limit=key_relay_limit)
         return session
 
     def close_session(self, session: Session) -> int:
@@ -165,6 +159,7 @@ class Plan:
         endpoint.session.members.append(endpoint)
 
     def profile(self, media: Negotiated) -> Profile:
+        """The shared form of what was negotiated.  CommandError when a media slot cannot hold it."""
         key = (
             tuple((entry.payload_type, entry.codec) for entry in media.receive),
             media.send_payload_type,
@@ -174,18 +169,12 @@ class Plan:
         )
         profile = self._profiles.get(key)
         if profile is None:
+            if len(media.receive) > RECEIVE_TYPES or len(media.event_receive) > EVENT_TYPES:
+                raise CommandError("ENDPOINT_ERROR", "too many payload types")
             if len(self._profiles) >= _PROFILES_KEPT:
                 self._profiles.clear()
             profile = self._profiles[key] = Profile(media)
         return profile
-
-    def negotiate(self, endpoint: RtpEndpoint, profile: Profile) -> None:
-        """Set or change what was negotiated; `settle` writes it."""
-        session = endpoint.session
-        if endpoint.profile is not None:
-            session.wide -= endpoint.profile.wide
-        endpoint.profile = profile
-        session.wide += profile.wide
 
     def settle(self, endpoint: RtpEndpoint) -> None:
         """Write negotiated media and direction, then join or leave the bus accordingly."""
@@ -203,7 +192,6 @@ class Plan:
             may_receive=endpoint.is_source,
             may_send=endpoint.is_destination,
         )
-        self._settle_rate(session)
         if endpoint.is_source != endpoint.in_sources:
             (media.source_add if endpoint.is_source else media.source_remove)(session.bus, handle)
             endpoint.in_sources = endpoint.is_source
@@ -222,17 +210,7 @@ class Plan:
         session.members.remove(endpoint)
         if isinstance(endpoint, RtpEndpoint):
             session.activity_us = max(session.activity_us, self.media.last_activity_us(endpoint.handle))
-            if endpoint.profile is not None:
-                session.wide -= endpoint.profile.wide
-        number = self.media.endpoint_close(endpoint.handle)
-        self._settle_rate(session)
-        return number
+        return self.media.endpoint_close(endpoint.handle)
 
     def newest_first(self) -> Iterator[Endpoint]:
         return reversed(self.endpoints.values())
-
-    def _settle_rate(self, session: Session) -> None:
-        best = WIDE_HZ if session.wide else NARROW_HZ
-        if best != session.rate_hz:
-            session.rate_hz = best
-            self.media.bus_rate(session.bus, best)

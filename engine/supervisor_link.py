@@ -33,7 +33,7 @@ class SupervisorLink:
     union: the message type (or union) this end may receive; what is not of it is counted in `undecodable`.
     """
 
-    __slots__ = ("_decode", "_queue", "_socket", "closed", "truncated", "undecodable")
+    __slots__ = ("_decode", "_queue", "_socket", "broken", "closed", "truncated", "undecodable")
 
     def __init__(self, end: socket.socket, union: Any) -> None:
         end.setblocking(False)
@@ -41,7 +41,8 @@ class SupervisorLink:
         self._decode = msgspec.msgpack.Decoder(union).decode
         # (datagram, descriptors to pass, descriptors to close just before)
         self._queue: deque[tuple[bytes, tuple[int, ...], tuple[int, ...]]] = deque()
-        self.closed = False
+        self.closed = False  # everything was received, nothing more will come
+        self.broken = False  # nothing can be sent any more
         self.truncated = 0  # datagrams whose descriptors did not fit our limit (RLIMIT_NOFILE)
         self.undecodable = 0
 
@@ -69,7 +70,7 @@ class SupervisorLink:
             self.flush()
 
     def flush(self) -> None:
-        """Send what waits.  After the other end is gone everything is dropped (and closed)."""
+        """Send what waits.  Once the other end is gone everything is dropped (and closed)."""
         queue = self._queue
         while queue:
             data, fds, close_first = queue[0]
@@ -77,7 +78,7 @@ class SupervisorLink:
                 for fd in close_first:
                     os.close(fd)
                 queue[0] = (data, fds, ())
-            if not self.closed:
+            if not self.broken:
                 try:
                     if fds:
                         socket.send_fds(self._socket, [data], fds)
@@ -88,7 +89,7 @@ class SupervisorLink:
                 except OSError as error:
                     if error.errno in _RETRY:
                         return
-                    self.closed = True
+                    self.broken = True
             queue.popleft()
 
     def receive(self, limit: int = 64) -> Iterator[tuple[Any, list[int]]]:
@@ -121,7 +122,7 @@ class SupervisorLink:
             yield message, fds
 
     def close(self) -> None:
-        self.closed = True
+        self.closed = self.broken = True
         self.flush()  # closes what waited to be closed
         self._socket.close()
 

@@ -104,8 +104,7 @@ class Worker:
     def start(self, pid: int, scheduling: str) -> None:
         """Say hello and begin the periodic work.  The media thread runs already."""
         now_us = self.now_us()
-        # One slot is the self-probe's.
-        self.outbox.put(m.WorkerUp(pid=pid, scheduling=scheduling, endpoints=self.config.endpoints - 1))
+        self.outbox.put(m.WorkerUp(pid=pid, scheduling=scheduling, endpoints=self.config.endpoints))
         self._probe.start(now_us)
         if self.config.media_timeout_ms:
             self.timers.at(now_us + SILENCE_PERIOD_US, self._look_for_silence)

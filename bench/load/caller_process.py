@@ -1,9 +1,12 @@
 """The callers' own process.  JSON lines on standard input, one JSON line back for each.
 
-{"open": {"count", "ip"}}                    -> {"ports": [...]}
-{"connect": [[ip, port], ...]}               -> {"ok": true}
-{"run": {"scenario", "start_ns", "end_ns", "until_ns", "capture_frames"}}   wall clock; sends from now on
-                                             -> {"figures": {...}}, when it is over
+{"open": {"count", "ip"}}           -> {"ports": [...]}
+{"connect": [[ip, port], ...]}      -> {"ok": true}
+{"speak": {a Scenario's fields}}    -> {"ok": true}
+{"run": {"start_ns", "end_ns", "until_ns", "capture_frames", "first"}}
+                                    -> {"figures": {...}}, when it is over
+
+Times are of the wall clock; sending begins at once.  first: run before ordinary threads, where allowed.
 """
 
 import gc
@@ -44,14 +47,18 @@ class CallerProcess:
             return {"ok": True}
         return {"figures": self.run(**request["run"])}
 
-    def run(self, start_ns: int, end_ns: int, until_ns: int, capture_frames: int) -> dict[str, Any]:
+    def run(
+        self, start_ns: int, end_ns: int, until_ns: int, capture_frames: int, first: bool
+    ) -> dict[str, Any]:
         scenario = self.ready_for
         if self.callers is None or scenario is None:
             raise ValueError("speak first")
         gc.disable()
-        totals = self.callers.run(start_ns, end_ns, until_ns, scenario.listeners(), capture_frames)
+        with proc.first_in_line(first) as allowed:
+            totals = self.callers.run(start_ns, end_ns, until_ns, scenario.listeners(), capture_frames)
         figures = judge(scenario, self.callers, totals, start_ns, end_ns)
-        return figures | {"total_sent": sum(totals["sent"]), "total_received": sum(totals["received"])}
+        figures |= {"total_sent": sum(totals["sent"]), "total_received": sum(totals["received"])}
+        return figures | {"scheduling": "fifo" if allowed else "normal"}
 
 
 def main() -> int:

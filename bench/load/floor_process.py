@@ -1,4 +1,4 @@
-"""The floor's own process: reads {"peers": [[ip, port], ...]}, answers {"ports": [...]}, then forwards."""
+"""The floor's own process: reads {"peers": [[ip, port], ...], "first": bool}, answers, forwards."""
 
 import json
 import socket
@@ -11,14 +11,16 @@ def main() -> int:
     proc.end_with_parent()
     proc.raise_descriptors()
     sockets = []
-    for ip, port in json.loads(sys.stdin.readline())["peers"]:
+    request = json.loads(sys.stdin.readline())
+    for ip, port in request["peers"]:
         s = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
         s.setblocking(False)
         s.bind((ip, 0))
         s.connect((ip, port))
         sockets.append(s)
     print(json.dumps({"ports": [s.getsockname()[1] for s in sockets]}), flush=True)
-    floor.run([s.fileno() for s in sockets])
+    with proc.first_in_line(request["first"]):
+        floor.run([s.fileno() for s in sockets])
     return 0
 
 

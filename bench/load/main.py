@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--only", choices=("engine", "floor"), help="leave the other one out")
     out.add_argument("--measured-cpus", default="1", help="CPUs of workers and floor, comma separated")
     out.add_argument("--other-cpus", default="0", help="CPUs of callers and everything else")
+    out.add_argument("--normal", action="store_true", help="callers and floor without real-time priority")
     out.add_argument("--command", default="", help="what to start instead of `roomtone`")
     out.add_argument("--json", type=Path, help="write every figure of every run here")
     out.add_argument("--markdown", type=Path, help="write the table as Markdown here")
@@ -86,7 +87,7 @@ def plan_of(args: Args) -> Plan:
     def cpus(text: str) -> tuple[int, ...]:
         return tuple(int(c) for c in text.split(","))
 
-    placement = Placement(cpus(args.measured_cpus), cpus(args.other_cpus))
+    placement = Placement(cpus(args.measured_cpus), cpus(args.other_cpus), not args.normal)
     missing = {*placement.measured, *placement.others} - proc.EVERY_CPU
     if missing:
         raise ValueError(f"no such CPU here: {', '.join(map(str, sorted(missing)))}")

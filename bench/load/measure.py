@@ -79,6 +79,7 @@ async def window(server: Server, callers: Child, plan: Plan) -> dict[str, Any]:
         "end_ns": end_ns,
         "until_ns": end_ns + TAIL_NS,
         "capture_frames": (end_ns - start_ns) // FRAME_NS,
+        "first": plan.placement.first,
     }
     answer = asyncio.create_task(callers.ask({"run": request}, timeout_s=plan.patience_s))
     cpus = (*plan.placement.measured, *plan.placement.others)
@@ -94,8 +95,15 @@ async def window(server: Server, callers: Child, plan: Plan) -> dict[str, Any]:
     figures |= cpu_figures(cost_before, cost_after, figures["received"], end_ns - start_ns, at_end - at_start)
     stolen, ticks = (after - before for after, before in zip(steal_after, steal_before, strict=True))
     figures["steal"] = stolen / max(ticks, 1)
-    figures["counters"] = {k: v - counters_before.get(k, 0.0) for k, v in counters_after.items()}
+    grown = {k: v - counters_before.get(k, 0.0) for k, v in counters_after.items()}
+    figures["counters"] = {k: v for k, v in grown.items() if v}
     figures["playout_delay_ms"] = playout
+    if playout is not None:
+        for key in ("p50", "p99"):
+            if f"mixing_delay_{key}_us" in figures:
+                figures[f"mixing_delay_less_playout_{key}_us"] = (
+                    figures[f"mixing_delay_{key}_us"] - playout * 1000
+                )
     figures["void"] = why_void(figures)
     return figures
 

@@ -17,6 +17,7 @@ PROC = Path("/proc")
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 STEAL_FIELD = 8  # proc(5), /proc/stat: user nice system idle iowait irq softirq steal
 KIB = 1024
+FIFO_PRIORITY = 10  # what the engine's media thread takes where that is allowed
 EVERY_CPU = frozenset(os.sched_getaffinity(0))  # before anything here binds this process
 PARENT_FIELD = 1  # proc(5), /proc/PID/stat, counted after the name
 USER_FIELD = 11
@@ -152,3 +153,18 @@ def bound_to(cpus: Iterable[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def first_in_line(wanted: bool) -> Iterator[bool]:
+    """The calling thread runs before ordinary ones for a while; yields whether wanted and allowed."""
+    try:
+        if wanted:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(FIFO_PRIORITY))
+    except PermissionError:
+        wanted = False
+    try:
+        yield wanted
+    finally:
+        if wanted:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))

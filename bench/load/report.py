@@ -27,8 +27,8 @@ MIX_COLUMNS = (
     ("pacing_p99_us", "pacing p99 us", 1.0, 0),
     ("pacing_p99_9_us", "p99.9", 1.0, 0),
     ("pacing_max_us", "max", 1.0, 0),
-    ("mixing_delay_p50_us", "mix delay p50 ms", 1e-3, 1),
-    ("mixing_delay_p99_us", "p99", 1e-3, 1),
+    ("mixing_delay_less_playout_p50_us", "mix delay p50 ms", 1e-3, 1),
+    ("mixing_delay_less_playout_p99_us", "p99", 1e-3, 1),
     ("playout_delay_ms", "playout ms", 1.0, 1),
 )
 
@@ -182,6 +182,7 @@ def write_json(file: Path, plan: Plan, results: list[dict[str, Any]]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     method = {"runs": plan.runs, "warm_up_s": plan.warm_up_s, "window_s": plan.window_s}
+    method["real_time"] = plan.placement.first
     body = {"machine": machine(), "date": now, "method": method, "results": results}
     file.write_text(json.dumps(clean(body), indent=1) + "\n")
 

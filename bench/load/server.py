@@ -13,17 +13,17 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 from roomtone.bench.load import proc
 from roomtone.bench.load.child import Child
-from roomtone.bench.load.scenario import Scenario
+from roomtone.bench.load.scenario import Scenario, spaced
 from roomtone.bench.load.steer import Switchboard
 
 IP = "127.0.0.1"
 READY_WAIT_S = 20.0
 READY_POLL_S = 0.05
+ASKED_SESSIONS = 16  # sessions whose playout delay is read
 STOP_WAIT_S = 10.0
 SPARE_SLOTS = 64  # arena slots beyond the callers
 LEAST_SLOTS = 8192  # the engine's default
@@ -43,6 +43,7 @@ class Placement:
 
     measured: tuple[int, ...] = (1,)
     others: tuple[int, ...] = (0,)
+    first: bool = True  # callers and floor run before ordinary threads, as the engine's media thread does
 
 
 @dataclass
@@ -104,7 +105,9 @@ class Floor(Server):
 
     async def open(self, scenario: Scenario, ports: list[int]) -> list[tuple[str, int]]:
         assert self.child
-        answer = await self.child.ask({"peers": [(IP, port) for port in ports]})
+        answer = await self.child.ask(
+            {"peers": [(IP, port) for port in ports], "first": self.placement.first}
+        )
         return [(IP, port) for port in answer["ports"]]
 
     async def stop(self) -> None:
@@ -256,12 +259,10 @@ class Engine(Server):
         return out
 
     async def playout_delay_ms(self) -> float | None:
-        """Asks the first session."""
         assert self.board
-        if not self.board.sessions:
-            return None
-        stats: dict[str, Any] = await self.board.sessions[0].call("stats.snapshot")
-        delays = [e["playout"]["delay_ms"] for e in stats["endpoints"] if e.get("playout")]
+        chosen = [self.board.sessions[i] for i in spaced(len(self.board.sessions), ASKED_SESSIONS)]
+        answers = await asyncio.gather(*(s.call("stats.snapshot") for s in chosen))
+        delays = [e["playout"]["delay_ms"] for a in answers for e in a["endpoints"] if e.get("playout")]
         return sum(delays) / len(delays) if delays else None
 
 

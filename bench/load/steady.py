@@ -71,6 +71,7 @@ async def round_trips(engine: Engine, scenario: Scenario, plan: Plan) -> dict[st
                 "end_ns": end_ns,
                 "until_ns": end_ns + TAIL_NS,
                 "capture_frames": 0,
+                "first": plan.placement.first,
             }
             answer = asyncio.create_task(callers.ask({"run": request}, timeout_s=plan.window_s + 120))
             steering = await engine.board.connect()

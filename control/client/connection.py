@@ -79,6 +79,8 @@ class Client:
         self._http = http
         self._serial = 0
         self._calls: dict[str, asyncio.Future[Any]] = {}
+        self._outgoing: deque[bytes] = deque()
+        self._sender: asyncio.Task[None] | None = None
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
         self._closed = False
@@ -88,23 +90,36 @@ class Client:
 
     async def call(self, method: str, /, **params: Any) -> Any:
         """Send a request and wait for its result.  Raises RoomtoneError."""
+        return await self.start(method, **params)
+
+    def start(self, method: str, /, **params: Any) -> asyncio.Future[Any]:
+        """Send a request; its result comes with the future, or RoomtoneError does.
+
+        Requests go out in the order they were started.
+        """
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._closed:
-            raise RoomtoneError(CONNECTION_LOST, "the connection is closed")
+            answer.set_exception(RoomtoneError(CONNECTION_LOST, "the connection is closed"))
+            return answer
         self._serial += 1
         id = str(self._serial)
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        request: dict[str, Any] = {"id": id, "method": method}
+        if params:
+            request["params"] = params
         self._calls[id] = answer
+        answer.add_done_callback(lambda _: self._calls.pop(id, None))
+        self._outgoing.append(self._encode(request))
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.get_running_loop().create_task(self._send())
+        return answer
+
+    async def _send(self) -> None:
+        """Write what was started, in order; a lost connection is the reader's to tell."""
         try:
-            request: dict[str, Any] = {"id": id, "method": method}
-            if params:
-                request["params"] = params
-            try:
-                await self._socket.send_str(self._encode(request).decode())
-            except (ConnectionError, aiohttp.ClientError) as error:
-                raise RoomtoneError(CONNECTION_LOST, str(error)) from None
-            return await answer
-        finally:
-            self._calls.pop(id, None)
+            while self._outgoing:
+                await self._socket.send_str(self._outgoing.popleft().decode())
+        except (ConnectionError, aiohttp.ClientError):
+            self._outgoing.clear()
 
     async def events(self) -> AsyncIterator[Event]:
         """Events in the order they came, until the connection ends."""

@@ -211,6 +211,7 @@ class OutboundStats(Struct, kw_only=True):
 
 class PlayoutStats(Struct, kw_only=True):
     delay_ms: float
+    target_ms: float | None
     concealed_ms: int
     late: int
 

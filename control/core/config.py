@@ -51,7 +51,7 @@ class Compat(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """The server's configuration; the names are the TOML keys.  None: not set; 0 in `max_` limits: unlimited."""
+    """The configuration; the names are the TOML keys.  None: not set; 0 in `max_` limits: unlimited."""
 
     listen: str = "127.0.0.1:9100"
     media_ip: tuple[str, ...] = ("127.0.0.1",)  # one a family

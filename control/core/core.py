@@ -19,7 +19,6 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Iterator
 from functools import partial
-from types import GeneratorType
 
 from msgspec import Struct
 from roomtone.control.core import api, effects, life, views
@@ -69,12 +68,14 @@ class Core:
         self._open: dict[int, Open] = {}
         self._late: OrderedDict[int, Open] = OrderedDict()
         self._drained = False
+        self._farewell: tuple[int, bytes] | None = None
 
     # -- the entry -------------------------------------------------------------------------------------------
 
     def handle(self, given: effects.Input, now_us: int) -> list[effects.Effect]:
         """Take one input.  now_us: CLOCK_MONOTONIC microseconds; never goes back."""
         self.now_us = now_us
+        self._farewell = None
         match given:
             case effects.ConnectionMessage():
                 self._message(given)
@@ -105,26 +106,24 @@ class Core:
     def next_message(self, connection: int) -> bytes | None:
         """Take the next text for that connection; None: nothing waits.  io asks while its buffer has room."""
         bound = self.connections.get(connection)
-        item = None if bound is None else bound.queue.pop()
+        if bound is None:
+            farewell, self._farewell = self._farewell, None
+            return farewell[1] if farewell is not None and farewell[0] == connection else None
+        item = bound.queue.pop()
         if isinstance(item, int):
             self.counters.event(api.EventsDropped.NAME)
             return api.encode_event(api.EventsDropped(count=item))
         return item
 
-    def waiting_replies(self, connection: int) -> int:
-        """Replies a connection has not read yet: io takes its next frame when this is small."""
-        bound = self.connections.get(connection)
-        return 0 if bound is None else bound.queue.replies()
-
     # -- views for HTTP --------------------------------------------------------------------------------------
 
     def session_list(self, app_id: str | None = None) -> list[api.SessionSummary]:
-        """Summaries of an app's sessions, oldest first.  None: the app `default`."""
-        return views.summaries(self, app_id or DEFAULT_APP)
+        """Summaries of an app's sessions, oldest first.  None: of all apps."""
+        return views.summaries(self, app_id)
 
     def session(self, session_id: str, app_id: str | None = None) -> api.SessionInfo | None:
-        """Details of one of the app's sessions, as session.info; None: unknown."""
-        session = self.own_session(session_id, app_id or DEFAULT_APP)
+        """Details of one of the app's (None: anybody's) sessions, as session.info; None: unknown."""
+        session = self.own_session(session_id, app_id)
         return None if session is None else views.info(self, session)
 
     def counts(self) -> views.Counts:
@@ -133,9 +132,9 @@ class Core:
 
     # -- what the parts use ----------------------------------------------------------------------------------
 
-    def own_session(self, session_id: str, app_id: str) -> Session | None:
+    def own_session(self, session_id: str, app_id: str | None) -> Session | None:
         session = self.sessions.get(session_id.lower())
-        return session if session is not None and session.app_id == app_id else None
+        return session if session is not None and app_id in (None, session.app_id) else None
 
     def next_id(self) -> str:
         return next(self.ids)
@@ -157,6 +156,11 @@ class Core:
     def emit_to(self, connection: Connection, event: api.EventData) -> None:
         self._put_event(connection.queue, event)
         self._wake(connection.id)
+
+    def farewell(self, connection: int, event: api.EventData) -> None:
+        """For a connection that has just closed: io may still get it out while it does these effects."""
+        self._farewell = (connection, api.encode_event(event))
+        self._out.append(effects.Wake(connection))
 
     def _put_event(self, queue: EventQueue, event: api.EventData) -> None:
         if queue.event(api.encode_event(event), event.CRITICAL):
@@ -261,7 +265,7 @@ class Core:
         except Exception:
             self._answer(call, None, self._internal_error(call.method))
             return
-        if isinstance(result, GeneratorType):
+        if not isinstance(result, Struct):
             run = Run(result, partial(self._answer, call), call)
             if session is not None:
                 session.run = run
@@ -291,6 +295,8 @@ class Core:
             connection.queue.reply(text, [api.encode_event(event) for event in call.followers])
             for event in call.followers:
                 self.counters.event(event.NAME)
+            if call.then is not None:
+                call.then()
             connection.busy = False
             self._wake(connection.id)
             self._out.append(effects.Ready(connection.id))

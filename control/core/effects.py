@@ -96,15 +96,11 @@ class Wake(msgspec.Struct, frozen=True):
     connection: int
 
 
-class SendLast(msgspec.Struct, frozen=True):
-    """The connection is bound to nothing any more; write this text if its socket still takes it."""
-
-    connection: int
-    data: bytes
-
-
 class Ready(msgspec.Struct, frozen=True):
-    """The connection's request is answered; its next frame may be handed over."""
+    """The connection's request is answered; its next frame may be handed over.
+
+    io withholds the next frame while the peer leaves what it is sent: the queue does not bound replies.
+    """
 
     connection: int
 
@@ -138,4 +134,4 @@ class Drained(msgspec.Struct, frozen=True):
     """After ShutdownBegan: no session is left, or the wait is over and all are closed: the end."""
 
 
-Effect = SendToWorker | Wake | SendLast | Ready | CloseConnection | ScheduleAt | CancelTimer | Log | Drained
+Effect = SendToWorker | Wake | Ready | CloseConnection | ScheduleAt | CancelTimer | Log | Drained

@@ -109,10 +109,6 @@ class EventQueue:
             self._pinned -= 1
         return payload  # type: ignore[return-value]
 
-    def replies(self) -> int:
-        """Replies still waiting: io takes no further request from a client that does not read."""
-        return sum(kind is Kind.REPLY for lane in (self._first, self._normal) for kind, _ in lane)
-
     def forget_replies(self) -> None:
         """The connection is gone: its replies mean nothing to the next one.  The events they caused stay."""
         self._first = deque(item for item in self._first if item[0] is not Kind.REPLY)

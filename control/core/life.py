@@ -48,7 +48,7 @@ def control_lost(core: Core, connection: Connection, session: Session) -> None:
     session.queue.forget_replies()
     session.orphaned_until_us = core.now_us + timeout_ms * 1000
     core.schedule(session, ORPHAN, session.orphaned_until_us)
-    core.effect(effects.SendLast(connection.id, api.encode_event(api.SessionOrphaned(timeout_ms))))
+    core.farewell(connection.id, api.SessionOrphaned(timeout_ms))
     core.log("info", "session_orphaned", session=session.id, timeout_ms=timeout_ms)
 
 
@@ -240,8 +240,7 @@ def worker_event(core: Core, worker: int, event: messages.Event) -> None:
         case messages.WorkerUp():
             core.log("info", "worker_up", worker=worker, pid=event.pid, scheduling=event.scheduling)
             return
-        case messages.Probe():
-            core.workers.probed(worker, event.ok, core.now_us)
+        case messages.Probe():  # readiness is io's
             return
     session = core.sessions.get(event.session)
     endpoint = session.endpoints.get(event.endpoint) if session is not None else None

@@ -151,7 +151,7 @@ def _media(maps: list[RtpMap], keep: Codec | None) -> Media:
         send_payload_type=best.payload_type,
         send_codec=best.codec,
         event_receive=events,
-        event_send=(same_clock or events or [None])[0],
+        event_send=next(iter(same_clock or events), None),
         ptime_ms=PTIME_MS,
     )
 

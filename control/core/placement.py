@@ -20,8 +20,6 @@ class Worker(msgspec.Struct, kw_only=True):
     epoch: int
     endpoints: int = 0  # made or being made
     homes: int = 0  # sessions whose home it is
-    probed_us: int = 0  # when the self-probe was last reported
-    missed_probes: int = 0  # in a row
     phases: list[int] = msgspec.field(default_factory=lambda: [0] * PHASES)  # homes by phase
 
 
@@ -48,7 +46,7 @@ class Workers:
         return None if worker is None else worker.epoch
 
     def least_loaded(self) -> int | None:
-        """The living worker with the fewest endpoints; of those the fewest sessions, then the lowest index."""
+        """The living worker with the fewest endpoints, then fewest sessions, then the lowest index."""
         if not self._workers:
             return None
         return min(self._workers.values(), key=lambda w: (w.endpoints, w.homes, w.index)).index
@@ -72,16 +70,6 @@ class Workers:
         worker = self._workers.get(index)
         if worker is not None:
             worker.endpoints += endpoints
-
-    def probed(self, index: int, ok: bool, now_us: int) -> None:
-        """A worker reported its self-probe."""
-        worker = self._workers.get(index)
-        if worker is not None:
-            worker.probed_us = now_us
-            worker.missed_probes = 0 if ok else worker.missed_probes + 1
-
-    def missed_probes(self) -> dict[int, int]:
-        return {w.index: w.missed_probes for w in self._workers.values()}
 
     def loads(self) -> dict[int, int]:
         return {w.index: w.endpoints for w in self._workers.values()}

@@ -78,7 +78,8 @@ def session_attach(core: Core, call: Call, params: api.SessionAttach) -> Struct:
         raise Problem(SESSION_NOT_ORPHANED, "The session is bound to another connection", "session_id")
     if session.waiting is not None and len(session.waiting) >= MAX_WAITING:
         raise Problem(SESSION_BUSY, "Commands of former connections are still being carried out")
-    life.attach(core, core.connections[call.connection], session)
+    connection = core.connections[call.connection]
+    call.then = lambda: life.attach(core, connection, session)
     return api.Empty()
 
 

@@ -58,7 +58,10 @@ class Open(Struct, eq=False):
 
 
 class Call(Struct, eq=False):
-    """One request of a client.  followers: events it causes at once; they stand behind its reply."""
+    """One request of a client.
+
+    followers: events it causes at once; they stand behind its reply.  then: done when the reply is queued.
+    """
 
     connection: int
     app_id: str
@@ -66,6 +69,7 @@ class Call(Struct, eq=False):
     method: str
     bound: Session | None
     followers: list[EventData] = field(default_factory=list)
+    then: Callable[[], None] | None = None
 
     @property
     def session(self) -> Session:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
+from typing import TypeVar
+
+from msgspec import UNSET, UnsetType
 from roomtone.control.core import api
 from roomtone.control.core.session import Endpoint
 from roomtone.engine.messages import EndpointStats
+
+T = TypeVar("T")
 
 # The E-model (ITU-T G.107) with its defaults, reduced to delay and loss as by Cole and Rosenbluth (2001).
 R_DEFAULT = 93.2
@@ -62,7 +66,10 @@ def endpoint_stats(endpoint: Endpoint, counters: EndpointStats, diagnostics: boo
         codec=counters.codec or endpoint.codec or "",
         state=endpoint.state,
         playout=api.PlayoutStats(
-            delay_ms=counters.playout_delay_ms, concealed_ms=counters.concealed_ms, late=counters.rx_late
+            delay_ms=counters.playout_delay_ms,
+            target_ms=counters.playout_target_ms,
+            concealed_ms=counters.concealed_ms,
+            late=counters.rx_late,
         ),
         mos=quality,
         rtt_observed_ms_ago=_or_unset(counters.rtt_observed_ms_ago),
@@ -71,5 +78,5 @@ def endpoint_stats(endpoint: Endpoint, counters: EndpointStats, diagnostics: boo
     )
 
 
-def _or_unset(value):  # type: ignore[no-untyped-def]
+def _or_unset(value: T | None) -> T | UnsetType:
     return UNSET if value is None else value

@@ -40,7 +40,6 @@ class Counts(Struct, kw_only=True):
     endpoints: dict[str, int] = field(default_factory=dict)  # by type
     codecs: dict[str, int] = field(default_factory=dict)  # endpoints by codec sent
     workers: dict[int, int] = field(default_factory=dict)  # endpoints by living worker
-    missed_probes: dict[int, int] = field(default_factory=dict)  # in a row, by living worker
     draining: bool = False
     commands: dict[tuple[str, str], int] = field(default_factory=dict)  # by method and outcome
     events: dict[str, int] = field(default_factory=dict)  # raised, by name
@@ -77,7 +76,7 @@ def info(core: Core, session: Session) -> api.SessionInfo:
     )
 
 
-def summaries(core: Core, app_id: str) -> list[api.SessionSummary]:
+def summaries(core: Core, app_id: str | None) -> list[api.SessionSummary]:
     return [
         api.SessionSummary(
             session_id=session.id,
@@ -86,7 +85,7 @@ def summaries(core: Core, app_id: str) -> list[api.SessionSummary]:
             created_at=rfc3339(session.created_us + core.epoch_offset_us),
         )
         for session in core.sessions.values()
-        if session.app_id == app_id
+        if app_id in (None, session.app_id)
     ]
 
 
@@ -100,7 +99,6 @@ def counts(core: Core) -> Counts:
         endpoints=dict(Counter(endpoint.kind for endpoint in endpoints)),
         codecs=dict(Counter(endpoint.codec for endpoint in endpoints if endpoint.codec)),
         workers=core.workers.loads(),
-        missed_probes=core.workers.missed_probes(),
         draining=core.draining,
         commands=dict(core.counters.commands),
         events=dict(core.counters.events),

@@ -26,7 +26,7 @@ cdef extern from *:
 cdef enum:
     INT16_LOW = -32768
     INT16_HIGH = 32767
-    ENERGY_BLOCK = 960              # samples; 8 lanes of 120 pairs of products under 2^24 stay under 2^31
+    ENERGY_BLOCK = 160              # samples; 160 products under 2^23 stay under 2^31
     LOW_BYTE = 0xFF
 
 

@@ -74,25 +74,16 @@ cdef void add(media_t* m, bus_t* b, mix_t* mix, endpoint_t* e) noexcept nogil:
     b.talkers += 1
 
 
-cdef void read_sources(media_t* m, bus_t* b, int64_t now_us) noexcept nogil:
+cdef void sum_source(media_t* m, bus_t* b, mix_t* mix, endpoint_t* e, int64_t tick) noexcept nogil:
+    e.flags &= ~<uint32_t> EP_TALKING
+    if source_frame(m, b, e, tick):
+        add(m, b, mix, e)
+
+
+cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick, int64_t now_us) noexcept nogil:
+    """Read every source of the tick list and add its frame."""
     cdef endpoint_t* e
     cdef uint32_t i = b.first_ticked
-    while i != NONE:
-        e = endpoint_at(m, i)
-        i = e.next_ticked
-        if i != NONE:
-            rt_prefetch_write(endpoint_at(m, i))
-        if e.kind == KIND_RTP:
-            rx_tick(m, e, now_us)
-            if e.idle_reads > IDLE_READS:
-                source_tick_off(m, b, e)
-
-
-cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick) noexcept nogil:
-    cdef endpoint_t* e
-    # A relayed source that someone hears transcoded is not on the tick list: epoll reads it.
-    cdef bint all_sources = b.relay_codec != 0
-    cdef uint32_t i = b.first_source if all_sources else b.first_ticked
     b.talkers = 0
     if b.rates & RATE_8K:
         memset(mix.sum8, 0, sizeof(mix.sum8))
@@ -100,12 +91,25 @@ cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick) noexcept n
         memset(mix.sum16, 0, sizeof(mix.sum16))
     while i != NONE:
         e = endpoint_at(m, i)
-        i = e.next_source if all_sources else e.next_ticked
+        i = e.next_ticked
         if i != NONE:
             rt_prefetch_write(endpoint_at(m, i))
-        e.flags &= ~<uint32_t> EP_TALKING
-        if source_frame(m, b, e, tick):
-            add(m, b, mix, e)
+            rt_prefetch_write(&endpoint_at(m, i).rx_ssrc)
+            rt_prefetch_write(&endpoint_at(m, i).play_ts)
+        if e.kind == KIND_RTP:
+            rx_tick(m, e, now_us)
+            if e.idle_reads > IDLE_READS:
+                source_tick_off(m, b, e)
+            if not e.flags & EP_TICKED:
+                continue
+        sum_source(m, b, mix, e, tick)
+    if b.relay_codec:
+        # A relayed source that someone hears transcoded is not on the tick list: epoll reads it.
+        i = b.first_source
+        while i != NONE:
+            e = endpoint_at(m, i)
+            i = e.next_source
+            sum_source(m, b, mix, e, tick)
 
 
 # -- sending -----------------------------------------------------------------------------------------------------------
@@ -252,9 +256,8 @@ cdef void bus_tick(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexc
         send_slice(m, bus, NONE, now_us)        # the last tick's rest, before its sums go
         bus_undefer(m, bus)
     count(m, COUNT_TICKS)
-    read_sources(m, b, now_us)
     mix = mix_of(m, b, bus)
-    sum_sources(m, b, mix, tick)
+    sum_sources(m, b, mix, tick, now_us)
     b.tick_low = <uint32_t> tick
     for codec in range(CODEC_COUNT):
         mix.shared_bytes[codec] = 0

@@ -44,7 +44,7 @@ from roomtone.ext.flow.key cimport key_packet
 from roomtone.ext.flow.relay cimport relay_packet
 from roomtone.ext.flow.report cimport report_receive, report_schedule
 from roomtone.ext.flow.route cimport bus_plan, source_tick_on
-from roomtone.ext.flow.rx_playout cimport playout_put, playout_reset
+from roomtone.ext.flow.rx_playout cimport playout_prefetch, playout_put, playout_reset
 from roomtone.ext.flow.rx_socket cimport addr_equal, rx_connect, rx_read, rx_read_from, rx_read_stamped
 from roomtone.ext.flow.rx_source cimport SOURCE_RESTARTED, source_start, source_update
 from roomtone.ext.wire.rtp cimport RTP_HEADER_BYTES, rtp_header_t, rtp_parse
@@ -306,6 +306,7 @@ cdef void rx_tick(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     cdef int64_t arrival_us
     cdef int n
     cdef int i
+    playout_prefetch(m, e)
     for i in range(TICK_READS_MAX):
         n = rx_read_stamped(m, e, &arrival_us)
         if n == 0:

@@ -9,7 +9,8 @@ fuller than it needs to for a second is shortened by a frame; one that only sees
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from roomtone.ext.codec.codec cimport codec_t
-from roomtone.ext.flow.graph cimport endpoint_t, media_t
+from roomtone.ext.base.types cimport rt_prefetch_write
+from roomtone.ext.flow.graph cimport LINE_BYTES, endpoint_index, endpoint_t, media_t
 
 
 cdef enum playout_state_t:
@@ -27,3 +28,13 @@ cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* codec, uint32_t t
 cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* codec, int64_t tick) noexcept nogil
 # Delay in force, microseconds: from a packet's arrival to its playing, as the cursor stands.
 cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* codec) noexcept nogil
+
+
+cdef inline void playout_prefetch(media_t* m, endpoint_t* e) noexcept nogil:
+    """Where the next G.711 packet will be written: fetched while the kernel copies the packet."""
+    cdef uint8_t* at = m.lines + <size_t> endpoint_index(e) * LINE_BYTES
+    cdef uint32_t position = e.play_end_ts - e.play_anchor_ts
+    rt_prefetch_write(at + (position & 4095))
+    rt_prefetch_write(at + (position + 64 & 4095))
+    rt_prefetch_write(at + (position + 128 & 4095))
+    rt_prefetch_write(m.privates[endpoint_index(e)].present)

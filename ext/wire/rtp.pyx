@@ -52,8 +52,8 @@ cdef int rtp_parse(const uint8_t* data, int n, rtp_header_t* h) noexcept nogil:
         if offset > n:
             return RT_SHORT
         if bits & PADDING_BIT:
-            # Without a payload byte there is no room for a count: the last byte would be header.
-            if offset == n or data[n - 1] == 0 or data[n - 1] > n - offset:
+            # Without a payload byte the last byte is header, and any count in it is too large.
+            if data[n - 1] == 0 or data[n - 1] > n - offset:
                 return RT_LENGTH
             end -= data[n - 1]
     h.marker = data[1] >> MARKER_SHIFT

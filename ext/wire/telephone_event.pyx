@@ -158,8 +158,6 @@ cdef int press_older(event_rx_t* rx, const event_t* e, uint32_t timestamp, int64
     cdef int32_t before = ts_diff(rx.start_timestamp, timestamp)
     if e.event == rx.event and (before <= 0 or continues(before, e.duration)):
         return EVENT_RX_NONE
-    if before <= 0:                         # another key inside this press: cannot be, so it is late
-        return EVENT_RX_NONE
     return press_missed(rx, e, timestamp, now_us)
 
 
@@ -184,7 +182,7 @@ cdef int event_rx_put(event_rx_t* rx, const event_t* e, uint32_t timestamp, int6
     ahead = ts_diff(timestamp, rx.timestamp)
     if ahead < 0 and ahead > -LATE_TICKS_MAX:
         return press_older(rx, e, timestamp, now_us)
-    if rx.active == EVENT_PRESS_OPEN and e.event == rx.event and ahead > 0 and continues(ahead, rx.duration):
+    if e.event == rx.event and ahead > 0 and continues(ahead, rx.duration):
         segment_begin(rx, e, timestamp, ahead)
         return press_update(rx, e, now_us)
     press_end(rx, now_us)

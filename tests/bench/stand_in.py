@@ -2,8 +2,9 @@
 
     python stand_in.py serve -c FILE
 
-The parent is the "supervisor"; the child is titled "roomtone: worker 0" and does everything.  STAND_IN_FAULT plants
-a fault: "echo" (everybody hears himself), "mute" (nobody hears the first member), "hole" (every 10th packet missing).
+The parent is the "supervisor"; the child is titled "roomtone: worker 0" and does everything.  STAND_IN_FAULT
+plants a fault: "echo" (everybody hears himself), "mute" (nobody hears the first member), "hole" (every 10th
+packet is missing).
 """
 
 import asyncio
@@ -69,6 +70,7 @@ class StandIn:
         self.ip = ip
         self.fault = fault
         self.rooms: list[list[Leg]] = []
+        self.asked = 0
 
     async def control(self, request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse()
@@ -98,7 +100,9 @@ class StandIn:
         return {"session_id": "1"}
 
     async def metrics(self, _: web.Request) -> web.Response:
-        return web.Response(text='roomtone_tick_overruns_total{worker="0"} 0.0\n')
+        self.asked += 1
+        late = f'roomtone_rtp_dropped_packets_total{{reason="late",worker="0"}} {7.0 * self.asked}\n'
+        return web.Response(text='roomtone_tick_overruns_total{worker="0"} 5.0\n' + late)
 
     async def ready(self, _: web.Request) -> web.Response:
         return web.Response(text="ok")

@@ -1,6 +1,7 @@
 """The native callers: exact accounting against the floor, and what they put on the wire."""
 
 import asyncio
+import itertools
 import socket
 import struct
 import threading
@@ -91,9 +92,7 @@ def test_a_stream_goes_forward_by_one_frame_a_packet_also_between_runs(callers, 
         by_source.setdefault(source, []).append((seq, timestamp, ssrc))
     assert len(by_source) == 4
     for stream in by_source.values():
-        steps = [
-            ((b[0] - a[0]) % 65536, (b[1] - a[1]) % 2**32) for a, b in zip(stream, stream[1:], strict=False)
-        ]
+        steps = [((b[0] - a[0]) % 65536, (b[1] - a[1]) % 2**32) for a, b in itertools.pairwise(stream)]
         assert all(ts == 320 * seq for seq, ts in steps)
         assert sum(seq != 1 for seq, _ in steps) == 1  # the pause between the runs
         assert max(seq for seq, _ in steps) < 32768

@@ -44,7 +44,8 @@ def test_a_right_mix_is_found_right(monkeypatch):
     assert figures["markers"] > 0
     assert figures["mixing_delay_p50_us"] > 0
     assert figures["playout_delay_ms"] == 20.0
-    assert figures["counters"] == {"roomtone_tick_overruns_total": 0.0}
+    assert figures["counters"] == {"roomtone_rtp_dropped_packets_total{late}": 7.0}
+    assert figures["mixing_delay_less_playout_p50_us"] == figures["mixing_delay_p50_us"] - 20_000
 
 
 def test_a_mix_with_the_own_voice_is_found_out(monkeypatch):

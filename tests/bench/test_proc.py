@@ -26,9 +26,16 @@ def test_parts_add_up():
 
 
 def test_children_are_found_named_bound_and_end_with_their_parent():
-    code = "import sys,roomtone.bench.load.proc as p; p.end_with_parent(); print('up',flush=True); sys.stdin.read()"
+    lines = (
+        "import sys",
+        "from roomtone.bench.load import proc",
+        "proc.end_with_parent()",
+        "print('up')",
+        "sys.stdin.read()",
+    )
+    code = "; ".join(lines)
     with subprocess.Popen(
-        [sys.executable, "-c", code, "marked"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-uc", code, "marked"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout and child.stdout.readline() == "up\n"
         assert child.pid in proc.children(os.getpid())
@@ -37,7 +44,7 @@ def test_children_are_found_named_bound_and_end_with_their_parent():
         cpu = min(proc.EVERY_CPU)
         proc.pin(child.pid, {cpu})
         assert os.sched_getaffinity(child.pid) == {cpu}
-        child.stdin.close()
+        child.communicate()
 
 
 def test_binding_is_undone():

@@ -100,7 +100,7 @@ def test_json_holds_machine_method_and_no_nan(tmp_path):
     report.write_json(file, Plan(), [{"a": math.nan, "b": [1.23456789]}])
     body = json.loads(file.read_text())
     assert body["results"] == [{"a": None, "b": [1.23457]}]
-    assert body["method"] == {"runs": 3, "warm_up_s": 2.0, "window_s": 4.0}
+    assert body["method"] == {"runs": 3, "warm_up_s": 2.0, "window_s": 4.0, "real_time": True}
     assert body["machine"]["cpus"] > 0
 
 
@@ -146,8 +146,6 @@ def test_the_command_measures_and_writes(tmp_path, capsys):
             "0.4",
             "--warm-up",
             "0.1",
-        ]
-        + [
             "--retries",
             "0",
             "--measured-cpus",

@@ -169,7 +169,6 @@ for _name, _positional in {
     "inject": ("handle",),
     "tone_open": ("handle",),
     "bus_open": ("bus",),
-    "bus_rate": ("bus", "rate_hz"),
     "bus_close": ("bus",),
     "source_add": ("bus", "handle"),
     "source_remove": ("bus", "handle"),

@@ -20,6 +20,7 @@ from roomtone.client import Client, connect
 from roomtone.control.app import App
 from roomtone.control.core.config import load
 from roomtone.engine.log import Log
+from roomtone.engine.messages import Probe, Snapshot
 
 LIMIT_S = 30.0  # a test that hangs fails here
 
@@ -54,6 +55,15 @@ class Control:
         await until(
             lambda: self.app.workers.states[index].up and self.app.workers.states[index].epoch == epoch
         )
+        return worker
+
+    async def worker_from_before(self, snapshot: Snapshot) -> FakeWorker:
+        """A worker that was running before this control process: its numbers do not begin at one."""
+        worker = FakeWorker(self.runtime_dir, epoch=3, number=500)
+        self.workers.append(worker)
+        worker.snapshot = snapshot
+        worker.emit(Probe(ok=True))
+        await until(lambda: self.app.workers.states[0].up)
         return worker
 
     async def close(self) -> None:

@@ -255,13 +255,14 @@ def test_an_unanswered_ping_ends_the_connection_and_an_answered_one_does_not(
 def test_the_connection_beyond_the_last_gets_503_until_one_leaves(tmp_path: Path, run: Callable) -> None:
     async def body() -> None:
         async with running(tmp_path, max_connections=2) as control:
-            first = await RawPeer.open(control.app.port)
-            await RawPeer.open(control.app.port)
+            first, second = [await RawPeer.open(control.app.port) for _ in range(2)]
             _, status, headers = await RawPeer.request(control.app.port)
             assert (status, headers["retry-after"]) == (503, "1")
             first.close()
             await until(lambda: len(control.app.connections.open) < 2)
-            await RawPeer.open(control.app.port)
+            third = await RawPeer.open(control.app.port)
+            second.close()
+            third.close()
 
     run(body())
 

@@ -194,6 +194,13 @@ def test_an_end_packet_that_begins_the_next_press_is_not_forgotten():
     one, two = press(1, 100, ends=0), press(2, 100, 140)
     heard = hear([*one, two[-1]], arrive=[20, 40, 60, 80, 220])
     assert heard.presses == [(1, 80), (2, 100)]
+    assert heard.ended_at_ms == [220, 220]
+
+
+def test_repeated_ends_that_begin_the_next_press_are_one_press():
+    one, two = press(1, 100, ends=0), moving(2, 1, growing=True)
+    heard = hear([*one, *two[1:]], arrive=[20, 40, 60, 80, 90, 91, 92])
+    assert heard.digits == [1, 2]
 
 
 # -- receiving: repetition -----------------------------------------------------------------------------------
@@ -207,6 +214,18 @@ def test_the_same_digit_again_after_40_ms_is_a_second_press():
 def test_the_same_digit_again_after_40_ms_is_a_second_press_when_the_end_was_lost():
     heard = hear(press(5, 100, ends=0) + press(5, 100, 140))
     assert heard.presses == [(5, 80), (5, 100)]
+
+
+def test_40_ms_after_the_last_tick_a_second_press_begins_even_when_every_end_was_lost():
+    whole = [*press(5, 100, ends=0), Packet(100, 5, False, 800, START_TS)]
+    assert hear(whole + press(5, 100, 140)).digits == [5, 5]
+    assert hear(whole + press(5, 100, 139)).digits == [5]
+
+
+@pytest.mark.parametrize("pause_ms", [1, 20, 39])
+def test_after_an_end_the_same_digit_may_come_as_fast_as_it_likes(pause_ms):
+    heard = hear(press(5, 100, ends=1) + press(5, 100, 100 + pause_ms))
+    assert (heard.presses, heard.starts) == ([(5, 100), (5, 100)], 2)
 
 
 def test_another_digit_without_an_end_before_it_ends_the_first():
@@ -277,6 +296,18 @@ def test_the_last_updates_of_a_segment_may_be_lost(lost):
     packets = press(9, 9000)
     turn = next(i for i, p in enumerate(packets) if p.timestamp != packets[0].timestamp)
     assert hear(packets[: turn - lost] + packets[turn:]).presses == [(9, 9000)]
+
+
+@pytest.mark.parametrize("segment_ticks", [8000, 32_000, 65_440])
+@pytest.mark.parametrize("gap", [range(0), range(5, 15)], ids=["whole", "after_a_gap_that_ended_it"])
+def test_a_sender_may_split_where_it_likes(segment_ticks, gap):
+    packets = []
+    for i in range(1, 500):
+        segment, ticks = divmod(i * 160, segment_ticks)
+        start = START_TS + segment * segment_ticks
+        packets.append(Packet(20 * i, 9, False, ticks, start % 2**32))
+    packets.append(Packet(10_000, 9, True, ticks + 160, packets[-1].timestamp))
+    assert hear([p for i, p in enumerate(packets) if i not in gap]).digits == [9]
 
 
 def test_a_late_packet_of_an_older_segment_changes_nothing():

@@ -1,0 +1,282 @@
+"""The one port over HTTP: health, readiness, metrics, sessions, and who is let in."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import pytest
+from conftest import Control, log_lines, running, until
+from prometheus_client.parser import text_string_to_metric_families
+from raw_websocket import CLOSE, RawPeer
+
+from roomtone.client import RoomtoneError
+from roomtone.engine.messages import GetMetrics, Metrics, Probe
+
+MISSED = "worker 0 missed 3 self-probes"
+
+
+async def get(control: Control, path: str, token: str | None = None, method: str = "GET") -> tuple[int, object]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.request(method, control.http + path, headers=headers) as answer,
+    ):
+        if answer.content_type == "application/json":
+            return answer.status, await answer.json()
+        return answer.status, await answer.text()
+
+
+async def metrics(control: Control) -> dict[tuple[str, ...], float]:
+    """Samples by (name, label values in the order of the label names)."""
+    _, text = await get(control, "/metrics")
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(str(text))
+        for sample in family.samples
+    }
+
+
+def test_health_says_ok_and_unknown_paths_are_not_found(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            assert await get(control, "/health") == (200, {"status": "ok"})
+            assert await get(control, "/livez") == (200, {"status": "ok"})
+            assert (await get(control, "/nothing"))[0] == 404
+            assert (await get(control, "/health", method="POST"))[0] == 405
+
+    run(body())
+
+
+def test_ready_only_while_every_worker_is_up_and_its_probes_come_back(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path, workers=2, start=False) as control:
+            status, answer = await get(control, "/readyz")
+            assert (status, answer["reasons"]) == (503, ["worker 0 is down", "worker 1 is down"])
+            first = await control.worker(0)
+            await control.worker(1)
+            assert await get(control, "/readyz") == (200, {"status": "ready"})
+            first.emit(Probe(ok=False), Probe(ok=False))
+            await until(lambda: control.app.counters.worker_events["probe"] == 4)
+            assert (await get(control, "/readyz"))[0] == 200
+            first.emit(Probe(ok=False))
+            await until(lambda: control.app.counters.worker_events["probe"] == 5)
+            assert (await get(control, "/readyz"))[1] == {"status": "not ready", "reasons": [MISSED]}
+            first.emit(Probe(ok=True))
+            await until(lambda: control.app.counters.worker_events["probe"] == 6)
+            assert (await get(control, "/readyz"))[0] == 200
+
+    run(body())
+
+
+def test_probes_that_do_not_come_count_as_missed(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            control.app.workers.states[0].last_probe_us -= 4_100_000
+            assert (await get(control, "/readyz"))[1] == {"status": "not ready", "reasons": [MISSED]}
+
+    run(body())
+
+
+def test_livez_fails_when_the_loop_was_stuck_for_five_seconds(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            control.app.lag._due_us -= 5_000_000
+            assert await get(control, "/livez") == (503, {"status": "stuck"})
+
+    run(body())
+
+
+def test_sessions_are_listed_and_shown(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            assert await get(control, "/sessions") == (200, [])
+            client = await control.client()
+            session = (await client.call("session.create"))["session_id"]
+            await client.call("endpoint.create_tone", tone="ringback")
+            status, summaries = await get(control, "/sessions")
+            assert status == 200
+            assert [(each["session_id"], each["endpoint_count"]) for each in summaries] == [(session, 1)]
+            assert await get(control, f"/sessions/{session}") == (200, await client.call("session.info"))
+            assert await get(control, f"/sessions/{session.upper()}") == (200, await client.call("session.info"))
+            assert (await get(control, f"/sessions/{uuid4()}"))[0] == 404
+            assert (await get(control, "/sessions/not-a-uuid"))[0] == 400
+
+    run(body())
+
+
+def test_metrics_show_control_and_its_workers(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            control.workers[0].metrics = Metrics(
+                counters={"rx_packets": 10, "tx_packets": 20, "rx_bytes": 1600, "tx_bytes": 3200, "edits": 4},
+                drops={"late": 3},
+                gauges={"endpoints_in_use": 2.0},
+                tick_duration_us=[(100, 5), (200, 1), (400, 2)],
+                tick_late_us=[(100, 8)],
+            )
+            client = await control.client()
+            await client.call("session.create")
+            await client.call("endpoint.create_tone", tone="ringback")
+            with pytest.raises(RoomtoneError):
+                await client.call("nonsense")
+            page = await metrics(control)
+            for sample, value in {
+                ("roomtone_worker_up", "0"): 1,
+                ("roomtone_websocket_connections",): 1,
+                ("roomtone_sessions", "active"): 1,
+                ("roomtone_endpoints", "tone"): 1,
+                ("roomtone_rtp_packets_total", "rx", "0"): 10,
+                ("roomtone_rtp_packets_total", "tx", "0"): 20,
+                ("roomtone_rtp_bytes_total", "tx", "0"): 3200,
+                ("roomtone_edits_total", "0"): 4,
+                ("roomtone_endpoints_in_use", "0"): 2,
+                ("roomtone_rtp_dropped_packets_total", "late"): 3,
+                ("roomtone_tick_duration_seconds_bucket", "0.0001", "0"): 5,
+                ("roomtone_tick_duration_seconds_bucket", "0.0002", "0"): 6,
+                ("roomtone_tick_duration_seconds_bucket", "+Inf", "0"): 8,
+                ("roomtone_tick_duration_seconds_count", "0"): 8,
+                ("roomtone_commands_total", "session.create", "ok"): 1,
+                ("roomtone_worker_commands_total", "create_tone", "ok"): 1,
+                ("roomtone_worker_command_duration_seconds_count", "create_tone"): 1,
+                ("roomtone_events_dropped_total", "queue_full"): 0,
+            }.items():
+                assert page[sample] == value, sample
+            assert page["roomtone_control_loop_lag_seconds",] >= 0
+
+    run(body())
+
+
+def test_a_worker_that_does_not_answer_keeps_the_page_from_nobody(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path, workers=2) as control:
+            control.workers[0].hold = True
+            control.workers[1].metrics.drops["late"] = 7
+            page = await metrics(control)
+            assert page["roomtone_rtp_dropped_packets_total", "late"] == 7
+
+    run(body())
+
+
+def test_scrapes_at_once_ask_each_worker_once(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            asked = [each for each in control.workers[0].commands if isinstance(each, GetMetrics)]
+            for _ in range(3):
+                await metrics(control)
+            now = [each for each in control.workers[0].commands if isinstance(each, GetMetrics)]
+            assert len(now) == len(asked) + 1
+
+    run(body())
+
+
+def tokens(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "tokens"
+    path.write_text(text)
+    return str(path)
+
+
+def test_tokens_close_all_but_health_and_show_each_app_its_own(tmp_path: Path, run: Callable) -> None:
+    path = tokens(tmp_path, "alpha:one\nbeta:two\n")
+
+    async def body() -> None:
+        async with running(tmp_path, auth_token_file=path) as control:
+            for open_path in ("/health", "/livez", "/readyz"):
+                assert (await get(control, open_path))[0] == 200
+            for closed_path in ("/metrics", "/sessions", f"/sessions/{uuid4()}"):
+                assert (await get(control, closed_path))[0] == 401
+                assert (await get(control, closed_path, "three"))[0] == 401
+            client = await control.client(token="one")
+            session = (await client.call("session.create"))["session_id"]
+            assert [each["session_id"] for each in (await get(control, "/sessions", "one"))[1]] == [session]
+            assert (await get(control, "/sessions", "two"))[1] == []
+            assert (await get(control, f"/sessions/{session}", "two"))[0] == 404
+            other = await control.client(token="two")
+            with pytest.raises(RoomtoneError) as caught:
+                await other.call("session.attach", session_id=session)
+            assert caught.value.code == "SESSION_NOT_FOUND"
+
+    run(body())
+
+
+def test_without_a_good_token_the_upgrade_is_refused(tmp_path: Path, run: Callable) -> None:
+    path = tokens(tmp_path, "alpha:one\n")
+
+    async def body() -> None:
+        async with running(tmp_path, auth_token_file=path) as control:
+            for headers in ({}, {"Authorization": "Bearer two"}, {"Sec-WebSocket-Protocol": "bearer.two"}):
+                _, status, answer = await RawPeer.request(control.app.port, headers=headers)
+                assert (status, answer["www-authenticate"]) == (401, "Bearer")
+            peer, status, answer = await RawPeer.request(
+                control.app.port, headers={"Sec-WebSocket-Protocol": "chat, bearer.one"}
+            )
+            assert (status, answer["sec-websocket-protocol"]) == (101, "bearer.one")
+            peer.close()
+        assert "bearer" not in (tmp_path / "control.log").read_text()
+
+    run(body())
+
+
+def test_tokens_are_read_again_and_a_faulty_file_changes_nothing(tmp_path: Path, run: Callable) -> None:
+    path = tokens(tmp_path, "alpha:one\n")
+
+    async def body() -> None:
+        async with running(tmp_path, auth_token_file=path) as control:
+            tokens(tmp_path, "alpha:new\n")
+            control.app.reload_tokens()
+            assert (await get(control, "/sessions", "one"))[0] == 401
+            assert (await get(control, "/sessions", "new"))[0] == 200
+            tokens(tmp_path, "a fault\n")
+            control.app.reload_tokens()
+            assert (await get(control, "/sessions", "new"))[0] == 200
+        assert "tokens_not_read" in [line["event"] for line in log_lines(tmp_path)]
+
+    run(body())
+
+
+def test_an_unknown_audio_token_closes_with_1008(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            peer = await RawPeer.open(control.app.port, "/audio/some-token")
+            opcode, payload = await peer.read()
+            assert (opcode, payload[:2]) == (CLOSE, (1008).to_bytes(2, "big"))
+            peer.close()
+
+    run(body())
+
+
+def test_any_other_path_is_a_control_connection(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            for path in ("/", "/ws", "/health", "/v1/control?x=1"):
+                peer = await RawPeer.open(control.app.port, path)
+                assert (await peer.call("server.info"))["version"]
+                peer.close()
+
+    run(body())
+
+
+def test_the_start_names_what_ends_first(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path, rtp_port_range=[40000, 40009]):
+            lines = [line for line in log_lines(tmp_path) if line["event"] == "capacity"]
+            assert [(line["level"], line["endpoints"], line["limited_by"]) for line in lines] == [
+                ("warning", 5, "ports")
+            ]
+
+    run(body())
+
+
+def test_the_signal_that_reads_tokens_again_is_sighup(tmp_path: Path, run: Callable) -> None:
+    path = tokens(tmp_path, "alpha:one\n")
+
+    async def body() -> None:
+        async with running(tmp_path, auth_token_file=path) as control:
+            control.app.catch_signals()
+            tokens(tmp_path, "alpha:one\nbeta:two\n")
+            os.kill(os.getpid(), signal.SIGHUP)
+            await until(lambda: control.app.state.tokens is not None and len(control.app.state.tokens) == 2)
+
+    run(body())

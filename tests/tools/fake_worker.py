@@ -1,0 +1,273 @@
+"""Core in memory: scripted workers, clients and a clock that only tests move.
+
+`Desk` performs core's effects like `control/io` does: in order, without entering core twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import deque
+from typing import Any
+from uuid import UUID
+
+from roomtone.control.core import effects as fx
+from roomtone.control.core.config import load
+from roomtone.control.core.core import Core
+from roomtone.engine import messages as ms
+
+EPOCH_OFFSET_US = 1_700_000_000_000_000  # 2023-11-14T22:13:20Z at now_us = 0
+US_PER_S = 1_000_000
+
+
+class Refused(Exception):
+    """An error reply."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+
+class FakeWorker:
+    """Answers as a worker does.  refuse: what to answer instead, by type of command; mute: answer nothing."""
+
+    def __init__(self, index: int, epoch: int = 1) -> None:
+        self.index = index
+        self.epoch = epoch
+        self.commands: list[ms.CommandBody] = []
+        self.endpoints: dict[str, str] = {}  # endpoint -> session
+        self.last_us: dict[str, int] = {}  # session -> RTP activity
+        self.refuse: dict[type, ms.Failed] = {}
+        self.mute: set[type] = set()
+        self.held: list[tuple[int, ms.CommandBody]] = []  # not answered
+        self.counters: dict[str, dict[str, Any]] = {}
+        self._ports = itertools.count(30000, 2)
+
+    def of(self, kind: type) -> list[Any]:
+        return [body for body in self.commands if isinstance(body, kind)]
+
+    def take(self, n: int, body: ms.CommandBody) -> ms.ReplyBody | None:
+        """A command came.  None: no answer (yet)."""
+        self.commands.append(body)
+        if type(body) in self.mute:
+            self.held.append((n, body))
+            return None
+        if type(body) in self.refuse:
+            return self.refuse[type(body)]
+        return self.answer(body)
+
+    def answer(self, body: ms.CommandBody) -> ms.ReplyBody:
+        match body:
+            case ms.CreateRtp():
+                self.endpoints[body.endpoint] = body.session
+                port = next(self._ports)
+                rtcp_port = port if body.rtcp_mux else port + 1
+                return ms.RtpCreated(
+                    local_ip=body.media_ip, rtp_port=port, rtcp_port=rtcp_port, ssrc=port, cname="c", handle=port
+                )
+            case ms.CreateTone():
+                self.endpoints[body.endpoint] = body.session
+                return ms.Done()
+            case ms.RemoveEndpoint():
+                known = self.endpoints.pop(body.endpoint, None)
+                return ms.Done() if known else ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
+            case ms.CloseSession():
+                self.endpoints = {e: s for e, s in self.endpoints.items() if s != body.session}
+                return ms.Done()
+            case ms.GetStats():
+                mine = [e for e, session in self.endpoints.items() if session == body.session]
+                return ms.Stats(
+                    [ms.EndpointStats(**{"endpoint": e, "kind": "rtp", "codec": "PCMU"} | self.counters.get(e, {}))
+                     for e in mine]
+                )  # fmt: skip
+            case ms.GetActivity():
+                return ms.Activity(self.last_us.get(body.session, 0))
+            case ms.OpenSpread():
+                return ms.SpreadOpened(slot=100 + self.index, epoch=self.epoch)
+            case _:
+                return ms.Done()
+
+
+class Client:
+    """One control connection that reads everything at once, unless `reading` is False."""
+
+    def __init__(self, desk: Desk, number: int) -> None:
+        self.desk = desk
+        self.id = number
+        self.ready = True
+        self.closed: tuple[int, str] | None = None
+        self.reading = True
+        self.log: list[dict[str, Any]] = []  # every text, in order
+        self._numbers = itertools.count(1)
+        self._frames: deque[bytes] = deque()
+
+    def send(self, method: str, **params: Any) -> str:
+        """Send a request without waiting; returns its id."""
+        request_id = f"r{next(self._numbers)}"
+        self.send_raw(json.dumps({"id": request_id, "method": method, "params": params}))
+        return request_id
+
+    def send_raw(self, text: str | bytes) -> None:
+        self._frames.append(text if isinstance(text, bytes) else text.encode())
+        self.feed()
+
+    def feed(self) -> None:
+        if self.ready and self._frames and self.closed is None:
+            self.ready = False
+            self.desk.give(fx.ConnectionMessage(self.id, self._frames.popleft()))
+
+    def read(self) -> None:
+        while (text := self.desk.core.next_message(self.id)) is not None:
+            self.log.append(json.loads(text))
+
+    def reply(self, request_id: str) -> dict[str, Any] | None:
+        return next((m for m in self.log if m.get("id") == request_id), None)
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Send a request and return its result.  Raises `Refused`; the reply must be there."""
+        return self.result(self.send(method, **params))
+
+    def result(self, request_id: str) -> dict[str, Any]:
+        reply = self.reply(request_id)
+        assert reply is not None, f"no reply to {request_id}; got {self.log}"
+        assert set(reply) in ({"id", "result"}, {"id", "error"}), reply
+        if "error" in reply:
+            raise Refused(reply["error"]["code"], reply["error"]["message"])
+        return reply["result"]
+
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Data of the events of one name, or (name, data) of all."""
+        found = [m for m in self.log if "event" in m]
+        return [m["data"] for m in found if m["event"] == name] if name else found
+
+    def close(self) -> None:
+        self.desk.give(fx.ConnectionClosed(self.id))
+        self.closed = self.closed or (1006, "")
+
+
+class Desk:
+    """Core with its surroundings."""
+
+    def __init__(self, workers: int = 1, config: str = "", started: bool = True) -> None:
+        ids = (str(UUID(int=0x5EED0000_0000_4000_8000_000000000000 + (n << 96))) for n in itertools.count(1))
+        self.core = Core(load(config), ids, EPOCH_OFFSET_US, hostname="desk", version="9.9")
+        self.now_us = 1 * US_PER_S
+        self.workers = {index: FakeWorker(index) for index in range(workers)}
+        self.clients: dict[int, Client] = {}
+        self.timers: dict[tuple[str, ...], int] = {}
+        self.deadlines: dict[int, int] = {}
+        self.logs: list[fx.Log] = []
+        self.drained = 0
+        self._inputs: deque[fx.Input] = deque()
+        self._running = False
+        self._connections = itertools.count(1)
+        for index in range(workers if started else 0):
+            self.give(fx.WorkerStarted(index, 1))
+
+    # -- what happens -------------------------------------------------------------------------------------------
+
+    def give(self, given: fx.Input) -> None:
+        self._inputs.append(given)
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._inputs:
+                for effect in self.core.handle(self._inputs.popleft(), self.now_us):
+                    self._perform(effect)
+        finally:
+            self._running = False
+        errors = [log for log in self.logs if log.level == "error"]
+        assert not errors, errors[0].fields.get("traceback")
+
+    def connect(self, app_id: str | None = None) -> Client:
+        client = Client(self, next(self._connections))
+        self.clients[client.id] = client
+        self.give(fx.ConnectionOpened(client.id, app_id))
+        return client
+
+    def event(self, worker: int, event: ms.Event) -> None:
+        self.give(fx.WorkerEvent(worker, event))
+
+    def answer_late(self, worker: int) -> None:
+        """The worker answers everything it had left."""
+        held, self.workers[worker].held = self.workers[worker].held, []
+        for n, body in held:
+            self.deadlines.pop(n, None)
+            self.give(fx.WorkerReply(worker, n, self.workers[worker].answer(body)))
+
+    def kill(self, worker: int) -> None:
+        dead = self.workers[worker]
+        dead.held = []
+        self.give(fx.WorkerDied(worker, dead.epoch))
+
+    def restart(self, worker: int) -> FakeWorker:
+        fresh = FakeWorker(worker, self.workers[worker].epoch + 1)
+        self.workers[worker] = fresh
+        self.give(fx.WorkerStarted(worker, fresh.epoch))
+        return fresh
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; timers and deadlines fire when they are due."""
+        until_us = self.now_us + round(seconds * US_PER_S)
+        while True:
+            due = [(when, 0, key) for key, when in self.timers.items() if when <= until_us]
+            due += [(when, 1, n) for n, when in self.deadlines.items() if when <= until_us]
+            if not due:
+                break
+            when, kind, key = min(due, key=lambda entry: entry[:2])
+            self.now_us = max(self.now_us, when)
+            if kind == 0:
+                del self.timers[key]
+                self.give(fx.TimerFired(key))
+            else:
+                del self.deadlines[key]
+                self.give(fx.CommandTimedOut(key))
+        self.now_us = until_us
+
+    # -- effects ------------------------------------------------------------------------------------------------
+
+    def _perform(self, effect: fx.Effect) -> None:
+        match effect:
+            case fx.SendToWorker():
+                answer = self.workers[effect.worker].take(effect.n, effect.body)
+                if answer is None:
+                    self.deadlines[effect.n] = effect.deadline_us
+                else:
+                    self._inputs.append(fx.WorkerReply(effect.worker, effect.n, answer))
+            case fx.Wake():
+                client = self.clients[effect.connection]
+                if client.reading:
+                    client.read()
+            case fx.Ready():
+                client = self.clients[effect.connection]
+                assert not client.ready, "Ready twice"
+                client.ready = True
+                client.feed()
+            case fx.CloseConnection():
+                self.clients[effect.connection].closed = (effect.code, effect.reason)
+            case fx.ScheduleAt():
+                self.timers[effect.key] = effect.when_us
+            case fx.CancelTimer():
+                self.timers.pop(effect.key, None)
+            case fx.Log():
+                self.logs.append(effect)
+            case fx.Drained():
+                self.drained += 1
+
+
+OFFER = """v=0
+o=- 4711 1 IN IP4 192.0.2.7
+s=call
+c=IN IP4 192.0.2.7
+t=0 0
+m=audio 4000 RTP/AVP 0 8 101
+a=rtpmap:0 PCMU/8000
+a=rtpmap:8 PCMA/8000
+a=rtpmap:101 telephone-event/8000
+a=fmtp:101 0-15
+a=sendrecv
+"""
+
+ANSWER = OFFER.replace("RTP/AVP 0 8 101", "RTP/AVP 8 101")
