@@ -42,8 +42,8 @@ DIRECTIVES = {
     "linetrace": FLAVOUR == "trace",
 }
 
-# Instruction levels: the same kernel source is compiled once a level, under another module name; ext/base/cpu chooses
-# one at import.
+# Instruction levels: the same kernel source is compiled once a level, under another module name; ext/base/cpu
+# chooses one at import.
 LEVELS = {
     "x86_64": {
         "v2": ["-march=x86-64-v2"],

@@ -1,4 +1,4 @@
-"""``python -m roomtone.control``: the control process, started by the supervisor with ROOMTONE_CONTROL set."""
+"""``python -m roomtone.control``: the control process; the supervisor starts it and sets ROOMTONE_CONTROL."""
 
 import sys
 

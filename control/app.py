@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -45,7 +46,10 @@ EXIT_OK, EXIT_FAILED = 0, 1
 
 
 class App:
-    """One control process.  supervisor_fd -1: there is no supervisor (tests)."""
+    """One control process.  supervisor_fd -1: there is no supervisor (tests).
+
+    Units of the waits: microseconds.
+    """
 
     def __init__(
         self,
@@ -62,45 +66,20 @@ class App:
         self.port = 0
         self.log = log if log is not None else Log(config.log_level, process="control")
         self.counters = Counters()
+        self.timers = Timers()
+        self.state = State()
+        self.ended = asyncio.Event()
         self._runtime_dir = runtime_dir
         self._worker_count = workers
+        self._supervisor: Supervisor | None = None
         self._supervisor_fd = supervisor_fd
-        self._waits = (pong_wait_us, stall_wait_us)
         self._signals = 0
         self._exit_code = EXIT_OK
-
-    async def run(self) -> int:
-        """Start, serve until drained, stop; returns the exit code."""
-        try:
-            await self.start()
-        except (OSError, TokenFileError) as error:
-            self.log.error("cannot_start", listen=self.config.listen, error=str(error))
-            return EXIT_CONFIG
-        await self.ended.wait()
-        await self.stop()
-        return self._exit_code
-
-    # -- start ------------------------------------------------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Bind everything and accept connections.  Raises OSError, TokenFileError."""
-        loop = asyncio.get_running_loop()
-        config = self.config
-        self.ended = asyncio.Event()
-        self.timers = Timers(loop)
-        self.state = State()
-        if config.auth_token_file is not None:
-            self.state.tokens = Tokens.read(config.auth_token_file)
-        self.core = Core(
-            config,
-            _random_ids(),
-            time.time_ns() // NS_PER_US - now_us(),
-            socket.gethostname(),
-            installed("roomtone"),
-        )
+        epoch_offset_us = time.time_ns() // NS_PER_US - now_us()
+        self.core = Core(config, _random_ids(), epoch_offset_us, socket.gethostname(), installed("roomtone"))
         self.runtime = Runtime(self.core, self.timers, self.log, self._drained)
         self.workers = Workers(
-            count=self._worker_count,
+            count=workers,
             submit=self.runtime.submit,
             known_session=self.core.sessions.__contains__,
             timers=self.timers,
@@ -116,16 +95,37 @@ class App:
             timers=self.timers,
             counters=self.counters,
             log=self.log,
-            pong_wait_us=self._waits[0],
-            stall_wait_us=self._waits[1],
+            pong_wait_us=pong_wait_us,
+            stall_wait_us=stall_wait_us,
         )
         self.runtime.attach(self.workers, self.connections)
         self.lag = Lag(self.timers)
         self.http = self._make_port()
+
+    async def run(self) -> int:
+        """Start, serve until drained, stop; returns the exit code."""
+        try:
+            await self.start()
+        except (OSError, TokenFileError) as error:
+            self.log.error("cannot_start", listen=self.config.listen, error=str(error))
+            self._let_go()
+            return EXIT_CONFIG
+        await self.ended.wait()
+        await self.stop()
+        return self._exit_code
+
+    # -- start ---------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Bind everything and accept connections.  Raises OSError, TokenFileError."""
+        loop = asyncio.get_running_loop()
+        config = self.config
+        if config.auth_token_file is not None:
+            self.state.tokens = Tokens.read(config.auth_token_file)
+        self.timers.start(loop)
         self.workers.open(loop, self._runtime_dir)
         self.connections.start()
         self.lag.start()
-        self._supervisor = None
         if self._supervisor_fd >= 0:
             self._supervisor = Supervisor(
                 self._supervisor_fd, exited=self.workers.exited, gone=self._supervisor_gone, log=self.log
@@ -155,7 +155,7 @@ class App:
             alive=self.lag.alive,
         )
 
-    def _tls(self) -> object:
+    def _tls(self) -> ssl.SSLContext | None:
         if self.config.tls is None:
             return None
         from roomtone.control.io.tls import server_context
@@ -177,7 +177,7 @@ class App:
             self.log.warning("configuration", message=warning)
         self.log.info("listening", host=host, port=self.port, workers=self._worker_count, pid=os.getpid())
 
-    # -- life -------------------------------------------------------------------------------------------------------
+    # -- life ----------------------------------------------------------------------------------------------
 
     def catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -186,7 +186,7 @@ class App:
         loop.add_signal_handler(signal.SIGHUP, self.reload_tokens)
 
     def signal(self) -> None:
-        """SIGTERM or SIGINT: the first begins the drain, the third ends the process at once (websocket.md 4)."""
+        """SIGTERM or SIGINT: the first begins the drain, the third ends it at once (websocket.md 4)."""
         self._signals += 1
         if self._signals == 1:
             self.shut_down()
@@ -198,7 +198,6 @@ class App:
         """Refuse what is new, wait for what runs; core says when nothing is left."""
         if not self.state.draining:
             self.state.draining = True
-            self.log.info("draining", connections=len(self.connections.open))
             self.runtime.submit(ShutdownBegan())
 
     def reload_tokens(self) -> None:
@@ -231,10 +230,15 @@ class App:
         await self.http.close(CLOSE_WAIT_S)
         if self._supervisor is not None:
             self._supervisor.drained()
+        self._let_go()
+        self.log.info("stopped", exit_code=self._exit_code)
+
+    def _let_go(self) -> None:
+        """Close every socket and timer that was opened."""
+        if self._supervisor is not None:
             self._supervisor.close()
         self.workers.close()
         self.timers.close()
-        self.log.info("stopped", exit_code=self._exit_code)
 
 
 def _random_ids() -> Iterator[str]:

@@ -64,7 +64,7 @@ class Backoff:
 
 def reap() -> list[tuple[int, int]]:
     """Collect every child that ended, adopted ones (PID 1) too: (pid, exit status or minus the signal)."""
-    ended = []
+    ended: list[tuple[int, int]] = []
     while True:
         try:
             info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)

@@ -18,20 +18,22 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import setproctitle
 
 from roomtone.control.child import BACKOFF_MAX_US, Backoff, Child, reap
+from roomtone.control.inspection import Inspection, inspect_messages
 from roomtone.control.runtime_dir import RuntimeDir, RuntimeDirError
+from roomtone.control.worker_slot import Grave, WorkerSlot, close_all
 from roomtone.engine import messages as m
 from roomtone.engine.affinity import default_workers, usable_cpus, worker_cpu
 from roomtone.engine.limits import raise_descriptor_limit
 from roomtone.engine.log import Log
-from roomtone.engine.supervisor_link import SOCKETS_A_MESSAGE, SupervisorLink, pair
-from roomtone.engine.worker import monotonic_us
+from roomtone.engine.supervisor_link import SupervisorLink, pair
+from roomtone.engine.timers import monotonic_us
 
 if TYPE_CHECKING:
     from roomtone.control.core.config import Config
@@ -45,71 +47,6 @@ EXIT_KILLED = 1
 _END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _THIRD = 3
 _US_A_S = 1e6
-
-
-class WorkerSlot:
-    """One worker index: its present process and what is held for it; after its death, a grave of both."""
-
-    __slots__ = ("arena_fd", "backoff", "child", "cpu", "epoch", "held", "index", "link", "restart_us")
-
-    def __init__(self, index: int, cpu: int | None) -> None:
-        self.index = index
-        self.cpu = cpu
-        self.epoch = 0
-        self.child: Child | None = None
-        self.link: SupervisorLink | None = None
-        self.arena_fd = -1
-        self.held: dict[int, tuple[int, ...]] = {}  # duplicates of media sockets, by endpoint handle
-        self.backoff = Backoff()
-        self.restart_us = 0
-
-
-class Grave:
-    """What a dead worker left."""
-
-    __slots__ = ("arena_fd", "died_us", "epoch", "held", "index", "pid", "status")
-
-    def __init__(self, slot: WorkerSlot, pid: int, status: int, now_us: int) -> None:
-        self.index, self.epoch, self.pid, self.status = slot.index, slot.epoch, pid, status
-        self.arena_fd, self.held, self.died_us = slot.arena_fd, slot.held, now_us
-
-    def close(self) -> None:
-        os.close(self.arena_fd)
-        for fds in self.held.values():
-            _close(fds)
-        self.held = {}
-
-
-class Inspection:
-    """One `roomtone inspect` client: messages are made as fast as it reads them."""
-
-    __slots__ = ("_passing_fd", "link", "messages", "until_us")
-
-    def __init__(self, link: SupervisorLink, messages: Iterator[tuple[Any, int]], until_us: int) -> None:
-        self.link = link
-        self.messages = messages
-        self.until_us = until_us
-        self._passing_fd = -1  # ours, to be closed when it has left
-
-    def pump(self) -> bool:
-        """Send what the client takes.  False: finished."""
-        link = self.link
-        link.flush()
-        while not (link.waiting or link.broken):
-            self._close_passed()
-            message, self._passing_fd = next(self.messages, (None, -1))
-            if message is None:
-                return False
-            link.send(message, () if self._passing_fd < 0 else (self._passing_fd,))
-        return not link.broken
-
-    def close(self) -> None:
-        self._close_passed()
-
-    def _close_passed(self) -> None:
-        if self._passing_fd >= 0:
-            os.close(self._passing_fd)
-            self._passing_fd = -1
 
 
 class Supervisor:
@@ -219,7 +156,7 @@ class Supervisor:
             self._stop_until_us = now_us + STOP_US
 
     def _start_what_is_due(self, now_us: int) -> None:
-        """Start control and workers that are not running.  A refusal (processes, descriptors) is tried again."""
+        """Start control and workers that are not running.  What the kernel refuses is tried again."""
         if self._control is None and now_us >= self._control_restart_us:
             try:
                 self._start_control()
@@ -291,7 +228,7 @@ class Supervisor:
             return
         link.flush()
         for message, fds in link.receive():
-            _close(fds)
+            close_all(fds)
             if type(message) is m.Drained:
                 self._log.info("drained")
                 self._stop()
@@ -390,13 +327,13 @@ class Supervisor:
         for message, fds in link.receive():
             heard = True
             if type(message) is m.Hold:
-                _close(slot.held.pop(message.key, ()))
+                close_all(slot.held.pop(message.key, ()))
                 slot.held[message.key] = tuple(fds)
                 continue
-            _close(fds)
+            close_all(fds)
             if type(message) is m.Release:
                 for key in message.keys:
-                    _close(slot.held.pop(key, ()))
+                    close_all(slot.held.pop(key, ()))
                 link.send(m.Released(message.keys))
         if link.truncated and not truncated:
             self._log.error("descriptors_exhausted", worker=slot.index, held=len(slot.held))
@@ -450,7 +387,9 @@ class Supervisor:
             end.close()
             return
         link = SupervisorLink(end, m.InspectMessage)
-        inspection = Inspection(link, self._inspect(), monotonic_us() + INSPECTION_US)
+        inspection = Inspection(
+            link, inspect_messages(self._slots, self._graves), monotonic_us() + INSPECTION_US
+        )
         self._inspections.append(inspection)
         self._selector.register(link, selectors.EVENT_WRITE, lambda: self._pump(inspection))
 
@@ -463,28 +402,6 @@ class Supervisor:
         self._drop_link(inspection.link)
         inspection.close()
 
-    def _inspect(self) -> Iterator[tuple[Any, int]]:
-        """Messages for one client, with a descriptor to pass or -1."""
-        for body in [*self._graves, *(slot for slot in self._slots if slot.child is not None)]:
-            held = body.held
-            if isinstance(body, Grave):
-                ago_ms = (monotonic_us() - body.died_us) // 1000
-                told = m.InspectWorker(
-                    worker=body.index, epoch=body.epoch, pid=body.pid, status=body.status, ended_ms_ago=ago_ms
-                )
-            elif body.child is not None:
-                told = m.InspectWorker(worker=body.index, epoch=body.epoch, pid=body.child.pid)
-            else:
-                continue
-            worker, epoch = body.index, body.epoch
-            yield told, os.dup(body.arena_fd)
-            keys = list(held)
-            for start in range(0, len(keys), SOCKETS_A_MESSAGE // 2):
-                some = keys[start : start + SOCKETS_A_MESSAGE // 2]
-                bound = [(key, *_bound(fd)) for key in some for fd in held.get(key, ())]
-                yield m.InspectSockets(worker=worker, epoch=epoch, sockets=bound), -1
-        yield m.InspectEnd(), -1
-
     # -- watching --------------------------------------------------------------------------------------------
 
     def _watch(self, child: Child) -> None:
@@ -494,7 +411,7 @@ class Supervisor:
         self._selector.unregister(child.pidfd)
         child.close()
 
-    def _watch_link(self, link: SupervisorLink, action: Callable[[], None]) -> None:
+    def _watch_link(self, link: SupervisorLink, action: Callable[[], object]) -> None:
         """Wake for writability while something waits to be sent."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if link.waiting else 0)
         try:
@@ -510,21 +427,6 @@ class Supervisor:
     def _drop_link(self, link: SupervisorLink) -> None:
         self._unregister(link)
         link.close()
-
-
-def _bound(fd: int) -> tuple[str, int]:
-    """Where the kernel says a socket is bound."""
-    held = socket.socket(fileno=fd)
-    try:
-        address = held.getsockname()
-    finally:
-        held.detach()
-    return address[0], address[1]
-
-
-def _close(fds: Any) -> None:
-    for fd in fds:
-        os.close(fd)
 
 
 def run_supervisor(config: Config) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 FIFO_PRIORITY = 10  # above every ordinary thread, below the kernel's own threads (50)
@@ -30,15 +30,15 @@ def parse_cpu_list(text: str) -> list[int]:
     for part in text.strip().split(","):
         if not part:
             continue
-        first, _, last = part.partition("-")
-        low, high = int(first), int(last or first)
+        first, dash, last = part.partition("-")
+        low, high = int(first), int(last if dash else first)
         if low < 0 or high < low:
             raise ValueError(f"bad CPU range {part!r}")
         cpus.extend(range(low, high + 1))
     return cpus
 
 
-def usable_cpus(cpu_affinity: list[int] | str | None = None) -> list[int]:
+def usable_cpus(cpu_affinity: Sequence[int] | str | None = None) -> list[int]:
     """CPUs the workers are spread over: those configured, else every one we may run on."""
     if cpu_affinity:
         return parse_cpu_list(cpu_affinity) if isinstance(cpu_affinity, str) else list(cpu_affinity)

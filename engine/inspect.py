@@ -1,7 +1,8 @@
 """`roomtone inspect`: every endpoint of every worker, living or recently dead, as its arena says.
 
-The arenas are shared memory that outlives its worker, so this works on a process that crashed, and without asking
-anything of one that lives.  The supervisor hands over the descriptors and tells which sockets it holds bound.
+The arenas are shared memory that outlives its worker, so this works on a process that crashed, and
+without asking anything of one that lives.
+The supervisor hands over the descriptors and tells which sockets it holds bound.
 """
 
 from __future__ import annotations

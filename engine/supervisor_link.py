@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,8 @@ KEYS_A_MESSAGE = 1000  # 5 bytes a key in MessagePack
 SOCKETS_A_MESSAGE = 200  # (key, address, port): at most 60 bytes each
 _MAX_FDS = 4  # an RTP and an RTCP socket; room for two more
 
+_INT = struct.Struct("i")
+_CONTROL_BYTES = socket.CMSG_SPACE(_MAX_FDS * _INT.size)
 _RETRY = frozenset(
     {errno.ENOBUFS, errno.ETOOMANYREFS, errno.EINTR}
 )  # the kernel is short of something; later
@@ -99,8 +102,9 @@ class SupervisorLink:
         """
         for _ in range(limit):
             try:
-                data, fds, flags, _ = socket.recv_fds(
-                    self._socket, DATAGRAM_BYTES, _MAX_FDS, socket.MSG_CMSG_CLOEXEC
+                # Not socket.recv_fds: it drops its flags, and every child would inherit the descriptors.
+                data, control, flags, _ = self._socket.recvmsg(
+                    DATAGRAM_BYTES, _CONTROL_BYTES, socket.MSG_CMSG_CLOEXEC
                 )
             except BlockingIOError:
                 return
@@ -110,6 +114,7 @@ class SupervisorLink:
             if not data:
                 self.closed = True
                 return
+            fds = _passed(control)
             if flags & socket.MSG_CTRUNC:
                 self.truncated += 1
             try:
@@ -125,6 +130,15 @@ class SupervisorLink:
         self.closed = self.broken = True
         self.flush()  # closes what waited to be closed
         self._socket.close()
+
+
+def _passed(control: list[tuple[int, int, bytes]]) -> list[int]:
+    fds: list[int] = []
+    for level, kind, data in control:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            whole = len(data) - len(data) % _INT.size
+            fds.extend(fd for (fd,) in _INT.iter_unpack(data[:whole]))
+    return fds
 
 
 def pair(union: Any) -> tuple[SupervisorLink, socket.socket]:

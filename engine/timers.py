@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Callable
 from typing import Any
 
 Action = Callable[[Any, int], None]  # (argument, now_us)
+
+
+def monotonic_us() -> int:
+    """Now, on the clock all of roomtone's processes share."""
+    return time.monotonic_ns() // 1000
 
 
 class Timers:

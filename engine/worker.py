@@ -7,7 +7,6 @@ looks at everything once, a bounded amount each.  It never touches a packet.
 from __future__ import annotations
 
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,7 +23,7 @@ from roomtone.engine.plan import Plan, Session
 from roomtone.engine.ports import Ports
 from roomtone.engine.probe import SelfProbe
 from roomtone.engine.retirement import Retirement
-from roomtone.engine.timers import Timers
+from roomtone.engine.timers import Timers, monotonic_us
 
 if TYPE_CHECKING:
     from roomtone.engine.log import Log
@@ -45,10 +44,6 @@ class Receiver(Protocol):
     """The DEALER socket: one encoded command a message, zmq.Again when there is none."""
 
     def recv(self, flags: int) -> bytes: ...
-
-
-def monotonic_us() -> int:
-    return time.monotonic_ns() // 1000
 
 
 class Worker:

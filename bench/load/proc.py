@@ -5,9 +5,11 @@ the kernel's estimate from 10 ms ticks, applied to that sum.
 """
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -168,3 +170,11 @@ def first_in_line(wanted: bool) -> Iterator[bool]:
     finally:
         if wanted:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Only one measurement at a time on this machine; waits for its turn."""
+    with (Path(tempfile.gettempdir()) / "roomtone-bench.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -24,6 +24,7 @@ from roomtone.bench.load.steer import Steering, offer
 
 COMMAND_GAP_S = 0.01  # between two commands of the probing client
 HALF = 0.5  # the worker load commands are timed at
+NEAR = 0.03  # how far from it will do
 DISCARD_PORT = 9  # of endpoints nobody is behind: nothing comes from there, so nothing is sent
 
 

@@ -10,6 +10,6 @@ A refused request raises `RoomtoneError` with the server's code; a lost connecti
 ``CONNECTION_LOST``.
 """
 
-from roomtone.client.connection import Client, Event, RoomtoneError, connect
+from .connection import Client, Event, RoomtoneError, connect
 
 __all__ = ["Client", "Event", "RoomtoneError", "connect"]

@@ -97,17 +97,15 @@ class EventQueue:
             kind, payload = self._first.popleft()
             if kind is Kind.CRITICAL:
                 self._critical -= 1
-            return payload  # type: ignore[return-value]
-        if not self._normal:
+        elif self._normal:
+            kind, payload = self._normal.popleft()
+            if kind in (Kind.CRITICAL, Kind.NORMAL):
+                self._held -= 1
+            if kind in (Kind.CRITICAL, Kind.REPLY, Kind.FOLLOWER):
+                self._pinned -= 1
+        else:
             return None
-        kind, payload = self._normal.popleft()
-        if kind is Kind.NOTICE:
-            return payload[0]
-        if kind in (Kind.CRITICAL, Kind.NORMAL):
-            self._held -= 1
-        if kind is not Kind.NORMAL:
-            self._pinned -= 1
-        return payload  # type: ignore[return-value]
+        return payload[0] if isinstance(payload, list) else payload
 
     def forget_replies(self) -> None:
         """The connection is gone: its replies mean nothing to the next one.  The events they caused stay."""
@@ -123,13 +121,10 @@ class EventQueue:
         """
         moved: list[Item] = []
         while other:
-            lane = other._first or other._normal
-            kind = lane[0][0]
-            payload = other.pop()
-            if isinstance(payload, int):
-                moved.append((Kind.NOTICE, [payload]))
-            else:
-                moved.append((Kind.REPLY if kind is Kind.REPLY else Kind.FOLLOWER, payload or b""))
+            kind, payload = (other._first or other._normal)[0]
+            other.pop()
+            uncounted = kind if kind in (Kind.REPLY, Kind.NOTICE) else Kind.FOLLOWER
+            moved.append((uncounted, payload))
         self.dropped += other.dropped
         other.dropped = 0
         self._first.extendleft(reversed(moved))

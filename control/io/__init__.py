@@ -1,8 +1,8 @@
 """The control process's contact with the world: sockets, timers, signals; no decision is made here.
 
-Rule: nothing here decides what a client is told.  Every input goes to `roomtone.control.core` and every effect that
-comes back is performed in order, by one thread, without awaiting a slow peer.
+Rule: nothing here decides what a client is told.  Every input goes to `roomtone.control.core` and every
+effect that comes back is performed in order, by one thread, without awaiting a slow peer.
 
-Reading order: ``runtime`` (the input loop), ``workers`` (ZeroMQ), ``ws`` (control connections), ``http`` (the one
-port), ``auth``, ``metrics``, ``timers``, ``log``.
+Reading order: ``runtime`` (the input loop), ``workers`` (ZeroMQ), ``ws`` (control connections), ``http`` (the
+one port), ``auth``, ``metrics``, ``timers``, ``log``.
 """

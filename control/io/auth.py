@@ -20,7 +20,7 @@ class TokenFileError(Exception):
 
 
 class Tokens:
-    """The tokens of `auth_token_file`: one ``app_id:token`` a line; empty lines and lines with ``#`` do not count.
+    """The tokens of `auth_token_file`: one ``app_id:token`` a line; empty lines and ``#`` lines do not count.
 
     An application may have several tokens.  Comparison takes the same time whatever the token and wherever it
     stands in the file.

@@ -1,11 +1,11 @@
-"""Control's own totals, plain integers on the hot path; `metrics` turns them into Prometheus families at a scrape."""
+"""Control's own totals, plain integers on the hot path; `metrics` makes Prometheus families of them."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
 
-# Upper bounds in seconds: a command on an idle machine takes about a millisecond and times out after five seconds.
+# Upper bounds in seconds: an idle machine answers in about a millisecond, five seconds is the deadline.
 COMMAND_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 US_PER_S = 1_000_000
 BOUNDS_US = tuple(int(bound * US_PER_S) for bound in COMMAND_SECONDS)

@@ -1,4 +1,4 @@
-"""The one port: health, metrics and sessions over HTTP, and the upgrade to a control WebSocket on any other path."""
+"""The one port: health, metrics and sessions over HTTP, and the upgrade to a control WebSocket."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Port:
             self._web.pre_shutdown()
             await self._web.shutdown(timeout_s)
 
-    # -- routes -----------------------------------------------------------------------------------------------------
+    # -- routes --------------------------------------------------------------------------------------------
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
@@ -131,7 +131,7 @@ class Port:
             return _problem(404, "SESSION_NOT_FOUND", "no such session")
         return _json(details)
 
-    # -- refusals ---------------------------------------------------------------------------------------------------
+    # -- refusals ------------------------------------------------------------------------------------------
 
     def _authorize(self, request: web.BaseRequest) -> tuple[bool, str | None]:
         """Whether the request may go on, and the application it speaks for (None: tokens are not in use)."""

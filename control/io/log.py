@@ -1,4 +1,4 @@
-"""Control's log: the product's JSON lines (`roomtone.engine.log`), and the libraries' own warnings in the same form.
+"""Control's log: the product's JSON lines (`roomtone.engine.log`), and libraries' warnings in the same form.
 
 One line a change of state; never a secret, a digit or a phone number above debug.
 """

@@ -1,7 +1,7 @@
 """/metrics: Prometheus text from control's totals and the workers' snapshots, made only when somebody asks.
 
-A scrape asks every worker at once and waits at most `SCRAPE_WAIT_S`; a worker that is slower is shown with what it
-said last.  Answers are kept `CACHE_US`, so several scrapers cost one.
+A scrape asks every worker at once and waits at most `SCRAPE_WAIT_S`; a worker that is slower is shown with
+what it said last.  Answers are kept `CACHE_US`, so several scrapers cost one.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ SCRAPE_WAIT_S = 0.5
 CACHE_US = 1_000_000
 US_PER_S = 1_000_000
 
-# A worker's counter -> (metric, direction label or None, help).  Others become roomtone_<name>_total{worker}.
+# A worker's counter -> (metric, direction label or None, help).  Others become roomtone_worker_<name>_total{worker}.
 WORKER_COUNTERS = {
     "rx_packets": ("roomtone_rtp_packets", "rx", "RTP packets"),
     "tx_packets": ("roomtone_rtp_packets", "tx", "RTP packets"),
     "rx_bytes": ("roomtone_rtp_bytes", "rx", "RTP payload bytes"),
     "tx_bytes": ("roomtone_rtp_bytes", "tx", "RTP payload bytes"),
     "lost": ("roomtone_rtp_lost_packets", None, "RTP packets lost before they reached us (RFC 3550 A.3)"),
-    "concealed": ("roomtone_playout_concealed_frames", None, "Frames played while their packet was missing"),
+    "concealed_frames": ("roomtone_playout_concealed_frames", None, "Frames played while their packet was missing"),
     "tick_overruns": ("roomtone_tick_overruns", None, "Bus ticks begun over 20 ms after their phase"),
     "ticks_late": ("roomtone_ticks_late", None, "Bus ticks begun over 3 ms after their phase"),
 }
@@ -99,7 +99,7 @@ class Metrics(Collector):
             if self._waiting == 0 and not done.done():
                 done.set_result(None)
 
-    # -- families ---------------------------------------------------------------------------------------------------
+    # -- families ------------------------------------------------------------------------------------------
 
     def collect(self) -> Iterator[Metric]:
         yield from self._collect_control()
@@ -136,8 +136,6 @@ class Metrics(Collector):
         yield _gauge("roomtone_endpoints", "Endpoints by kind", ("kind",), endpoints)
         streams = [((codec,), value) for codec, value in counts.codecs.items()]
         yield _gauge("roomtone_streams", "Endpoints by the codec sent", ("codec",), streams)
-        placed = [((str(worker),), value) for worker, value in counts.workers.items()]
-        yield _gauge("roomtone_worker_endpoints", "Endpoints by worker", ("worker",), placed)
         yield _gauge("roomtone_draining", "1: shutting down", (), [((), float(counts.draining))])
         events = [((key,), value) for key, value in counts.events.items()]
         yield _counter("roomtone_events", "Events raised for clients", ("type",), events)
@@ -168,26 +166,26 @@ class Metrics(Collector):
             worker = str(index)
             for name, value in answer.counters.items():
                 metric, direction, text = WORKER_COUNTERS.get(
-                    name, (f"roomtone_{name}", None, f"Worker total: {name}")
+                    name, (f"roomtone_worker_{name}", None, f"Worker total: {name}")
                 )
-                labels = ("direction", "worker") if direction else ("worker",)
-                key = (direction, worker) if direction else (worker,)
+                labels: tuple[str, ...] = ("direction", "worker") if direction else ("worker",)
+                key: tuple[str, ...] = (direction, worker) if direction else (worker,)
                 counters.setdefault(metric, (text, labels, []))[2].append((key, value))
-            for name, value in answer.gauges.items():
-                gauges.setdefault(name, []).append(((worker,), value))
+            for name, level in answer.gauges.items():
+                gauges.setdefault(name, []).append(((worker,), level))
             for reason, value in answer.drops.items():
                 drops[reason] = drops.get(reason, 0) + value
         for metric, (text, labels, samples) in counters.items():
             yield _counter(metric, text, labels, samples)
         for name, samples in gauges.items():
-            yield _gauge(f"roomtone_{name}", f"Worker gauge: {name}", ("worker",), samples)
+            yield _gauge(f"roomtone_worker_{name}", f"Worker gauge: {name}", ("worker",), samples)
         reasons = [((reason,), value) for reason, value in drops.items()]
         yield _counter("roomtone_rtp_dropped_packets", "Packets dropped by name", ("reason",), reasons)
         yield self._ticks("roomtone_tick_duration_seconds", "Work of one bus tick", "tick_duration_us")
         yield self._ticks("roomtone_tick_late_seconds", "From a tick's phase to its begin", "tick_late_us")
 
     def _ticks(self, name: str, text: str, field: str) -> Metric:
-        """Histogram of a worker's bins.  The workers count in bins only, so the sum is that of the upper bounds."""
+        """Histogram of a worker's bins.  Workers count in bins only: the sum is that of the upper bounds."""
         family = HistogramMetricFamily(name, text, labels=("worker",))
         for index, answer in self._answers.items():
             bins: list[tuple[int, int]] = sorted(getattr(answer, field))

@@ -1,7 +1,7 @@
 """The input loop: everything that happens becomes an input for core, and what core answers is done, in order.
 
-One thread, no await: an effect that produces another input (a `Ready` hands over the next frame) queues it behind the
-ones that are being worked on, so core is never entered twice.
+One thread, no await: an effect that produces another input (a `Ready` hands over the next frame) queues it
+behind the ones that are being worked on, so core is never entered twice.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ INTERNAL_ERROR_CLOSE = 1011  # RFC 6455 §7.4.1: an unexpected condition
 
 
 class Runtime:
-    """Feeds core and performs its effects.  `attach` completes it: sockets need `submit` and it needs them."""
+    """Feeds core and performs its effects.  `attach` completes it: sockets need `submit`, it needs them."""
 
     def __init__(self, core: Core, timers: Timers, log: Log, drained: Callable[[], None]) -> None:
         self._core = core

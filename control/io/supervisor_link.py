@@ -1,4 +1,4 @@
-"""The link to the supervisor on the event loop: it tells of workers that end; we tell it when all is drained."""
+"""The link to the supervisor on the event loop: it tells of workers that end, we tell of the drain."""
 
 from __future__ import annotations
 

@@ -19,13 +19,17 @@ class Timers:
     A cancelled or replaced entry stays in the heap until its time comes; `_live` tells which entry counts.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._heap: list[tuple[int, int, Hashable]] = []
         self._live: dict[Hashable, tuple[int, Callable[[], None]]] = {}
         self._serial = 0
         self._handle: asyncio.TimerHandle | None = None
         self._handle_us = 0
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Timers fire from now on."""
+        self._loop = loop
 
     def set(self, when_us: int, key: Hashable, call: Callable[[], None]) -> None:
         """Call `call` once at `when_us` (CLOCK_MONOTONIC)."""
@@ -50,6 +54,7 @@ class Timers:
         return len(self._live)
 
     def _arm(self, when_us: int) -> None:
+        assert self._loop is not None, "a timer before start"
         if self._handle is not None:
             self._handle.cancel()
         self._handle_us = when_us

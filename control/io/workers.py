@@ -1,8 +1,8 @@
 """The ZeroMQ side of control: commands out by ROUTER, replies and events in by PULL, drained in bulk.
 
 Both sockets are bound here, in the runtime directory; workers connect.  A worker is known by its identity
-``worker-N/epoch``; numbers of one epoch run without a hole, so a hole means that this process missed something (it
-was restarted) and a snapshot is asked for.
+``worker-N/epoch``; numbers of one epoch run without a hole, so a hole means that this process missed
+something (it was restarted) and a snapshot is asked for.
 """
 
 from __future__ import annotations
@@ -112,11 +112,10 @@ class Workers:
         self._decode = msgspec.msgpack.Decoder(Batch).decode
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    # -- life -------------------------------------------------------------------------------------------------------
+    # -- life ----------------------------------------------------------------------------------------------
 
     def open(self, loop: asyncio.AbstractEventLoop, runtime_dir: str) -> None:
-        """Bind both sockets."""
-        self._loop = loop
+        """Bind both sockets.  Raises OSError."""
         self._context = zmq.Context(io_threads=1)
         self._router: Any = self._context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.ROUTER_MANDATORY, 1)
@@ -124,9 +123,14 @@ class Workers:
         for socket in (self._router, self._pull):
             socket.setsockopt(zmq.LINGER, 0)
             socket.set_hwm(QUEUE_MESSAGES)
-        self._router.bind(COMMANDS_ENDPOINT.format(runtime_dir=runtime_dir))
-        self._pull.bind(EVENTS_ENDPOINT.format(runtime_dir=runtime_dir))
-        self._pull_fd = self._pull.getsockopt(zmq.FD)
+        try:
+            self._router.bind(COMMANDS_ENDPOINT.format(runtime_dir=runtime_dir))
+            self._pull.bind(EVENTS_ENDPOINT.format(runtime_dir=runtime_dir))
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            raise OSError(error.errno, f"runtime_dir {runtime_dir}: {error}") from None
+        self._loop = loop
+        self._pull_fd = int(self._pull.getsockopt(zmq.FD))
         loop.add_reader(self._pull_fd, self._drain)
         loop.call_soon(self._drain)  # the descriptor is edge-triggered: look once before the first edge
 
@@ -157,10 +161,10 @@ class Workers:
                 faults.append(f"worker {index} missed {PROBES_MISSED} self-probes")
         return faults
 
-    # -- commands ---------------------------------------------------------------------------------------------------
+    # -- commands ------------------------------------------------------------------------------------------
 
     def send(self, effect: SendToWorker) -> None:
-        """Send core's command.  What cannot be delivered stays open until the worker's death or the deadline."""
+        """Send core's command.  What cannot be delivered stays open until death or deadline."""
         self._send(effect.worker, effect.n, effect.deadline_us, effect.body, None)
 
     def request(self, worker: int, body: CommandBody, done: Callable[[ReplyBody | None], None]) -> bool:
@@ -211,7 +215,7 @@ class Workers:
         self._timers.cancel(n)
         return self._open.pop(n, None)
 
-    # -- replies and events -----------------------------------------------------------------------------------------
+    # -- replies and events --------------------------------------------------------------------------------
 
     def _drain(self) -> None:
         """Take what waits, in bulk; come back soon when that was not all."""
@@ -262,7 +266,7 @@ class Workers:
         elif kind is WorkerUp:
             state.pid = event.pid
             state.scheduling = event.scheduling
-            self._log.info(
+            self._log.debug(
                 "worker_up", worker=worker, epoch=state.epoch, pid=event.pid, scheduling=event.scheduling
             )
         else:
@@ -280,7 +284,7 @@ class Workers:
         if reply.n < OWN_COMMANDS:
             self._submit(WorkerReply(worker, reply.n, reply.body))  # also a late one: core undoes it
 
-    # -- epochs and gaps --------------------------------------------------------------------------------------------
+    # -- epochs and gaps -----------------------------------------------------------------------------------
 
     def _first_contact(self, worker: int, batch: Batch) -> None:
         state = self.states[worker]
@@ -293,8 +297,10 @@ class Workers:
         self._connect(worker, batch.epoch, type(batch.items[0]) is WorkerUp)
 
     def _connect(self, worker: int, epoch: int, fresh: bool) -> None:
-        """Make sure that commands reach the worker, then tell core.  A worker that was running before this process
-        is asked what it holds."""
+        """Make sure that commands reach the worker, then tell core.
+
+        A worker that was running before this process is asked what it holds.
+        """
         state = self.states[worker]
         if state.epoch != epoch or state.dead or self._loop is None:
             return
@@ -331,8 +337,11 @@ class Workers:
         self._take_snapshot(worker)
 
     def _take_snapshot(self, worker: int) -> bool:
-        """Ask what the worker holds.  Commands sent before and still open when the answer comes have lost their
-        reply, for the stream keeps its order."""
+        """Ask what the worker holds.
+
+        Commands sent before and still open when the answer comes have lost their reply: the stream keeps its
+        order.
+        """
         before = [n for n, command in self._open.items() if command.worker == worker and command.done is None]
         return self.request(worker, TakeSnapshot(), partial(self._snapshot, worker, before))
 

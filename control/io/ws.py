@@ -1,10 +1,10 @@
 """Control connections: one WebSocket each, no task per request, and never an await on a slow client.
 
-What goes out is pulled from the connection's EventQueue only while the transport holds less than `SEND_BUFFER_BYTES`;
-a client that does not read fills its own queue and nothing else.  What comes in is handed to core one request at a
-time: the next frame waits until core says `Ready`.
+What goes out is pulled from the connection's EventQueue only while the transport holds less than
+`SEND_BUFFER_BYTES`; a client that does not read fills its own queue and nothing else.  What comes in is
+handed to core one request at a time: the next frame waits until core says `Ready`.
 
-Frames are written to the transport directly (RFC 6455 §5.2: final, unmasked): the library's sender would await.
+Frames are written to the transport directly (RFC 6455 §5.2: final, unmasked): the library's sender awaits.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Connection:
     """One control connection."""
 
     __slots__ = (
-        "_next", "_room", "_written", "busy", "id", "owner", "pending", "pending_bytes", "ping_us", "progress",
-        "progress_us", "response", "transport", "withheld",
+        "_next", "_room", "_written", "busy", "id", "owner", "pending", "pending_bytes", "ping_us",
+        "progress", "progress_us", "response", "transport", "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -97,7 +97,7 @@ class Connection:
         self._room: asyncio.Future[None] | None = None
         self._next = owner.next_outgoing
 
-    # -- out --------------------------------------------------------------------------------------------------------
+    # -- out -----------------------------------------------------------------------------------------------
 
     def pump(self) -> None:
         """Move what waits in the queue to the transport, as far as there is room."""
@@ -145,7 +145,7 @@ class Connection:
             self.progress_us = now
         return now - self.progress_us
 
-    # -- in ---------------------------------------------------------------------------------------------------------
+    # -- in ------------------------------------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
         self.owner.counters.messages_received += 1
@@ -306,7 +306,7 @@ class Connections:
             self._accepted -= 1
         return response
 
-    # -- effects ----------------------------------------------------------------------------------------------------
+    # -- effects -------------------------------------------------------------------------------------------
 
     def wake(self, id: int) -> None:
         connection = self.open.get(id)
@@ -330,7 +330,7 @@ class Connections:
         for id in list(self.open):
             self.close(id, code, reason)
 
-    # -- pings and stalls -------------------------------------------------------------------------------------------
+    # -- pings and stalls ----------------------------------------------------------------------------------
 
     def _sweep(self) -> None:
         now = now_us()

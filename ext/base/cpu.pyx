@@ -1,10 +1,10 @@
 """The processor's instruction level, and the kernels compiled for it.
 
-A kernel source is compiled once a level under the name `<module>_<level>`.  A module of a level that the processor
-lacks is never imported: even its start-up code may hold instructions that trap.
+A kernel source is compiled once a level under the name `<module>_<level>`.  A module of a level that the
+processor lacks is never imported: even its start-up code may hold instructions that trap.
 
-Levels: the micro-architecture levels of the x86-64 psABI (v2: SSE4.2, v3: AVX2, v4: AVX-512), `neon` on aarch64,
-`portable` elsewhere.  The environment's ROOMTONE_CPU_LEVEL forces a lower one.
+Levels: the micro-architecture levels of the x86-64 psABI (v2: SSE4.2, v3: AVX2, v4: AVX-512), `neon` on
+aarch64, `portable` elsewhere.  The environment's ROOMTONE_CPU_LEVEL forces a lower one.
 """
 
 import os
@@ -16,10 +16,11 @@ cdef extern from *:
     #if defined(__x86_64__)
     static int rt_cpu_level(void) {
         __builtin_cpu_init();
-        if (!__builtin_cpu_supports("sse4.2") || !__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("popcnt"))
+        if (!__builtin_cpu_supports("sse4.2") || !__builtin_cpu_supports("ssse3")
+                || !__builtin_cpu_supports("popcnt"))
             return 0;
-        if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi")
-                || !__builtin_cpu_supports("bmi2"))
+        if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")
+                || !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2"))
             return 1;
         if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")
                 || !__builtin_cpu_supports("avx512cd") || !__builtin_cpu_supports("avx512dq")
@@ -49,8 +50,8 @@ def supported() -> tuple[str, ...]:
 def level() -> str:
     """The level in force: the processor's best, or what ROOMTONE_CPU_LEVEL asks for.
 
-    Errors: ImportError without any level that was built for this architecture, ValueError if the level asked for is
-    not one of `supported()`.
+    Errors: ImportError without any level that was built for this architecture, ValueError if the level asked
+    for is not one of `supported()`.
     """
     levels = supported()
     if not levels:

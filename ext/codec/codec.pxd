@@ -1,7 +1,7 @@
 """The table of codecs: payload <-> PCM by function pointers, one row a codec.
 
-Rows are constant after import.  `pcm` is int16, mono, at `sample_rate_hz`.  Decoders accept any number of bytes and
-return the samples written (n_bytes / bytes_per_sample); encoders return the bytes written.
+Rows are constant after import.  `pcm` is int16, mono, at `sample_rate_hz`.  Decoders accept any number of
+bytes and return the samples written (n_bytes / bytes_per_sample); encoders return the bytes written.
 """
 
 from libc.stdint cimport int16_t, uint8_t

@@ -1,13 +1,15 @@
 """ITU-T G.711: mu-law and A-law, without tables and without branches, so that the loops become vector code.
 
-Compiled once an instruction level.  A G.711 magnitude is a small floating-point number: three bits of exponent and
-four of mantissa.  In the bits of an IEEE 754 single both stand side by side, so one shift turns the code into a float
-and a conversion gives the value; the other way round, the top bits of the converted sample are the code.  Where the
-vector unit shifts 16-bit lanes by different amounts, decoding does that instead: twice the lanes.
+Compiled once an instruction level.  A G.711 magnitude is a small floating-point number: three bits of
+exponent and four of mantissa.  In the bits of an IEEE 754 single both stand side by side, so one shift turns
+the code into a float and a conversion gives the value; the other way round, the top bits of the converted
+sample are the code.  Where the vector unit shifts 16-bit lanes by different amounts, decoding does that
+instead: twice the lanes.
 
-The standard's decision values (tables 1a to 2b) leave open to which side a sample exactly on one belongs.  We take,
-as the usual implementations do: mu-law by magnitude, so that encode(-x) is encode(x) with the other sign; A-law by
-the one's complement, so that -1 is the smallest negative value and 0 the smallest positive one.
+The standard's decision values (tables 1a to 2b) leave open to which side a sample exactly on one belongs.  We
+take, as the usual implementations do: mu-law by magnitude, so that encode(-x) is encode(x) with the other
+sign; A-law by the one's complement, so that -1 is the smallest negative value and 0 the smallest positive
+one.
 
 The casts to 8 and 16 bits are there for the vectoriser: the narrower the lanes, the more of them.
 """
@@ -19,8 +21,8 @@ from roomtone.ext.codec.codec cimport codec_t
 
 cdef extern from *:
     """
-    static inline unsigned int rt_float_bits(float f) { unsigned int u; __builtin_memcpy(&u, &f, 4); return u; }
-    static inline float rt_bits_float(unsigned int u) { float f; __builtin_memcpy(&f, &u, 4); return f; }
+    static inline unsigned rt_float_bits(float f) { unsigned u; __builtin_memcpy(&u, &f, 4); return u; }
+    static inline float rt_bits_float(unsigned u) { float f; __builtin_memcpy(&f, &u, 4); return f; }
     #ifdef __AVX512BW__
     #define RT_LANE_SHIFT16 1
     #else
@@ -42,7 +44,7 @@ cdef enum:
     MANTISSA = 0x0F
     EXPONENT_SHIFT = 4
     ULAW_INVERT = 0xFF              # G.711 table 2: all bits are sent inverted
-    ALAW_INVERT = 0xD5              # G.711 table 1: the even bits are sent inverted, and 1 is the positive sign
+    ALAW_INVERT = 0xD5              # G.711 table 1: even bits are sent inverted, and 1 is the positive sign
 
     ULAW_BIAS = 132                 # 33 in the standard's 14 bits: makes every segment a power of two
     ULAW_CLIP = 32635               # 32767 - ULAW_BIAS: the largest magnitude that needs no ninth segment
@@ -52,12 +54,14 @@ cdef enum:
     ALAW_SEGMENT = 256              # where the first segment with an exponent starts
 
     CODE_SHIFT = 19                 # 23 bits of IEEE mantissa less the 4 of the code
-    # Float of a code: exponent 2^(7 + segment); bit 18 adds the half step that puts the value amid its interval.
+    # Float of a code: exponent 2^(7 + segment); bit 18 adds the half step that puts the value amid its
+    # interval.
     DECODE_BITS = ((127 + 7) << 23) | (1 << 18)
     # A-law's first segment has no exponent.  The float gives 8 m + 132 for it, the standard 16 m + 8.
     ALAW_FIRST_EXCESS = 124
-    # Float bits of the segment's lowest magnitude: mu-law's first segment starts at 2^7 (132 is in it), A-law's second
-    # one, which is the first with an exponent, at 2^4 of the 11-bit magnitude; it must come out as 1 << 4.
+    # Float bits of the segment's lowest magnitude: mu-law's first segment starts at 2^7 (132 is in it),
+    # A-law's second one, which is the first with an exponent, at 2^4 of the 11-bit magnitude; it must come
+    # out as 1 << 4.
     ULAW_ENCODE_ORIGIN = (127 + 7) << 4
     ALAW_ENCODE_ORIGIN = (127 + 4 - 1) << 4
     ALAW_LINEAR_END = 32            # 11-bit magnitudes below are their own code
@@ -132,12 +136,14 @@ cdef int alaw_decode(const uint8_t* payload, int n_bytes, int16_t* pcm) noexcept
 cdef int alaw_encode(const int16_t* pcm, int n_samples, uint8_t* payload) noexcept nogil:
     """uint8[n_samples] of A-law codes."""
     cdef Py_ssize_t i
+    cdef uint16_t bits
     cdef int16_t value, sign, magnitude, code
     for i in range(n_samples):
         value = pcm[i]
         sign = value >> 15
         magnitude = <int16_t> ((value ^ sign) >> 4)
-        code = <int16_t> (<uint16_t> (rt_float_bits(<float> <int32_t> magnitude) >> CODE_SHIFT) - ALAW_ENCODE_ORIGIN)
+        bits = <uint16_t> (rt_float_bits(<float> <int32_t> magnitude) >> CODE_SHIFT)
+        code = <int16_t> (bits - ALAW_ENCODE_ORIGIN)
         code = magnitude if magnitude < ALAW_LINEAR_END else code
         payload[i] = <uint8_t> (code ^ ALAW_INVERT ^ (sign & SIGN))
     return n_samples if n_samples > 0 else 0

@@ -1,7 +1,7 @@
 """The kernels: vector loops compiled once an instruction level, chosen at import, reached by one table.
 
-All counts are samples.  No alignment is required; callers may give any n >= 0 (fast when n is a multiple of 160).
-Pointers of one call never overlap unless said.  Every level gives the same bits.
+All counts are samples.  No alignment is required; callers may give any n >= 0 (fast when n is a multiple of
+160). Pointers of one call never overlap unless said.  Every level gives the same bits.
 """
 
 from libc.stdint cimport int16_t, int32_t, int64_t
@@ -28,7 +28,9 @@ ctypedef struct kernel_t:
     # pcm[i] = saturate16(pcm[i] * gain), gain ramping linearly from g0 to g1 over n samples
     void (*gain_ramp)(int16_t* pcm, int n, float g0, float g1) noexcept nogil
     # pcm[i] = saturate16(sum[i] * max(floor, gain + step * (i + 1)))
-    void (*limit_ramp)(int16_t* pcm, const int32_t* sum, int n, float gain, float step, float floor) noexcept nogil
+    void (*limit_ramp)(
+        int16_t* pcm, const int32_t* sum, int n, float gain, float step, float floor
+    ) noexcept nogil
     # out[i] = pcm[i]
     void (*widen)(float* out, const int16_t* pcm, int n) noexcept nogil
     # total[i] = pcm[2 i] + pcm[2 i + 1], difference[i] = pcm[2 i] - pcm[2 i + 1], i < n

@@ -108,7 +108,13 @@ def gain_ramp(int16_t[::1] pcm, float g0, float g1, str level_name="", int times
 
 
 def limit_ramp(
-    int16_t[::1] pcm, const int32_t[::1] sum_, float gain, float step, float floor, str level_name="", int times=1
+    int16_t[::1] pcm,
+    const int32_t[::1] sum_,
+    float gain,
+    float step,
+    float floor,
+    str level_name="",
+    int times=1,
 ) -> None:
     cdef const kernel_t* kernel = table_of(level_name)
     cdef int n = length_of(pcm.shape[0], sum_.shape[0])

@@ -1,7 +1,7 @@
 """The vector loops of dsp: plain loops over samples that the compiler turns into vector code.
 
-Compiled once an instruction level (ext/base/cpu chooses, ext/dsp/dispatch holds the table).  No branches and no
-tables inside a loop, and float sums in one fixed order: every level gives the same bits.
+Compiled once an instruction level (ext/base/cpu chooses, ext/dsp/dispatch holds the table).  No branches and
+no tables inside a loop, and float sums in one fixed order: every level gives the same bits.
 """
 
 from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t, uint32_t
@@ -73,8 +73,8 @@ cdef int32_t mix_peak(const int32_t* sum_, int n) noexcept nogil:
 
 
 cdef int64_t level_energy(const int16_t* pcm, int n) noexcept nogil:
-    """x * x as x * (256 * high + low): both are dot products of 16-bit values with 32-bit sums, what the processor has
-    an instruction for."""
+    """x * x as x * (256 * high + low): both are dot products of 16-bit values with 32-bit sums, what the
+    processor has an instruction for."""
     cdef int64_t energy = 0
     cdef int32_t by_high, by_low
     cdef int16_t high, low
@@ -95,14 +95,17 @@ cdef int64_t level_energy(const int16_t* pcm, int n) noexcept nogil:
 
 
 cdef void gain_ramp(int16_t* pcm, int n, float g0, float g1) noexcept nogil:
-    """The gain of sample i is g0 + (g1 - g0) * (i + 1) / n: the last one has g1, so that ramps join without a step."""
+    """The gain of sample i is g0 + (g1 - g0) * (i + 1) / n: the last one has g1, so that ramps join without a
+    step."""
     cdef float step = (g1 - g0) / <float> n
     cdef int i
     for i in range(n):
         pcm[i] = narrow(rt_nearest(<float> pcm[i] * (g0 + step * <float> (i + 1))))
 
 
-cdef void limit_ramp(int16_t* pcm, const int32_t* sum_, int n, float gain, float step, float floor) noexcept nogil:
+cdef void limit_ramp(
+    int16_t* pcm, const int32_t* sum_, int n, float gain, float step, float floor
+) noexcept nogil:
     cdef float value
     cdef int i
     for i in range(n):
@@ -127,8 +130,8 @@ cdef void widen2(float* total, float* difference, const int16_t* pcm, int n) noe
 
 
 cdef void fir_up2(int16_t* out, const float* x, const float* even, const float* odd, int n) noexcept nogil:
-    """A filter and its mirror are the sum and the difference of an even and an odd one; each of these needs half the
-    products, because its taps pair up."""
+    """A filter and its mirror are the sum and the difference of an even and an odd one; each of these needs
+    half the products, because its taps pair up."""
     cdef float by_even, by_odd, left, right
     cdef Py_ssize_t i, k
     for i in range(n):

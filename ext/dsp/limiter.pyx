@@ -1,10 +1,11 @@
 """The mixer's limiter.
 
-The whole frame is known, so the gain can fall before the peak comes.  The frame is cut into blocks of 4 ms; the
-gain runs in straight lines from block to block and at every block's start is already low enough for that block.  Only
-the first block of a frame can come as a surprise; there the line is as steep as its samples demand and no steeper.
-After the last peak above full scale the gain climbs back in a straight line that takes a quarter of a second whatever
-the depth: slow against the lowest voice, so that a steady tone keeps its shape.
+The whole frame is known, so the gain can fall before the peak comes.  The frame is cut into blocks of 4 ms;
+the gain runs in straight lines from block to block and at every block's start is already low enough for that
+block.  Only the first block of a frame can come as a surprise; there the line is as steep as its samples
+demand and no steeper.  After the last peak above full scale the gain climbs back in a straight line that
+takes a quarter of a second whatever the depth: slow against the lowest voice, so that a steady tone keeps its
+shape.
 """
 
 from libc.math cimport fabsf
@@ -15,8 +16,8 @@ from roomtone.ext.dsp.dispatch cimport kernel_get, kernel_t
 
 cdef enum:
     FULL_SCALE = 32767
-    # What a limited peak is brought to: below the top interval of either G.711 law (from 31612 on, mu-law), so that
-    # peaks close to each other do not leave as a run of the highest code.
+    # What a limited peak is brought to: below the top interval of either G.711 law (from 31612 on, mu-law),
+    # so that peaks close to each other do not leave as a run of the highest code.
     CEILING = 31600
     BLOCKS_PER_S = 250          # blocks of 4 ms: an attack that is no click, and whole vectors of samples
     RECOVERIES_PER_S = 4        # full recovery in 250 ms
@@ -27,7 +28,9 @@ cdef void limiter_reset(limiter_t* limiter) noexcept nogil:
     limiter.release_per_s = 0
 
 
-cdef void limiter_run(limiter_t* limiter, int16_t* pcm, const int32_t* sum_, int n, int rate_hz) noexcept nogil:
+cdef void limiter_run(
+    limiter_t* limiter, int16_t* pcm, const int32_t* sum_, int n, int rate_hz
+) noexcept nogil:
     cdef const kernel_t* kernel = kernel_get()
     if n <= 0:
         return
@@ -43,7 +46,9 @@ cdef inline float gain_for(const int32_t* sum_, int n) noexcept nogil:
     return 1 if peak <= FULL_SCALE else <float> CEILING / <float> peak
 
 
-cdef void limit_frame(limiter_t* limiter, int16_t* pcm, const int32_t* sum_, int n, int rate_hz) noexcept nogil:
+cdef void limit_frame(
+    limiter_t* limiter, int16_t* pcm, const int32_t* sum_, int n, int rate_hz
+) noexcept nogil:
     cdef int block = rate_hz // BLOCKS_PER_S if rate_hz > BLOCKS_PER_S else 1
     cdef int start = 0
     cdef int length = block if block < n else n
@@ -63,7 +68,7 @@ cdef void limit_frame(limiter_t* limiter, int16_t* pcm, const int32_t* sum_, int
 cdef void limit_block(
     limiter_t* limiter, int16_t* pcm, const int32_t* sum_, int n, int rate_hz, float here, float ahead
 ) noexcept nogil:
-    """One block: `here` is the highest gain it bears, `ahead` that of the next one, to be reached at its end."""
+    """One block: `here` is the highest gain it bears, `ahead` the next one's, to be reached at its end."""
     cdef float gain = limiter.gain
     cdef float target = here if here < ahead else ahead
     cdef float floor, step

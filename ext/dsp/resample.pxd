@@ -11,7 +11,8 @@ ctypedef struct resample_t:     # zeroed is a good start state
     int16_t history[RESAMPLE_TAPS]
 
 
-# out[2n] from in[n].  Passband ripple 0.1 dB to 0.8 of 4 kHz, images at most -75 dB beyond 1.15 of 4 kHz; delay 1.7 ms.
+# out[2n] from in[n].  Passband ripple 0.1 dB to 0.8 of 4 kHz, images at most -75 dB beyond 1.15 of 4 kHz;
+# delay 1.7 ms.
 cdef void resample_up2(resample_t* state, int16_t* out, const int16_t* in_, int n) noexcept nogil
 # out[n / 2] from in[n], n even.
 cdef void resample_down2(resample_t* state, int16_t* out, const int16_t* in_, int n) noexcept nogil

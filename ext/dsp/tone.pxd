@@ -26,8 +26,11 @@ ctypedef struct tone_t:     # position-free; 64 bytes at most
 
 
 # duration_ms < 0: for ever.  frequency_hz is used by TONE_SINE only; at or above rate/2 the tone is silence.
-cdef void tone_start(tone_t* tone, int kind, double frequency_hz, int rate_hz, int64_t duration_ms) noexcept nogil
+cdef void tone_start(
+    tone_t* tone, int kind, double frequency_hz, int rate_hz, int64_t duration_ms
+) noexcept nogil
 # Change of the bus's rate between frames: phases and remaining time carry on.
 cdef void tone_set_rate(tone_t* tone, int rate_hz) noexcept nogil
-# Fill pcm with n samples (silence after the end; 2 ms ramps at both ends of each burst).  1 while it lasts, 0 when over.
+# Fill pcm with n samples (silence after the end; 2 ms ramps at both ends of each burst).  1 while it lasts, 0
+# when over.
 cdef int tone_run(tone_t* tone, int16_t* pcm, int n) noexcept nogil

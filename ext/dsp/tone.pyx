@@ -1,8 +1,8 @@
 """Call-progress tones and sines.
 
-Level.  0 dBm0 is defined through G.711: a sine that just reaches the mu-law coder's last decision value, 8159 of the
-standard's 14 bits (32636 of 16), is +3.17 dBm0 (G.711 section 2).  So 0 dBm0 has the amplitude 32636 / 10^(3.17 / 20)
-= 22657; the digital milliwatt of G.711 table 6 has 22651.
+Level.  0 dBm0 is defined through G.711: a sine that just reaches the mu-law coder's last decision value, 8159
+of the standard's 14 bits (32636 of 16), is +3.17 dBm0 (G.711 section 5).  So 0 dBm0 has the amplitude 32636 /
+10^(3.17 / 20) = 22657; the digital milliwatt of G.711 table 6 has 22651.
 """
 
 from libc.math cimport M_PI, cos, fmod, lrint, pow, sin
@@ -37,7 +37,9 @@ cdef double BUSY_HIGH_HZ = 620.0
 cdef double BEEP_HZ = 1000.0
 
 
-cdef void tone_start(tone_t* tone, int kind, double frequency_hz, int rate_hz, int64_t duration_ms) noexcept nogil:
+cdef void tone_start(
+    tone_t* tone, int kind, double frequency_hz, int rate_hz, int64_t duration_ms
+) noexcept nogil:
     cdef double low_hz = 0
     cdef double high_hz = 0
     cdef int64_t on_ms = 0
@@ -122,7 +124,7 @@ cdef inline void advance(tone_t* tone, int64_t samples) noexcept nogil:
         tone.position += <uint32_t> samples
         if tone.position >= tone.on_samples + tone.off_samples:
             tone.position = 0
-    elif tone.position < tone.rate_hz:      # without a cadence it only tells the first ramp: stop long after it
+    elif tone.position < tone.rate_hz:      # without a cadence it only tells the first ramp: stop after it
         tone.position += <uint32_t> samples
 
 
@@ -153,7 +155,8 @@ cdef inline double rise(int64_t edge, int64_t ramp) noexcept nogil:
 
 
 cdef void sines(tone_t* tone, int16_t* pcm, int n) noexcept nogil:
-    """Both frequencies.  One from half the rate on is silence; it keeps its phase, for a higher rate may come."""
+    """Both frequencies.  One from half the rate on is silence; it keeps its phase, for a higher rate may
+    come."""
     cdef double[SINE_BLOCK] wave
     cdef int i, part
     while n > 0:
@@ -171,8 +174,8 @@ cdef void sines(tone_t* tone, int16_t* pcm, int n) noexcept nogil:
 cdef void add_sine(double* wave, int n, double step, double* phase) noexcept nogil:
     """wave[n] += the sine; n up to SINE_BLOCK.
 
-    SINE_LANES vectors, a step apart, are turned SINE_LANES steps at a time.  They start from the phase at every call,
-    so that no error grows.
+    SINE_LANES vectors, a step apart, are turned SINE_LANES steps at a time.  They start from the phase at
+    every call, so that no error grows.
     """
     cdef double[SINE_LANES] y
     cdef double[SINE_LANES] x

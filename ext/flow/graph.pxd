@@ -341,6 +341,7 @@ ctypedef struct endpoint_private_t:
     tone_t tone
     event_rx_t event_rx
     event_tx_t event_tx
+    uint32_t key_rate                   # clock of the press in progress
     uint64_t present[4]                 # playout line: bit per 2 ms granule that holds audio
 
 

@@ -55,8 +55,9 @@ cdef enum:
     RELAY_GIVE_UP_US = 150000       # a relayed press without update for this long is over (websocket.md section 5)
 
 
-cdef void report(media_t* m, endpoint_t* e, uint32_t rate) noexcept nogil:
+cdef void report(media_t* m, endpoint_t* e) noexcept nogil:
     cdef event_rx_t* rx = &m.privates[endpoint_index(e)].event_rx
+    cdef uint32_t rate = m.privates[endpoint_index(e)].key_rate
     count(m, COUNT_KEYS)
     fact_put(m, FACT_KEY_, e.handle, rx.digit, <int64_t> rx.digit_ticks * 1000 // rate)
 
@@ -156,9 +157,10 @@ cdef void key_packet(media_t* m, endpoint_t* e, const rtp_header_t* h, int slot,
     if event_parse(payload, h.payload_bytes, &body) < 0:
         drop(m, DROP_KEY_BAD)
         return
+    m.privates[endpoint_index(e)].key_rate = rate
     result = event_rx_put(&m.privates[endpoint_index(e)].event_rx, &body, h.timestamp, now_us)
     if result == EVENT_RX_END or result == EVENT_RX_SWITCH:
-        report(m, e, rate)
+        report(m, e)
     if m.privates[endpoint_index(e)].event_rx.active:
         key_list_add(m, e)
     else:
@@ -202,7 +204,7 @@ cdef void key_turn(media_t* m, int64_t now_us) noexcept nogil:
         e = endpoint_at(m, i)
         i = e.next_key
         if event_rx_poll(&m.privates[endpoint_index(e)].event_rx, now_us) == EVENT_RX_END:
-            report(m, e, e.event_rate[0])
+            report(m, e)
             key_list_remove(m, e)
     i = m.inject_first
     while i != NONE:

@@ -7,13 +7,11 @@ import socket
 from collections.abc import Callable
 
 import pytest
+from bench_worker import PCMU_AND_KEYS, PEER, WIDE, BenchWorker
+from fake_media import FakeArena
 
 from roomtone.engine import messages as m
 from roomtone.engine.codecs import Codec
-
-from fake_media import FakeArena
-from bench_worker import PCMU_AND_KEYS, PEER, WIDE, BenchWorker
-
 
 TOO_MANY_TYPES = m.Media(
     receive=[m.PayloadType(number, Codec.PCMU) for number in range(96, 105)],

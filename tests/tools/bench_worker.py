@@ -1,4 +1,4 @@
-"""A worker's Python thread on a bench: fake media, fake ZeroMQ, a real socket to a fake supervisor, virtual time."""
+"""A worker's Python thread on a bench: fake media and ZeroMQ, a socket to a fake supervisor, virtual time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import zmq
 from fake_media import FakeArena, FakeMedia
+
 from roomtone.engine import messages as m
 from roomtone.engine.codecs import Codec
 from roomtone.engine.log import Log

@@ -64,7 +64,12 @@ class FakeWorker:
                 port = next(self._ports)
                 rtcp_port = port if body.rtcp_mux else port + 1
                 return ms.RtpCreated(
-                    local_ip=body.media_ip, rtp_port=port, rtcp_port=rtcp_port, ssrc=port, cname="c", handle=port
+                    local_ip=body.media_ip,
+                    rtp_port=port,
+                    rtcp_port=rtcp_port,
+                    ssrc=port,
+                    cname="c",
+                    handle=port,
                 )
             case ms.CreateTone():
                 self.endpoints[body.endpoint] = body.session
@@ -165,7 +170,7 @@ class Desk:
         for index in range(workers if started else 0):
             self.give(fx.WorkerStarted(index, 1))
 
-    # -- what happens -------------------------------------------------------------------------------------------
+    # -- what happens ----------------------------------------------------------------------------------------
 
     def give(self, given: fx.Input) -> None:
         self._inputs.append(given)
@@ -226,7 +231,7 @@ class Desk:
                 self.give(fx.CommandTimedOut(key))
         self.now_us = until_us
 
-    # -- effects ------------------------------------------------------------------------------------------------
+    # -- effects ---------------------------------------------------------------------------------------------
 
     def _perform(self, effect: fx.Effect) -> None:
         match effect:

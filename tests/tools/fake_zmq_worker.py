@@ -1,7 +1,7 @@
 """A worker without media: real ZeroMQ sockets, the real messages, answers made up on the spot.
 
-It lives on the test's event loop.  `hold` keeps answers back, `refuse` turns a command into `Failed`, `emit` sends
-events, `die` vanishes without a word.
+It lives on the test's event loop.  `hold` keeps answers back, `refuse` turns a command into `Failed`, `emit`
+sends events, `die` vanishes without a word.
 """
 
 from __future__ import annotations

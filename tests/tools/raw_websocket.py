@@ -1,4 +1,4 @@
-"""A WebSocket peer that does exactly what a test says: it may refuse to read, to answer pings, or to close."""
+"""A WebSocket peer that does exactly what a test says: it may refuse to read, answer pings, or close."""
 
 from __future__ import annotations
 

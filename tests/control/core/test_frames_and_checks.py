@@ -44,7 +44,9 @@ def code_of(client: Client, method: str, **params: object) -> str:
         ('{"id":"a","method":"session.info","params":7}', "NO_SESSION", "a"),
     ],
 )
-def test_a_bad_frame_is_answered_with_its_code(desk: Desk, frame: str | bytes, code: str, request_id: str) -> None:
+def test_a_bad_frame_is_answered_with_its_code(
+    desk: Desk, frame: str | bytes, code: str, request_id: str
+) -> None:
     client = desk.connect()
     client.send_raw(frame)
     (reply,) = client.log
@@ -66,7 +68,7 @@ def test_an_id_may_have_1024_bytes_and_no_more(desk: Desk) -> None:
 def test_params_may_be_absent_null_or_have_unknown_fields(desk: Desk) -> None:
     client = desk.connect()
     for tail in ("", ',"params":null', ',"params":{"new":1},"jsonrpc":"2.0"'):
-        client.send_raw('{"id":"a","method":"session.list"%s}' % tail)
+        client.send_raw('{"id":"a","method":"session.list"' + tail + "}")
     assert [m["result"] for m in client.log] == [{"sessions": []}] * 3
 
 
@@ -161,7 +163,11 @@ def test_any_bytes_are_a_request_or_refused_with_a_code(data: bytes) -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )

@@ -80,7 +80,7 @@ def test_zero_means_no_limit_of_sessions_and_endpoints() -> None:
     assert len(clients[0].call("session.info")["endpoints"]) == 25
 
 
-# -- orphaned and attached ---------------------------------------------------------------------------------------
+# -- orphaned and attached -----------------------------------------------------------------------------------
 
 
 def test_an_orphan_is_destroyed_after_the_timeout(desk: Desk) -> None:
@@ -228,7 +228,7 @@ def test_too_many_commands_of_former_connections_make_the_session_busy(desk: Des
     assert client.call("session.attach", session_id=session_id) == {}
 
 
-# -- time-outs ---------------------------------------------------------------------------------------------------
+# -- time-outs -----------------------------------------------------------------------------------------------
 
 
 def test_a_session_without_commands_and_rtp_is_idle() -> None:
@@ -340,7 +340,7 @@ def test_after_the_end_commands_say_gone_until_something_new_begins() -> None:
             assert client.call("session.info")["state"] == "active"
 
 
-# -- tenants -----------------------------------------------------------------------------------------------------
+# -- tenants -------------------------------------------------------------------------------------------------
 
 
 def test_an_app_sees_only_its_own_sessions() -> None:
@@ -357,7 +357,7 @@ def test_an_app_sees_only_its_own_sessions() -> None:
     assert len(desk.core.session_list()) == 2
 
 
-# -- shutdown ----------------------------------------------------------------------------------------------------
+# -- shutdown ------------------------------------------------------------------------------------------------
 
 
 def begin_shutdown(desk: Desk) -> None:

@@ -11,7 +11,9 @@ def refusal(client: Client, method: str, **params: object) -> str:
     return refused.value.code
 
 
-def test_no_answer_in_five_seconds_is_unresponsive_and_a_late_success_is_undone(desk: Desk, client: Client) -> None:
+def test_no_answer_in_five_seconds_is_unresponsive_and_a_late_success_is_undone(
+    desk: Desk, client: Client
+) -> None:
     worker = desk.workers[0]
     worker.mute.add(ms.CreateRtp)
     asked = client.send("endpoint.create_from_offer", sdp=OFFER)

@@ -12,7 +12,6 @@ import msgspec
 import pytest
 from conftest import Control, log_lines, running, until
 from raw_websocket import RawPeer
-
 from roomtone.client import RoomtoneError
 from roomtone.control.app import EXIT_FAILED, EXIT_OK, App
 from roomtone.control.core.config import load
@@ -149,6 +148,8 @@ def test_an_address_in_use_is_a_fault_of_the_configuration(tmp_path: Path, run: 
                 load("", {"listen": address}), runtime_dir=str(tmp_path), workers=1, log=Log(fd=file.fileno())
             )
             assert await app.run() == EXIT_CONFIG
-        assert [line["listen"] for line in log_lines(tmp_path) if line["event"] == "cannot_start"] == [address]
+        assert [line["listen"] for line in log_lines(tmp_path) if line["event"] == "cannot_start"] == [
+            address
+        ]
 
     run(body())

@@ -11,9 +11,15 @@ def run(body: object) -> None:
     uvloop.run(body)  # type: ignore[arg-type]
 
 
+def started() -> Timers:
+    timers = Timers()
+    timers.start(asyncio.get_running_loop())
+    return timers
+
+
 def test_timers_fire_in_order_of_time_and_once() -> None:
     async def body() -> None:
-        timers = Timers(asyncio.get_running_loop())
+        timers = started()
         fired: list[str] = []
         done = asyncio.Event()
         now = now_us()
@@ -29,7 +35,7 @@ def test_timers_fire_in_order_of_time_and_once() -> None:
 
 def test_setting_a_key_again_replaces_it_earlier_or_later() -> None:
     async def body() -> None:
-        timers = Timers(asyncio.get_running_loop())
+        timers = started()
         fired: list[str] = []
         done = asyncio.Event()
         now = now_us()
@@ -46,7 +52,7 @@ def test_setting_a_key_again_replaces_it_earlier_or_later() -> None:
 
 def test_a_cancelled_timer_does_not_fire() -> None:
     async def body() -> None:
-        timers = Timers(asyncio.get_running_loop())
+        timers = started()
         fired: list[str] = []
         done = asyncio.Event()
         timers.set(now_us(), "cancelled", lambda: fired.append("cancelled"))
@@ -61,7 +67,7 @@ def test_a_cancelled_timer_does_not_fire() -> None:
 
 def test_a_timer_may_set_and_cancel_others_while_it_fires() -> None:
     async def body() -> None:
-        timers = Timers(asyncio.get_running_loop())
+        timers = started()
         fired: list[str] = []
         done = asyncio.Event()
         now = now_us()

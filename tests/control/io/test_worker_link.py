@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from conftest import log_lines, running, until
-
 from roomtone.client import RoomtoneError
 from roomtone.engine.messages import (
     CloseSession,
@@ -125,7 +124,9 @@ def test_a_command_without_an_answer_times_out_and_a_late_success_is_undone(
     run(body())
 
 
-def test_a_hole_in_the_numbers_asks_for_a_snapshot_and_fails_what_was_lost(tmp_path: Path, run: Callable) -> None:
+def test_a_hole_in_the_numbers_asks_for_a_snapshot_and_fails_what_was_lost(
+    tmp_path: Path, run: Callable
+) -> None:
     async def body() -> None:
         async with running(tmp_path) as control:
             worker = control.workers[0]

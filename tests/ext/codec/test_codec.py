@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from roomtone.ext.base import cpu
 from roomtone.ext.codec import codec
 

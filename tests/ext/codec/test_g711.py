@@ -1,10 +1,10 @@
 """ITU-T G.711: every code and every sample, at every instruction level."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
-
 from roomtone.ext.base import cpu
 from roomtone.ext.codec import codec
 
@@ -16,8 +16,8 @@ LEVELS = cpu.supported()
 ALL_CODES = np.arange(256, dtype=np.uint8)
 ALL_SAMPLES = np.arange(-32768, 32768).astype(np.int16)
 
-# Tables 1a and 2a: the ends of the segments, in the standard's own units (12 and 13 bits of magnitude), 16-bit ones
-# are 8 and 4 times that.  A segment has 16 equal steps; the first two of A-law are alike.
+# Tables 1a and 2a: the ends of the segments, in the standard's own units (12 and 13 bits of magnitude);
+# 16-bit samples are 8 and 4 times that.  A segment has 16 equal steps; the first two of A-law are alike.
 ALAW_SEGMENT_ENDS = (0, 64, 128, 256, 512, 1024, 2048, 4096)
 ALAW_UNIT = 8
 ULAW_SEGMENT_ENDS = (31, 95, 223, 479, 991, 2015, 4063, 8159)
@@ -27,7 +27,7 @@ ULAW_UNIT = 4
 def ulaw_decisions() -> np.ndarray:
     """x_1 .. x_127 of table 2a: 1, then steps of 2 to 31, steps of 4 to 95 and so on."""
     out = [1 + 2 * n for n in range(16)]
-    for start, end in zip(ULAW_SEGMENT_ENDS, ULAW_SEGMENT_ENDS[1:], strict=False):
+    for start, end in pairwise(ULAW_SEGMENT_ENDS):
         out += [start + (end - start) // 16 * n for n in range(1, 17)]
     return np.array(out[:127]) * ULAW_UNIT
 
@@ -35,7 +35,7 @@ def ulaw_decisions() -> np.ndarray:
 def alaw_decisions() -> np.ndarray:
     """x_1 .. x_127 of table 1a."""
     out = []
-    for start, end in zip(ALAW_SEGMENT_ENDS, ALAW_SEGMENT_ENDS[1:], strict=False):
+    for start, end in pairwise(ALAW_SEGMENT_ENDS):
         parts = 32 if start == 0 else 16
         out += [start + (end - start) // parts * n for n in range(1, parts + 1)]
     return np.array(out[:127]) * ALAW_UNIT
@@ -83,7 +83,7 @@ def test_alaw_encodes_every_sample_as_the_standard_library(level):
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_ulaw_encodes_fourteen_bit_samples_as_the_standard_library(level):
-    # It drops the two low bits first, and for negative samples that rounds away from zero: compare where they are 0.
+    # It drops the two low bits first, which rounds negative samples away from zero: compare where they are 0.
     pcm = ALL_SAMPLES[ALL_SAMPLES % ULAW_UNIT == 0]
     theirs = np.frombuffer(audioop.lin2ulaw(pcm.tobytes(), 2), np.uint8)
     np.testing.assert_array_equal(encode(codec.PCMU, pcm, level), theirs)
@@ -98,7 +98,9 @@ def test_every_code_decodes_as_in_the_standard_library(law, level):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize(("codec_id", "decisions"), [(codec.PCMU, ulaw_decisions()), (codec.PCMA, alaw_decisions())])
+@pytest.mark.parametrize(
+    ("codec_id", "decisions"), [(codec.PCMU, ulaw_decisions()), (codec.PCMA, alaw_decisions())]
+)
 def test_decoded_values_lie_amid_their_decision_values(codec_id, decisions, level):
     first_code = 0xFF if codec_id == codec.PCMU else 0xD5
     codes = (first_code ^ np.arange(128)).astype(np.uint8)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from roomtone.ext.base import cpu
 from roomtone.ext.dsp import dispatch, resample
 
@@ -148,7 +147,9 @@ def test_gain_ramp_at_one_changes_nothing(level):
 
 @each_level
 @each_length
-@pytest.mark.parametrize(("gain", "step", "floor"), [(1, 0, 1), (1, -0.01, 0.4), (0.3, 0.001, 0.3), (0.1, 0, 0.1)])
+@pytest.mark.parametrize(
+    ("gain", "step", "floor"), [(1, 0, 1), (1, -0.01, 0.4), (0.3, 0.001, 0.3), (0.1, 0, 0.1)]
+)
 def test_limit_ramp(n, gain, step, floor, level):
     total = sum_of(n)
     line = np.float32(gain) + np.float32(step) * np.arange(1, n + 1, dtype=np.float32)
@@ -178,7 +179,9 @@ def test_the_filters_agree_with_exact_sums(n, level):
     up = np.zeros(2 * n)
     for branch_of, start in ((branch, 0), (branch[::-1], 1)):
         up[start::2] = np.correlate(pcm.astype(float), branch_of.astype(float), "valid")
-    assert np.abs(out - np.clip(up, -32768, 32767)).max() < 0.52  # half a step, and what single precision loses
+    assert (
+        np.abs(out - np.clip(up, -32768, 32767)).max() < 0.52
+    )  # half a step, and what single precision loses
     wide = pcm_of(2 * (n + kept))
     down = np.zeros(n, np.int16)
     dispatch.fir_down2(down, wide, even, odd, level)
@@ -212,7 +215,10 @@ def test_nothing_happens_to_nothing():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(st.integers(-32768, 32767), min_size=160, max_size=160), min_size=1, max_size=6), st.data())
+@given(
+    st.lists(st.lists(st.integers(-32768, 32767), min_size=160, max_size=160), min_size=1, max_size=6),
+    st.data(),
+)
 def test_everybody_hears_the_others_and_not_himself(talkers, data):
     """Sum once, subtract own: exact, and whatever the order."""
     voices = [np.array(voice, np.int16) for voice in talkers]

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-
 from roomtone.ext.base import cpu
 
 PROGRAM = """
@@ -28,7 +27,12 @@ FLAGS_OF_LEVEL = {
 def run(level: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "ROOMTONE_CPU_LEVEL": level}
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-
-from roomtone.ext.base import cpu
 from roomtone.ext.dsp import resample
 
 LOW_HZ, HIGH_HZ = 8000, 16000
@@ -29,7 +27,9 @@ def down(pcm: np.ndarray, chunk: int = 320) -> np.ndarray:
     return out
 
 
-def sine(frequency_hz: float, rate_hz: int, amplitude: float = MINUS_1_DBFS, seconds: float = 1.2) -> np.ndarray:
+def sine(
+    frequency_hz: float, rate_hz: int, amplitude: float = MINUS_1_DBFS, seconds: float = 1.2
+) -> np.ndarray:
     t = np.arange(int(seconds * rate_hz)) / rate_hz
     return np.rint(amplitude * np.sin(2 * np.pi * frequency_hz * t + 0.7)).astype(np.int16)
 
@@ -104,7 +104,10 @@ def test_the_response_in_between():
 def test_delay(convert, rate_in, rate_out):
     """Read off the phase of a 500 Hz tone: 27.5 taps at 16 kHz, less than the 4 ms allowed."""
     source, out = sine(500, rate_in), convert(sine(500, rate_in))
-    phase = [np.angle(np.fft.rfft(s[-rate:].astype(float))[500]) for s, rate in ((source, rate_in), (out, rate_out))]
+    phase = [
+        np.angle(np.fft.rfft(s[-rate:].astype(float))[500])
+        for s, rate in ((source, rate_in), (out, rate_out))
+    ]
     delay_ms = ((phase[0] - phase[1]) % (2 * np.pi)) / (2 * np.pi * 500) * 1000
     expected_ms = resample.DELAY_TAPS / HIGH_HZ * 1000
     if convert is down:
@@ -153,7 +156,3 @@ def test_no_drift_over_an_hour():
     early = out.copy()
     state.up2(out, frame, 180_000)
     np.testing.assert_array_equal(out, early)
-
-
-def test_every_level_is_known_here():
-    assert cpu.level() in cpu.supported()

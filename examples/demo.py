@@ -1,0 +1,331 @@
+"""Two calls over a running roomtone, with real speech, shown as they happen and checked at the end.
+
+    python examples/demo.py            (or `make demo`, which sets up what is missing)
+
+Starts `roomtone serve` with two workers on free ports.  Four callers hold a conference that is mixed: one speaks
+A-law, one presses keys, one loses every twentieth packet, one falls silent and comes back.  Two more have a call of
+their own that is relayed.  What each heard is written to demo-out/; the exit code is 0 only if every check held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from demo_parts.caller import Caller, Script, every_frame
+from demo_parts.hearing import Match, Utterance, matrix
+from demo_parts.screen import FRAMES_A_SECOND, Screen, matrix_table
+from demo_parts.server import Server
+from demo_parts.sound import FRAME_SAMPLES, RATE_HZ, write_wav
+from demo_parts.speech import spoken
+from rich.console import Console
+from roomtone.client import Client, connect
+
+OUT = Path("demo-out")
+SEED = 20260
+LOSS = 0.05
+PRESSED = "42#"
+TAIL_S = 1.0  # after the last word, so that it arrives
+MEDIA_TIMEOUT_S = 2
+STATS_EVERY_MS = 2000
+HEARD_AT_LEAST = 0.75  # a caller who loses 5 % of its packets arrives with about 0.95
+SELF_AT_MOST = 0.15
+RELAY_MAY_MISS = 5  # packets sent before the other side's address was known
+EVENT_WAIT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A sentence of the script.  pause_s: from the end of the one before; negative: they talk at once."""
+
+    speaker: str
+    text: str
+    pause_s: float = 0.3
+
+
+VOICES = {
+    "Anna": ("en-gb+f2", 55),
+    "Ben": ("en-us+m3", 35),
+    "Cleo": ("en-gb-scotland+f4", 70),
+    "Dirk": ("en-us+m7", 20),
+    "Eve": ("en-gb+f1", 60),
+    "Finn": ("en-gb+m2", 45),
+}
+CODEC = {"Ben": "PCMA"}
+CONFERENCE = [
+    Line("Anna", "Good morning, this is Anna. Can everybody hear me?"),
+    Line("Dirk", "Dirk here. Yes, but one packet in twenty gets lost on my way to you."),
+    Line("Ben", "This is Ben. I speak A law, and all of you hear me in your own codec."),
+    Line("Cleo", "And this is Cleo. I have to leave for a moment. Please go on without me."),
+    Line("Anna", "Then I shall press three keys in the meantime.", 0.8),
+    Line("Ben", "I got them. Now let us all talk at the same time, shall we?", 2.2),
+    Line("Cleo", "I am back again, and I have not missed the best part of it.", 0.5),
+    Line("Anna", "Everybody speaks, and everybody still understands every word.", -2.5),
+    Line("Dirk", "The engine adds us all, and takes out only what I say myself.", -2.0),
+]
+CALL = [
+    Line("Eve", "Hello Finn, this is a call for two. Nobody mixes anything here."),
+    Line("Finn", "Hello Eve. Then my packets come to you just as I sent them."),
+    Line("Eve", "Every byte of them. I shall compare them all when we have finished."),
+]
+GONE = "Cleo"
+GONE_S = (3, 6)  # Cleo is away from after this line until before that one (numbers of CONFERENCE)
+KEYS_AFTER = 4
+KEY_EVERY_S = 0.45
+
+
+def rehearse(lines: list[Line]) -> list[Utterance]:
+    """Every line with its place in time."""
+    out: list[Utterance] = []
+    end = 0
+    for line in lines:
+        start = max(0, end + round(line.pause_s * RATE_HZ)) // FRAME_SAMPLES * FRAME_SAMPLES
+        pcm = spoken(line.text, *VOICES[line.speaker])
+        out.append(Utterance(line.speaker, start, pcm))
+        end = start + len(pcm)
+    return out
+
+
+def frame_after(said: Utterance, seconds: float) -> int:
+    return round((said.start + len(said.pcm)) / FRAME_SAMPLES + seconds * FRAMES_A_SECOND)
+
+
+def scripts(said: list[Utterance], frames: int) -> dict[str, Script]:
+    """What each speaker says, without anything else."""
+    out = {u.speaker: Script(np.zeros(frames * FRAME_SAMPLES, dtype=np.int16)) for u in said}
+    for u in said:
+        out[u.speaker].track[u.start : u.start + len(u.pcm)] += u.pcm
+    return out
+
+
+def add_trouble(cast: dict[str, Script], said: list[Utterance]) -> None:
+    """Keys, a silence, lost packets."""
+    first = frame_after(said[KEYS_AFTER], KEY_EVERY_S)
+    step = round(KEY_EVERY_S * FRAMES_A_SECOND)
+    cast["Anna"].keys = {first + i * step: key for i, key in enumerate(PRESSED)}
+    cast["Dirk"].lost = LOSS
+    back = said[GONE_S[1]].start // FRAME_SAMPLES - FRAMES_A_SECOND // 2
+    cast[GONE].silent = range(frame_after(said[GONE_S[0]], 0.2), back)
+
+
+# -- the calls ---------------------------------------------------------------------------------------------------------
+
+
+class Room:
+    """One session and its callers."""
+
+    def __init__(self, client: Client, callers: list[Caller], say: Callable[[str], None]) -> None:
+        self.client = client
+        self.callers = callers
+        self.endpoints: dict[str, str] = {}  # endpoint_id -> caller's name
+        self.keys: list[str] = []
+        self.timeouts: list[str] = []
+        self.loss_told: dict[str, int] = {}
+        self._say = say
+
+    async def open(self) -> None:
+        await self.client.call("session.create")
+        for caller in self.callers:
+            await caller.open()
+            made = await self.client.call("endpoint.create_from_offer", sdp=caller.offer_sdp())
+            caller.connect(made["sdp_answer"])
+            self.endpoints[made["endpoint_id"]] = caller.name
+        await self.client.call("stats.subscribe", interval_ms=STATS_EVERY_MS)
+
+    async def listen(self) -> None:
+        """Take note of the events until the connection ends."""
+        async for event in self.client.events():
+            name = self.endpoints.get(event.data.get("endpoint_id", ""), "")
+            if event.name == "stats":
+                self._stats(event.data["endpoints"])
+                continue
+            if event.name == "dtmf":
+                self.keys.append(event.data["digit"])
+                self._say(f"dtmf: {name} pressed {event.data['digit']} for {event.data['duration_ms']} ms")
+            elif event.name == "endpoint.media_timeout":
+                self.timeouts.append(name)
+                self._say(f"endpoint.media_timeout: nothing of {name} for {event.data['duration_ms']} ms")
+            else:
+                self._say(f"{event.name}: {name} {event.data}")
+
+    def _stats(self, endpoints: list[dict]) -> None:
+        for stats in endpoints:
+            name, inbound = self.endpoints[stats["endpoint_id"]], stats["inbound"]
+            if inbound["packets_lost"] != self.loss_told.get(name, 0):
+                self.loss_told[name] = inbound["packets_lost"]
+                jitter = f"jitter {inbound['jitter_ms']:.1f} ms"
+                self._say(f"stats: {inbound['packets_lost']} packets of {name} lost, {jitter}")
+
+    async def lost(self) -> dict[str, int]:
+        """Caller -> packets the engine misses."""
+        endpoints = (await self.client.call("stats.snapshot"))["endpoints"]
+        return {self.endpoints[e["endpoint_id"]]: e["inbound"]["packets_lost"] for e in endpoints}
+
+    async def close(self) -> None:
+        """Remove the endpoints, so that each caller gets its RTCP BYE, then the session."""
+        for endpoint_id in self.endpoints:
+            await self.client.call("endpoint.remove", endpoint_id=endpoint_id)
+        await self.client.call("session.destroy")
+
+
+async def hold(rooms: list[Room], screen: Screen, frames: int) -> list[dict[str, int]]:
+    """Both calls from the first to the last packet.  Returns what each room's engine side counted as lost."""
+    listeners = [asyncio.create_task(room.listen()) for room in rooms]
+    begun_s = asyncio.get_running_loop().time()
+    everyone = [caller for room in rooms for caller in room.callers]
+    for caller in everyone:
+        caller.begin(begun_s)
+    watching = asyncio.create_task(watch(screen, frames, begun_s))
+    await every_frame(frames, everyone, begun_s)
+    await watching
+    lost = [await room.lost() for room in rooms]
+    for room in rooms:
+        await room.close()
+    async with asyncio.timeout(EVENT_WAIT_S):
+        while not all(caller.totals.byes for caller in everyone):
+            await asyncio.sleep(1 / FRAMES_A_SECOND)
+    for task in listeners:
+        task.cancel()
+    return lost
+
+
+async def watch(screen: Screen, frames: int, begun_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    for number in range(0, frames, FRAMES_A_SECOND):
+        await asyncio.sleep(max(0.0, begun_s + number / FRAMES_A_SECOND - loop.time()))
+        screen.frame(number)
+
+
+# -- the verdict -------------------------------------------------------------------------------------------------------
+
+
+class Checks:
+    """Sentences and whether they held."""
+
+    def __init__(self) -> None:
+        self.results: list[tuple[bool, str]] = []
+
+    def add(self, held: bool, sentence: str) -> None:
+        self.results.append((held, sentence))
+
+    @property
+    def failed(self) -> list[str]:
+        return [sentence for held, sentence in self.results if not held]
+
+
+def as_it_has_to_be(shares: dict[tuple[str, str], Match]) -> set[tuple[str, str]]:
+    """The pairs that held: others are heard, oneself is not."""
+    return {
+        pair
+        for pair, match in shares.items()
+        if (abs(match.share) <= SELF_AT_MOST if pair[0] == pair[1] else match.share >= HEARD_AT_LEAST)
+    }
+
+
+def check_voices(checks: Checks, title: str, shares: dict[tuple[str, str], Match]) -> None:
+    held = as_it_has_to_be(shares)
+    others = [pair for pair in shares if pair[0] != pair[1]]
+    heard = [pair for pair in others if pair in held]
+    checks.add(heard == others, f"{title}: {len(heard)} of {len(others)} pairs heard each other")
+    selves = [pair for pair in shares if pair[0] == pair[1]]
+    unheard = [pair for pair in selves if pair in held]
+    checks.add(unheard == selves, f"{title}: {len(unheard)} of {len(selves)} did not hear themselves")
+
+
+def check_rest(checks: Checks, conference: Room, call: Room, lost: list[dict[str, int]]) -> None:
+    told = "".join(conference.keys)
+    checks.add(told == PRESSED, f"keys: {PRESSED} pressed, {told or 'none'} reported, one event a press")
+    for caller in conference.callers[1:]:
+        heard = "".join(caller.keys_heard)
+        checks.add(heard == PRESSED, f"keys: {heard or 'none'} relayed to {caller.name}")
+    checks.add(conference.timeouts == [GONE], f"silence: media time-out of {', '.join(conference.timeouts)}")
+    for caller in [*conference.callers, *call.callers]:
+        counted = {**lost[0], **lost[1]}[caller.name]
+        if caller.totals.withheld or counted:
+            sentence = f"loss: {caller.totals.withheld} packets of {caller.name} lost, {counted} counted"
+            checks.add(counted == caller.totals.withheld, sentence)
+        missing = caller.totals.missing
+        if missing:
+            checks.add(False, f"numbers: {caller.name} received with {missing} holes")
+    received = sum(c.totals.received for c in (*conference.callers, *call.callers))
+    checks.add(received > 0, f"numbers: {received} packets received in six gap-free sequences")
+    for speaker, listener in (call.callers, call.callers[::-1]):
+        got = listener.received_payloads
+        same = got == speaker.sent_payloads[len(speaker.sent_payloads) - len(got) :]
+        enough = len(got) >= len(speaker.sent_payloads) - RELAY_MAY_MISS
+        sentence = f"relay: {len(got)} of {len(speaker.sent_payloads)} payloads of {speaker.name} unchanged"
+        checks.add(same and enough, sentence)
+
+
+def report(console: Console, checks: Checks, tables: list[tuple[list[str], dict]], metrics: dict[str, float]) -> None:
+    console.print("Share of each voice that arrived (1.00: all of it)")
+    for names, shares in tables:
+        console.print(matrix_table(names, shares, as_it_has_to_be(shares)))
+    for held, sentence in checks.results:
+        console.print(f"[green]ok[/]    {sentence}" if held else f"[bold red]NO[/]    {sentence}", highlight=False)
+    wanted = ("roomtone_rtp_packets_total", "roomtone_worker_endpoints", "roomtone_tick_overruns_total")
+    for name, value in metrics.items():
+        if name.startswith(wanted):
+            console.print(f"      {name} {value:.0f}", highlight=False, markup=False)
+    print(f"\nListen: {OUT}/heard-by-*.wav.  Read: README.md, docs/architecture.md, examples/first_session.py")
+    print("Next: `make serve`, and in a second terminal `.venv/bin/python examples/first_session.py`\n")
+
+
+# -- all of it ---------------------------------------------------------------------------------------------------------
+
+
+async def demo(console: Console) -> int:
+    said = rehearse(CONFERENCE)
+    said_in_call = rehearse(CALL)
+    frames = max(frame_after(u, TAIL_S) for u in (*said, *said_in_call))
+    cast = scripts(said, frames)
+    add_trouble(cast, said)
+    cast_of_call = scripts(said_in_call, frames)
+    callers = [Caller(name, CODEC.get(name, "PCMU"), cast[name], SEED + i) for i, name in enumerate(cast)]
+    pair = [Caller(name, "PCMU", s, SEED - 1 - i) for i, (name, s) in enumerate(cast_of_call.items())]
+    screen = Screen(console, {"conference, mixed": callers, "call, relayed": pair}, frames)
+    server = Server(workers=2, media_timeout_secs=MEDIA_TIMEOUT_S)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(server.stop)
+        await server.start()
+        conference = Room(await stack.enter_async_context(await connect(server.url)), callers, screen.say)
+        call = Room(await stack.enter_async_context(await connect(server.url)), pair, screen.say)
+        await conference.open()
+        await call.open()
+        metrics = await server.metrics()
+        with screen:
+            lost = await hold([conference, call], screen, frames)
+        metrics = {**await server.metrics(), **{k: v for k, v in metrics.items() if "worker_endpoints" in k}}
+    checks = Checks()
+    tables = []
+    OUT.mkdir(exist_ok=True)
+    for title, people, sentences in (("conference", callers, said), ("call", pair, said_in_call)):
+        heard = {c.name: c.heard() for c in people}
+        for name, pcm in heard.items():
+            write_wav(OUT / f"heard-by-{name.lower()}.wav", pcm)
+        shares = matrix(heard, sentences)
+        check_voices(checks, title, shares)
+        tables.append(([c.name for c in people], shares))
+    check_rest(checks, conference, call, lost)
+    report(console, checks, tables, metrics)
+    verdict = f"FAILED: {'; '.join(checks.failed)}" if checks.failed else "all checks held"
+    print(f"roomtone demo: {verdict} ({len(checks.results) - len(checks.failed)} of {len(checks.results)})")
+    return 1 if checks.failed else 0
+
+
+def main() -> int:
+    console = Console()
+    try:
+        return asyncio.run(demo(console))
+    except (RuntimeError, TimeoutError) as error:
+        print(f"roomtone demo: FAILED: {error or 'timed out'}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

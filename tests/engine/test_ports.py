@@ -1,0 +1,118 @@
+"""Port pairs: whose they are, which are skipped, when they return."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from roomtone.engine.errors import CommandError
+from roomtone.engine.ports import BUSY_SKIPS, PORT_REST_US, PortPair, PortPool
+
+HERE = "127.0.0.1"
+Range = Callable[[int], tuple[int, int]]
+
+
+@pytest.fixture
+def taken() -> Iterator[list[PortPair]]:
+    pairs: list[PortPair] = []
+    yield pairs
+    for pair in pairs:
+        close(pair)
+
+
+def close(pair: PortPair) -> None:
+    for fd in (pair.rtp_fd, pair.rtcp_fd):
+        if fd >= 0:
+            os.close(fd)
+
+
+def pool_of(ports: tuple[int, int], **changes: int) -> PortPool:
+    values = {"index": 0, "workers": 1, "epoch": 1, "port_min": ports[0], "port_max": ports[1]}
+    return PortPool(HERE, **{**values, **changes})
+
+
+def take(pool: PortPool, taken: list[PortPair], now_us: int = 0, rtcp_mux: bool = False) -> PortPair:
+    pair = pool.take(now_us, rtcp_mux)
+    assert pair is not None
+    taken.append(pair)
+    return pair
+
+
+def test_workers_share_the_range_without_overlap(port_range: Range, taken: list[PortPair]) -> None:
+    first, last = port_range(9)
+    seen = []
+    for index in range(4):
+        pool = pool_of((first, last), index=index, workers=4)
+        while True:
+            try:
+                pair = take(pool, taken)
+            except CommandError:
+                break
+            assert (pair.rtp_port - first) // 2 % 4 == index
+            assert pair.rtcp_port == pair.rtp_port + 1
+            seen.append(pair.rtp_port)
+    assert sorted(seen) == list(range(first, last, 2))
+
+
+def test_an_odd_start_and_an_even_end_hold_only_whole_pairs(port_range: Range, taken: list[PortPair]) -> None:
+    first, last = port_range(3)
+    pool = pool_of((first + 1, last - 1))
+    assert take(pool, taken).rtp_port == first + 2
+    with pytest.raises(CommandError, match="no free RTP port pair"):
+        pool.take(0, False)
+
+
+def test_a_pair_with_one_busy_port_is_skipped(port_range: Range, taken: list[PortPair]) -> None:
+    first, last = port_range(3)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind((HERE, first + 1))
+        pool = pool_of((first, last))
+        assert take(pool, taken).rtp_port == first + 2
+        assert take(pool, taken).rtp_port == first + 4
+    with pytest.raises(CommandError):
+        pool.take(PORT_REST_US - 1, False)
+    assert take(pool, taken, PORT_REST_US).rtp_port == first
+
+
+def test_freed_pairs_rest_and_come_back_in_order(port_range: Range, taken: list[PortPair]) -> None:
+    pool = pool_of(port_range(2))
+    pairs = [take(pool, taken), take(pool, taken)]
+    for pair in reversed(pairs):
+        taken.remove(pair)
+        close(pair)
+        pool.give_back(pair, 1000)
+    assert (pool.used, pool.resting) == (0, 2)
+    with pytest.raises(CommandError):
+        pool.take(1000 + PORT_REST_US - 1, False)
+    again = [take(pool, taken, 1000 + PORT_REST_US).rtp_port for _ in pairs]
+    assert again == [pair.rtp_port for pair in reversed(pairs)]
+
+
+def test_many_busy_pairs_are_skipped_in_pieces(port_range: Range, taken: list[PortPair]) -> None:
+    first, last = port_range(BUSY_SKIPS + 1)
+    busy = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(BUSY_SKIPS)]
+    for number, other in enumerate(busy):
+        other.bind((HERE, first + 2 * number))
+    pool = pool_of((first, last))
+    assert pool.take(0, False) is None
+    assert take(pool, taken).rtp_port == last - 1
+    for other in busy:
+        other.close()
+
+
+def test_a_restarted_worker_begins_elsewhere(port_range: Range, taken: list[PortPair]) -> None:
+    ports = port_range(8)
+    starts = [take(pool_of(ports, epoch=epoch), taken).rtp_port for epoch in range(1, 4)]
+    assert len(set(starts)) == 3
+
+
+def test_sockets_do_not_block_and_are_stamped_by_the_kernel(port_range: Range, taken: list[PortPair]) -> None:
+    pair = take(pool_of(port_range(1)), taken)
+    rtp, rtcp = (socket.socket(fileno=os.dup(fd)) for fd in (pair.rtp_fd, pair.rtcp_fd))
+    assert not os.get_blocking(pair.rtp_fd) and not os.get_inheritable(pair.rtp_fd)
+    assert rtp.getsockopt(socket.SOL_SOCKET, 35) == 1 and rtcp.getsockopt(socket.SOL_SOCKET, 35) == 0
+    rtp.close()
+    rtcp.close()
