@@ -27,16 +27,16 @@ build/.apt: deploy/apt-build.txt deploy/apt-test.txt
 	@deploy/apt-install deploy/apt-build.txt deploy/apt-test.txt
 	@touch $@
 
-# The tools first, then roomtone itself as an editable install, which also compiles it.
+# The tools first, then roomtone itself as an editable install; compiling is the next step's.
 $(VENV)/.installed: build/.apt pyproject.toml setup.py
 	@test -x $(PY) || $$($(FIND_PYTHON)) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(PY) -m pip install --quiet --group dev
-	@echo "compiling (about a minute)"
-	@flock build/.lock $(PY) -m pip install --quiet --no-build-isolation --editable .
+	@ROOMTONE_ONLY=none $(PY) -m pip install --quiet --no-build-isolation --editable .
 	@touch $@
 
 build/.built: $(VENV)/.installed $(COMPILED)
+	@echo "compiling what changed (everything: about two minutes)"
 	@flock build/.lock $(PY) setup.py --quiet build_ext --inplace
 	@touch $@
 

@@ -203,24 +203,33 @@ def get_activity(worker: Worker, body: m.GetActivity) -> Result:
 def take_snapshot(worker: Worker, body: m.TakeSnapshot) -> Slices:
     """Built in slices; what changed meanwhile is put right in the last piece, which makes the reply."""
     plan = worker.plan
-    endpoints = list(plan.endpoints.values())
-    newest = endpoints[-1].serial if endpoints else 0
+    endpoints, changes = list(plan.endpoints.values()), plan.changes
     entries: list[m.SnapshotEndpoint] = []
     for number, endpoint in enumerate(endpoints, 1):
         entries.append(_entry(endpoint))
         if number % SNAPSHOT_A_SLICE == 0:
             yield
+    if plan.changes != changes:
+        entries = _corrected(worker, endpoints, entries)
+    return m.Snapshot(entries)
+
+
+def _corrected(
+    worker: Worker, endpoints: list[Endpoint], entries: list[m.SnapshotEndpoint]
+) -> list[m.SnapshotEndpoint]:
+    """The entries as they are now: without the departed, with those who came meanwhile."""
     kept = []
     for endpoint, entry in zip(endpoints, entries, strict=True):
         if not endpoint.gone:
             entry.finished = endpoint.finished
             kept.append(entry)
+    newest = endpoints[-1].serial if endpoints else 0
     added = []
-    for endpoint in plan.newest_first():
+    for endpoint in worker.plan.newest_first():
         if endpoint.serial <= newest:
             break
         added.append(_entry(endpoint))
-    return m.Snapshot([*kept, *reversed(added)])
+    return [*kept, *reversed(added)]
 
 
 def get_metrics(worker: Worker, body: m.GetMetrics) -> Result:

@@ -166,7 +166,7 @@ class Facts:
 
     def _tone_done(self, endpoint: ToneEndpoint) -> None:
         if not endpoint.finished:
-            endpoint.finished = True
+            self._plan.finish(endpoint)
             self._outbox.put(ToneFinished(session=endpoint.session.id, endpoint=endpoint.id))
 
     def _learned(self, endpoint: RtpEndpoint, address: str) -> None:

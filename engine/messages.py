@@ -1,8 +1,8 @@
 """Messages between control, workers and supervisor: defined once, here.
 
-Commands go control (ROUTER) -> worker (DEALER), one `Command` a message.  Replies and events come back on one
-PUSH -> PULL stream, in the order they were made, gathered into a `Batch` per wake-up.  Everything is MessagePack by
-msgspec; unions are told apart by the tag field ``t``.
+Commands go control (ROUTER) -> worker (DEALER), one `Command` a message.  Replies and events come back on
+one PUSH -> PULL stream, in the order they were made, gathered into a `Batch` per wake-up.  Everything is
+MessagePack by msgspec; unions are told apart by the tag field ``t``.
 
 Units: `_us` are CLOCK_MONOTONIC microseconds of this machine (all processes share it), `_ms` durations.
 Ids: `session`, `endpoint` are the public UUID strings; a worker keeps its own map from them to slots.
@@ -44,7 +44,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, tag="hold", tag_field="t", array_like=False):
-    """Worker -> supervisor: keep a duplicate of these media sockets (descriptors: RTP, then RTCP if not muxed).
+    """Worker -> supervisor: keep a duplicate of these media sockets (descriptors: RTP, RTCP if not muxed).
 
     A second Hold of one key replaces the first (rtcp-mux agreed: the odd port goes).
     """
@@ -139,7 +139,7 @@ class InspectWorker(msgspec.Struct, tag="inspect_worker", tag_field="t", kw_only
 
 
 class InspectSockets(msgspec.Struct, tag="inspect_sockets", tag_field="t", kw_only=True):
-    """Media sockets the supervisor holds of that worker: (key, address, port) as the kernel says they are bound."""
+    """Media sockets the supervisor holds of that worker: (key, address, port), bound as the kernel says."""
 
     worker: int
     epoch: int
@@ -312,7 +312,7 @@ CommandBody = (
 
 
 class Command(msgspec.Struct, kw_only=True):
-    """n: control's running number, echoed in the reply.  A worker does not begin a command after its deadline."""
+    """n: control's running number, echoed in the reply.  It is not begun after its deadline."""
 
     n: int
     deadline_us: int
@@ -341,7 +341,7 @@ class SpreadOpened(msgspec.Struct, tag="spread_opened", tag_field="t", kw_only=T
 
 
 class EndpointStats(msgspec.Struct, kw_only=True):
-    """Counters of one endpoint.  Bytes are RTP payload bytes; raw_* count every datagram that came to the port."""
+    """Counters of one endpoint.  Bytes are RTP payload bytes; raw_* count every datagram."""
 
     endpoint: str
     kind: str  # rtp | tone
@@ -402,7 +402,7 @@ class Metrics(msgspec.Struct, tag="metrics", tag_field="t", kw_only=True):
 
 
 class Failed(msgspec.Struct, tag="failed", tag_field="t", kw_only=True):
-    """The command changed nothing.  code is a websocket.md error code (ENDPOINT_ERROR, INVALID_PARAMS, ...)."""
+    """The command changed nothing.  code is a websocket.md error code (ENDPOINT_ERROR, ...)."""
 
     code: str
     message: str
@@ -481,8 +481,8 @@ class Batch(msgspec.Struct, kw_only=True):
 
 COMMANDS_ENDPOINT = "ipc://{runtime_dir}/commands.ipc"
 EVENTS_ENDPOINT = "ipc://{runtime_dir}/events.ipc"
-# Exit status of a control process that cannot work with its configuration (address in use, unreadable file): the
-# supervisor ends with it instead of starting control again.
+# Exit status of a control process that cannot work with its configuration (address in use, unreadable file):
+# at the first start the supervisor ends with it instead of starting control again.
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 SUPERVISOR_SOCKET = "{runtime_dir}/supervisor.sock"
 

@@ -114,6 +114,7 @@ class Plan:
         self.endpoints: dict[str, Endpoint] = {}
         self.by_handle: dict[int, Endpoint] = {}
         self._profiles: dict[object, Profile] = {}
+        self.changes = 0  # counts endpoints that came, went or finished
         self._serial = 0
 
     # -- sessions --------------------------------------------------------------------------------------------
@@ -154,6 +155,7 @@ class Plan:
 
     def add(self, endpoint: Endpoint) -> None:
         """Enter an endpoint whose slot was opened."""
+        self.changes += 1
         self.endpoints[endpoint.id] = endpoint
         self.by_handle[endpoint.handle] = endpoint
         endpoint.session.members.append(endpoint)
@@ -205,12 +207,18 @@ class Plan:
         """Forget an endpoint and close its slot.  Returns the edit after which media has let go."""
         session = endpoint.session
         endpoint.gone = True
+        self.changes += 1
         del self.endpoints[endpoint.id]
         del self.by_handle[endpoint.handle]
         session.members.remove(endpoint)
         if isinstance(endpoint, RtpEndpoint):
             session.activity_us = max(session.activity_us, self.media.last_activity_us(endpoint.handle))
         return self.media.endpoint_close(endpoint.handle)
+
+    def finish(self, endpoint: ToneEndpoint) -> None:
+        """The tone has ended; it stays listed until it is removed."""
+        endpoint.finished = True
+        self.changes += 1
 
     def newest_first(self) -> Iterator[Endpoint]:
         return reversed(self.endpoints.values())

@@ -2,9 +2,10 @@
 
     python examples/demo.py            (or `make demo`, which sets up what is missing)
 
-Starts `roomtone serve` with two workers on free ports.  Four callers hold a conference that is mixed: one speaks
-A-law, one presses keys, one loses every twentieth packet, one falls silent and comes back.  Two more have a call of
-their own that is relayed.  What each heard is written to demo-out/; the exit code is 0 only if every check held.
+Starts `roomtone serve` with two workers on free ports.  Four callers hold a conference that is mixed: one
+speaks A-law, one presses keys, one loses every twentieth packet, one falls silent and comes back.  Two more
+have a call of their own that is relayed.  What each heard is written to demo-out/; the exit code is 0 only if
+every check held.
 """
 
 from __future__ import annotations
@@ -18,12 +19,22 @@ from pathlib import Path
 
 import numpy as np
 from demo_parts.caller import Caller, Script, every_frame
-from demo_parts.hearing import Match, Utterance, matrix
-from demo_parts.screen import FRAMES_A_SECOND, Screen, matrix_table
+from demo_parts.hearing import Utterance, matrix
+from demo_parts.screen import Screen, matrix_table
 from demo_parts.server import Server
-from demo_parts.sound import FRAME_SAMPLES, RATE_HZ, write_wav
+from demo_parts.sound import FRAME_SAMPLES, FRAMES_A_SECOND, RATE_HZ, write_wav
 from demo_parts.speech import spoken
+from demo_parts.verdict import (
+    Checks,
+    as_it_has_to_be,
+    check_keys,
+    check_loss,
+    check_numbers,
+    check_relay,
+    check_voices,
+)
 from rich.console import Console
+
 from roomtone.client import Client, connect
 
 OUT = Path("demo-out")
@@ -33,9 +44,7 @@ PRESSED = "42#"
 TAIL_S = 1.0  # after the last word, so that it arrives
 MEDIA_TIMEOUT_S = 2
 STATS_EVERY_MS = 2000
-HEARD_AT_LEAST = 0.75  # a caller who loses 5 % of its packets arrives with about 0.95
-SELF_AT_MOST = 0.15
-RELAY_MAY_MISS = 5  # packets sent before the other side's address was known
+SCREEN_EVERY = 5  # frames
 EVENT_WAIT_S = 5.0
 
 
@@ -113,7 +122,7 @@ def add_trouble(cast: dict[str, Script], said: list[Utterance]) -> None:
     cast[GONE].silent = range(frame_after(said[GONE_S[0]], 0.2), back)
 
 
-# -- the calls ---------------------------------------------------------------------------------------------------------
+# -- the calls -----------------------------------------------------------------------------------------------
 
 
 class Room:
@@ -173,8 +182,8 @@ class Room:
         await self.client.call("session.destroy")
 
 
-async def hold(rooms: list[Room], screen: Screen, frames: int) -> list[dict[str, int]]:
-    """Both calls from the first to the last packet.  Returns what each room's engine side counted as lost."""
+async def hold(rooms: list[Room], screen: Screen, frames: int) -> dict[str, int]:
+    """All calls from first to last packet.  Returns for each caller how many packets the engine misses."""
     listeners = [asyncio.create_task(room.listen()) for room in rooms]
     begun_s = asyncio.get_running_loop().time()
     everyone = [caller for room in rooms for caller in room.callers]
@@ -183,7 +192,9 @@ async def hold(rooms: list[Room], screen: Screen, frames: int) -> list[dict[str,
     watching = asyncio.create_task(watch(screen, frames, begun_s))
     await every_frame(frames, everyone, begun_s)
     await watching
-    lost = [await room.lost() for room in rooms]
+    lost: dict[str, int] = {}
+    for room in rooms:
+        lost |= await room.lost()
     for room in rooms:
         await room.close()
     async with asyncio.timeout(EVENT_WAIT_S):
@@ -196,87 +207,32 @@ async def hold(rooms: list[Room], screen: Screen, frames: int) -> list[dict[str,
 
 async def watch(screen: Screen, frames: int, begun_s: float) -> None:
     loop = asyncio.get_running_loop()
-    for number in range(0, frames, FRAMES_A_SECOND):
+    for number in range(0, frames, SCREEN_EVERY):
         await asyncio.sleep(max(0.0, begun_s + number / FRAMES_A_SECOND - loop.time()))
         screen.frame(number)
 
 
-# -- the verdict -------------------------------------------------------------------------------------------------------
+# -- all of it -----------------------------------------------------------------------------------------------
 
 
-class Checks:
-    """Sentences and whether they held."""
-
-    def __init__(self) -> None:
-        self.results: list[tuple[bool, str]] = []
-
-    def add(self, held: bool, sentence: str) -> None:
-        self.results.append((held, sentence))
-
-    @property
-    def failed(self) -> list[str]:
-        return [sentence for held, sentence in self.results if not held]
-
-
-def as_it_has_to_be(shares: dict[tuple[str, str], Match]) -> set[tuple[str, str]]:
-    """The pairs that held: others are heard, oneself is not."""
-    return {
-        pair
-        for pair, match in shares.items()
-        if (abs(match.share) <= SELF_AT_MOST if pair[0] == pair[1] else match.share >= HEARD_AT_LEAST)
-    }
-
-
-def check_voices(checks: Checks, title: str, shares: dict[tuple[str, str], Match]) -> None:
-    held = as_it_has_to_be(shares)
-    others = [pair for pair in shares if pair[0] != pair[1]]
-    heard = [pair for pair in others if pair in held]
-    checks.add(heard == others, f"{title}: {len(heard)} of {len(others)} pairs heard each other")
-    selves = [pair for pair in shares if pair[0] == pair[1]]
-    unheard = [pair for pair in selves if pair in held]
-    checks.add(unheard == selves, f"{title}: {len(unheard)} of {len(selves)} did not hear themselves")
-
-
-def check_rest(checks: Checks, conference: Room, call: Room, lost: list[dict[str, int]]) -> None:
-    told = "".join(conference.keys)
-    checks.add(told == PRESSED, f"keys: {PRESSED} pressed, {told or 'none'} reported, one event a press")
-    for caller in conference.callers[1:]:
-        heard = "".join(caller.keys_heard)
-        checks.add(heard == PRESSED, f"keys: {heard or 'none'} relayed to {caller.name}")
-    checks.add(conference.timeouts == [GONE], f"silence: media time-out of {', '.join(conference.timeouts)}")
-    for caller in [*conference.callers, *call.callers]:
-        counted = {**lost[0], **lost[1]}[caller.name]
-        if caller.totals.withheld or counted:
-            sentence = f"loss: {caller.totals.withheld} packets of {caller.name} lost, {counted} counted"
-            checks.add(counted == caller.totals.withheld, sentence)
-        missing = caller.totals.missing
-        if missing:
-            checks.add(False, f"numbers: {caller.name} received with {missing} holes")
-    received = sum(c.totals.received for c in (*conference.callers, *call.callers))
-    checks.add(received > 0, f"numbers: {received} packets received in six gap-free sequences")
-    for speaker, listener in (call.callers, call.callers[::-1]):
-        got = listener.received_payloads
-        same = got == speaker.sent_payloads[len(speaker.sent_payloads) - len(got) :]
-        enough = len(got) >= len(speaker.sent_payloads) - RELAY_MAY_MISS
-        sentence = f"relay: {len(got)} of {len(speaker.sent_payloads)} payloads of {speaker.name} unchanged"
-        checks.add(same and enough, sentence)
-
-
-def report(console: Console, checks: Checks, tables: list[tuple[list[str], dict]], metrics: dict[str, float]) -> None:
+def report(
+    console: Console, checks: Checks, tables: list[tuple[list[str], dict]], metrics: dict[str, float]
+) -> None:
     console.print("Share of each voice that arrived (1.00: all of it)")
     for names, shares in tables:
         console.print(matrix_table(names, shares, as_it_has_to_be(shares)))
     for held, sentence in checks.results:
-        console.print(f"[green]ok[/]    {sentence}" if held else f"[bold red]NO[/]    {sentence}", highlight=False)
+        console.print(
+            f"[green]ok[/]    {sentence}" if held else f"[bold red]NO[/]    {sentence}", highlight=False
+        )
     wanted = ("roomtone_rtp_packets_total", "roomtone_worker_endpoints", "roomtone_tick_overruns_total")
     for name, value in metrics.items():
         if name.startswith(wanted):
             console.print(f"      {name} {value:.0f}", highlight=False, markup=False)
-    print(f"\nListen: {OUT}/heard-by-*.wav.  Read: README.md, docs/architecture.md, examples/first_session.py")
+    print(
+        f"\nListen: {OUT}/heard-by-*.wav.  Read: README.md, docs/architecture.md, examples/first_session.py"
+    )
     print("Next: `make serve`, and in a second terminal `.venv/bin/python examples/first_session.py`\n")
-
-
-# -- all of it ---------------------------------------------------------------------------------------------------------
 
 
 async def demo(console: Console) -> int:
@@ -311,7 +267,13 @@ async def demo(console: Console) -> int:
         shares = matrix(heard, sentences)
         check_voices(checks, title, shares)
         tables.append(([c.name for c in people], shares))
-    check_rest(checks, conference, call, lost)
+    check_keys(checks, PRESSED, "".join(conference.keys), callers[1:])
+    gone = ", ".join(conference.timeouts) or "nobody"
+    checks.add(conference.timeouts == [GONE], f"silence: media time-out of {gone}")
+    check_loss(checks, callers + pair, lost)
+    check_numbers(checks, callers + pair)
+    check_relay(checks, *pair)
+    check_relay(checks, *pair[::-1])
     report(console, checks, tables, metrics)
     verdict = f"FAILED: {'; '.join(checks.failed)}" if checks.failed else "all checks held"
     print(f"roomtone demo: {verdict} ({len(checks.results) - len(checks.failed)} of {len(checks.results)})")

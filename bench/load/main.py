@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
 from roomtone.bench.load import proc, report, steady
 from roomtone.bench.load.measure import Plan, compare, floor_maker
 from roomtone.bench.load.payload import FORMATS
@@ -162,6 +163,7 @@ async def answer(args: Args, plan: Plan, console: Console) -> int:
         table = report.markdown(results)
         if args.suite:
             console.print(table, markup=False, soft_wrap=True)
+            (RESULTS / "table.md").write_text(table)
         if args.markdown:
             args.markdown.write_text(table)
     if args.json:

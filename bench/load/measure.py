@@ -25,7 +25,7 @@ JUDGING_S = 120.0
 STEAL_LIMIT = 0.005
 WAKE_LIMIT_US = 1000.0
 CALLERS_LIMIT = 0.9
-WAIT_LIMIT = 0.05  # of the window that the measured thread stood ready without a CPU
+WAIT_LIMIT = 0.05  # of the window that the busiest measured thread stood ready without a CPU
 CALLERS_MODULE = "roomtone.bench.load.caller_process"
 
 
@@ -119,8 +119,8 @@ def cpu_figures(before: Cost, after: Cost, packets: int, window_ns: int, sampled
         "user_us_per_packet": us_per_packet * user,
         "system_us_per_packet": us_per_packet * (1 - user),
         "load": spent.run_ns / sampled_ns,
-        "waited": spent.wait_ns / sampled_ns,
-        "threads": {name: ns / sampled_ns for name, ns in spent.threads.items() if ns},
+        "waited": spent.busiest().wait_ns / sampled_ns,
+        "threads": {name: t.run_ns / sampled_ns for name, t in spent.threads.items() if t.run_ns},
     }
     for role, cpu in after.beside.items():
         out[f"{role}_load"] = (cpu - before.beside[role]).run_ns / sampled_ns
@@ -137,7 +137,7 @@ def why_void(figures: dict[str, Any]) -> list[str]:
     if figures["callers_load"] > CALLERS_LIMIT:
         out.append(f"callers used {figures['callers_load']:.0%} of their core")
     if figures["waited"] > WAIT_LIMIT:
-        out.append(f"the measured process waited {figures['waited']:.0%} of the time for its CPU")
+        out.append(f"the measured thread waited {figures['waited']:.0%} of the time for its CPU")
     if figures["overflow"] or figures["send_errors"]:
         out.append(f"{figures['send_errors']} sends failed, {figures['overflow']} arrivals had no room")
     return out

@@ -26,24 +26,35 @@ USER_FIELD = 11
 SYSTEM_FIELD = 12
 
 
+@dataclass(frozen=True)
+class Thread:
+    run_ns: int = 0
+    wait_ns: int = 0  # ready, but not on a CPU
+
+    def __sub__(self, earlier: "Thread") -> "Thread":
+        return Thread(self.run_ns - earlier.run_ns, self.wait_ns - earlier.wait_ns)
+
+
 @dataclass
 class Cpu:
     """CPU time of one process since it started."""
 
     run_ns: int = 0
-    wait_ns: int = 0  # ready, but not on a CPU
     user_ticks: int = 0
     system_ticks: int = 0
-    threads: dict[str, int] = field(default_factory=dict)  # name/number: run_ns
+    threads: dict[str, Thread] = field(default_factory=dict)  # by name/number
 
     def __sub__(self, earlier: "Cpu") -> "Cpu":
         return Cpu(
             self.run_ns - earlier.run_ns,
-            self.wait_ns - earlier.wait_ns,
             self.user_ticks - earlier.user_ticks,
             self.system_ticks - earlier.system_ticks,
-            {name: ns - earlier.threads.get(name, 0) for name, ns in self.threads.items()},
+            {name: t - earlier.threads.get(name, Thread()) for name, t in self.threads.items()},
         )
+
+    def busiest(self) -> Thread:
+        """The thread that ran longest."""
+        return max(self.threads.values(), key=lambda t: t.run_ns, default=Thread())
 
     def user_share(self) -> float:
         """User time over all time; nan when no tick fell into it."""
@@ -58,8 +69,8 @@ def cpu(pid: int) -> Cpu:
         with suppress(FileNotFoundError, ProcessLookupError):
             run, wait, _ = (task / "schedstat").read_text().split()
             out.run_ns += int(run)
-            out.wait_ns += int(wait)
-            out.threads[f"{(task / 'comm').read_text().strip()}/{task.name}"] = int(run)
+            name = f"{(task / 'comm').read_text().strip()}/{task.name}"
+            out.threads[name] = Thread(int(run), int(wait))
     fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     out.user_ticks, out.system_ticks = int(fields[USER_FIELD]), int(fields[SYSTEM_FIELD])
     return out
@@ -69,7 +80,6 @@ def total(parts: Iterable[Cpu]) -> Cpu:
     out = Cpu()
     for part in parts:
         out.run_ns += part.run_ns
-        out.wait_ns += part.wait_ns
         out.user_ticks += part.user_ticks
         out.system_ticks += part.system_ticks
         out.threads |= part.threads

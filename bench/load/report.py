@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
 from roomtone.bench.load.figures import median_of
 from roomtone.bench.load.measure import Plan
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from roomtone.bench.load import tone
 from roomtone.bench.load.figures import FRAME_NS
 from roomtone.bench.load.payload import FORMATS, Format, encode, silence

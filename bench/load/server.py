@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+
 from roomtone.bench.load import proc
 from roomtone.bench.load.child import Child
 from roomtone.bench.load.scenario import Scenario, spaced
@@ -167,6 +168,8 @@ class Engine(Server):
                 "max_sessions = 0",
                 "max_connections = 0",
                 "max_endpoints_per_session = 0",
+                "disconnect_timeout_secs = 1",
+                "shutdown_max_wait_secs = 1",
                 f'state_dir = "{self.folder}/state"',
                 f'runtime_dir = "{self.folder}/run"',
                 'log_level = "warning"',

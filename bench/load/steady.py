@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import numpy as np
+
 from roomtone.bench.load import proc
 from roomtone.bench.load.child import Child
 from roomtone.bench.load.figures import percentile

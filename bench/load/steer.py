@@ -5,6 +5,7 @@ import itertools
 from typing import Any, Self
 
 import aiohttp
+
 from roomtone.bench.load.payload import FRAME_MS, Format
 
 EVENT_PAYLOAD_TYPE = 101

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from roomtone.bench.load.payload import Format
 
 GRID_HZ = 10  # one period of the grid is 100 ms

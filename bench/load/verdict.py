@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from roomtone.bench.load import tone
 from roomtone.bench.load.callers import Callers
 from roomtone.bench.load.figures import (

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+
 from roomtone.control.core.problems import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Problem
 
 MAX_REQUEST_ID_BYTES = 1024  # websocket.md section 1

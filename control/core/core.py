@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from msgspec import Struct
+
 from roomtone.control.core import api, effects, life, views
 from roomtone.control.core.config import Config
 from roomtone.control.core.event_queue import EventQueue

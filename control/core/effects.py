@@ -13,6 +13,7 @@ connection has something to send".
 from __future__ import annotations
 
 import msgspec
+
 from roomtone.engine.messages import CommandBody, Event, ReplyBody
 
 # -- inputs --------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+
 from roomtone.control.core import api, negotiate, placing, sdp
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, endpoint_not_found
 from roomtone.control.core.run import Ask, Call, Procedure, Unanswered, expect

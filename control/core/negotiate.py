@@ -9,6 +9,7 @@ Nothing here keeps SDP text: `Agreement` holds what an endpoint needs later.
 from __future__ import annotations
 
 from msgspec import Struct
+
 from roomtone.control.core import sdp
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem
 from roomtone.control.core.sdp import MIRRORED, Attribute, Description, Direction, Origin, RtpMap, Section

@@ -8,6 +8,7 @@ endpoints; further ones go to the least loaded worker of all.  From the first en
 from __future__ import annotations
 
 import msgspec
+
 from roomtone.engine.messages import SetSpread, SpreadPeer
 
 PHASES = 20  # the media thread's grid: 20 ms in steps of 1 ms

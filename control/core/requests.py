@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+
 from roomtone.control.core import api, endpoint_requests, life, placing, views
 from roomtone.control.core.problems import (
     MAX_SESSIONS_REACHED,

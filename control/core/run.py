@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from typing import TypeVar
 
 from msgspec import Struct, field
+
 from roomtone.control.core.api import EventData
 from roomtone.control.core.problems import CODES, INTERNAL_ERROR, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.session import Session

@@ -22,6 +22,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+
 from roomtone.control.core.api import Direction, EndpointState
 from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.negotiate import Line, directions

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
+
 from roomtone.control.core import api
 from roomtone.control.core.session import Endpoint
 from roomtone.engine.messages import EndpointStats

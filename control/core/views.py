@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, field
+
 from roomtone.control.core import api
 from roomtone.control.core.session import Endpoint, Session, address
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 from aiohttp import WSCloseCode, web
+
 from roomtone.control.io.auth import Tokens, bearer_token
 from roomtone.control.io.counters import Counters
 from roomtone.control.io.ws import Connections, Protocol

@@ -18,6 +18,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
+
 from roomtone.control.core.views import Counts
 from roomtone.control.io.clock import now_us
 from roomtone.control.io.counters import COMMAND_SECONDS, Counters
@@ -35,8 +36,12 @@ WORKER_COUNTERS = {
     "tx_packets": ("roomtone_rtp_packets", "tx", "RTP packets"),
     "rx_bytes": ("roomtone_rtp_bytes", "rx", "RTP payload bytes"),
     "tx_bytes": ("roomtone_rtp_bytes", "tx", "RTP payload bytes"),
-    "lost": ("roomtone_rtp_lost_packets", None, "RTP packets lost before they reached us (RFC 3550 A.3)"),
-    "concealed_frames": ("roomtone_playout_concealed_frames", None, "Frames played while their packet was missing"),
+    "lost": ("roomtone_rtp_lost_packets", None, "RTP packets lost on the way (RFC 3550 A.3)"),
+    "concealed_frames": (
+        "roomtone_playout_concealed_frames",
+        None,
+        "Frames played while their packet was missing",
+    ),
     "tick_overruns": ("roomtone_tick_overruns", None, "Bus ticks begun over 20 ms after their phase"),
     "ticks_late": ("roomtone_ticks_late", None, "Bus ticks begun over 3 ms after their phase"),
 }

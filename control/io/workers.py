@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import zmq
+
 from roomtone.control.core.effects import (
     CommandTimedOut,
     Input,

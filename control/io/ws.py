@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 
 from aiohttp import WSMsgType, web
+
 from roomtone.control.core.effects import ConnectionClosed, ConnectionMessage, ConnectionOpened, Input
 from roomtone.control.io.auth import bearer_subprotocol
 from roomtone.control.io.clock import now_us

@@ -1,4 +1,4 @@
-"""A telephone: sends one RTP packet every 20 ms, keeps what it receives.  Knows nothing of roomtone but SDP and RTP.
+"""A telephone: sends one RTP packet every 20 ms, keeps what it receives.  It knows SDP and RTP, not roomtone.
 
 The packet is RFC 3550 section 5.1, keys are RFC 4733 section 2.3.  Everything happens on one asyncio loop.
 """
@@ -12,7 +12,8 @@ import struct
 from dataclasses import dataclass, field
 
 import numpy as np
-from demo_parts.sound import FRAME_MS, FRAME_SAMPLES, PCMA, PCMU, RATE_HZ, level_dbov
+
+from demo_parts.sound import FRAME_MS, FRAME_SAMPLES, FRAMES_A_SECOND, PCMA, PCMU, RATE_HZ, level_dbov
 
 RTP_HEADER_BYTES = 12
 RTP_VERSION_2 = 0x80
@@ -34,7 +35,8 @@ class Script:
     """What a caller does, in frames of 20 ms from the beginning.
 
     track: int16[frames · FRAME_SAMPLES], what it says.  keys: frame of the press -> key.
-    silent: frames in which it sends nothing at all.  lost: share of its packets that never leave.
+    silent: frames in which it sends nothing at all.  lost: share of its packets that never leave, except in the
+    first and the last second, so that nobody has to guess whether a packet is lost or was never sent.
     """
 
     track: np.ndarray
@@ -72,6 +74,7 @@ class Caller(asyncio.DatagramProtocol):
         self._first_ts = self._random.randrange(1 << 31)
         self._key: tuple[str, int] | None = None  # what is pressed, and since which frame
         self._marker = True
+        self._lossy = False
         self._port = 0
         self._remote: tuple[str, int] | None = None
         self._transport: asyncio.DatagramTransport | None = None
@@ -81,7 +84,7 @@ class Caller(asyncio.DatagramProtocol):
         self._last_seq: int | None = None
         self._last_key_ts: int | None = None
 
-    # -- signalling ----------------------------------------------------------------------------------------------------
+    # -- signalling ------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -117,7 +120,7 @@ class Caller(asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.close()
 
-    # -- sending -------------------------------------------------------------------------------------------------------
+    # -- sending ---------------------------------------------------------------------------------------------
 
     def begin(self, now_s: float) -> None:
         """Frame 0 is now.  now_s: the loop's clock."""
@@ -128,6 +131,7 @@ class Caller(asyncio.DatagramProtocol):
         script = self.script
         pcm = script.track[number * FRAME_SAMPLES : (number + 1) * FRAME_SAMPLES]
         timestamp = self._first_ts + number * FRAME_SAMPLES
+        self._lossy = FRAMES_A_SECOND <= number < len(script.track) // FRAME_SAMPLES - FRAMES_A_SECOND
         if number in script.keys:
             self._key = (script.keys[number], number)
         if number in script.silent:
@@ -161,7 +165,7 @@ class Caller(asyncio.DatagramProtocol):
     def _send(self, payload_type: int, timestamp: int, payload: bytes, marker: bool) -> None:
         seq = self._seq
         self._seq = seq + 1 & 0xFFFF
-        if self._random.random() < self.script.lost:
+        if self._lossy and self._random.random() < self.script.lost:
             self.totals.withheld += 1
             return
         second = payload_type | (MARKER if marker else 0)
@@ -170,7 +174,7 @@ class Caller(asyncio.DatagramProtocol):
         self._transport.sendto(header + payload, self._remote)
         self.totals.sent += 1
 
-    # -- receiving -----------------------------------------------------------------------------------------------------
+    # -- receiving -------------------------------------------------------------------------------------------
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if len(data) < RTP_HEADER_BYTES:

@@ -6,19 +6,19 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
-from demo_parts.caller import Caller
-from demo_parts.hearing import Match
-from demo_parts.sound import FLOOR_DBOV, FRAME_MS
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from demo_parts.caller import Caller
+from demo_parts.hearing import Match
+from demo_parts.sound import FLOOR_DBOV, FRAMES_A_SECOND
+
 BAR_CELLS = 18
 NEWS_SHOWN = 9
 REFRESH_HZ = 10
-FRAMES_A_SECOND = 1000 // FRAME_MS
 
 
 class Screen:
@@ -59,7 +59,10 @@ class Screen:
         self._number = number
         if self._live is None and number % FRAMES_A_SECOND == 0:
             doing = [
-                f"{c.name} {c.state}" for callers in self._rooms.values() for c in callers if c.state != "quiet"
+                f"{c.name} {c.state}"
+                for callers in self._rooms.values()
+                for c in callers
+                if c.state != "quiet"
             ]
             total = [c.totals for callers in self._rooms.values() for c in callers]
             packets = f"{sum(t.sent for t in total):5d} packets out {sum(t.received for t in total):5d} in"
@@ -69,7 +72,9 @@ class Screen:
         parts = [_table(heading, callers) for heading, callers in self._rooms.items()]
         news = Text("\n").join(Text(f"{at_s:5.1f} s  {text}") for at_s, text in self._news)
         left_s = max(0, self._frames - self._number) / FRAMES_A_SECOND
-        return Group(*parts, Panel(news, title="events", height=NEWS_SHOWN + 2), Text(f"{left_s:.0f} s to go"))
+        return Group(
+            *parts, Panel(news, title="events", height=NEWS_SHOWN + 2), Text(f"{left_s:.0f} s to go")
+        )
 
 
 def _table(heading: str, callers: list[Caller]) -> Table:

@@ -40,9 +40,14 @@ def free_media_ports(pairs: int, host: str = "127.0.0.1") -> tuple[int, int]:
 
 
 class Server:
-    """Order of use: start, then url and metrics, then stop.  keys: configuration besides addresses and folders."""
+    """Order of use: start, then url and metrics, then stop.
 
-    def __init__(self, *, pairs: int = 16, media_ip: tuple[str, ...] = ("127.0.0.1",), **keys: object) -> None:
+    pairs: of media ports per address.  keys: configuration besides addresses and folders.
+    """
+
+    def __init__(
+        self, *, pairs: int = 16, media_ip: tuple[str, ...] = ("127.0.0.1",), **keys: object
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="roomtone-"))
         self.port = free_tcp_port()
         self.media_ports = free_media_ports(pairs)
@@ -98,10 +103,8 @@ class Server:
         """Every sample of /metrics by its name with labels, as written there."""
         async with aiohttp.ClientSession() as http, http.get(f"{self.http}/metrics") as reply:
             lines = (await reply.text()).splitlines()
-        return {
-            name: float(value)
-            for name, _, value in (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
-        }
+        samples = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in samples}
 
     async def stop(self) -> int:
         """End it the way an operator does; its exit code.  Its folder goes with it."""

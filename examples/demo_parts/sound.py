@@ -10,6 +10,7 @@ import numpy as np
 RATE_HZ = 8000
 FRAME_MS = 20
 FRAME_SAMPLES = RATE_HZ * FRAME_MS // 1000
+FRAMES_A_SECOND = 1000 // FRAME_MS
 FULL_SCALE = 32768.0
 FLOOR_DBOV = -60.0  # what a level is shown as when there is nothing
 ULAW_BIAS = 132  # G.711 table 2, in 16-bit steps

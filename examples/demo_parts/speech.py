@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from demo_parts.sound import FULL_SCALE, RATE_HZ, read_wav, resampled, write_wav
+
+from demo_parts.sound import FULL_SCALE, read_wav, resampled, write_wav
 
 TARGET_DBOV = -23.0  # a usual speech level; three at once stay below full scale
 QUIET = 0.02  # of the loudest sample: less is a pause

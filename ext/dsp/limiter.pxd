@@ -4,7 +4,7 @@ from libc.stdint cimport int16_t, int32_t
 
 
 ctypedef struct limiter_t:          # zeroed is NOT a start state: use limiter_reset
-    float gain                      # in force at the end of the last frame; exactly 1 when nothing has to be done
+    float gain                      # in force at the end of the last frame; exactly 1 with nothing to do
     float release_per_s             # gain regained a second, set when the gain was last forced down
 
 

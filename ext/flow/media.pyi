@@ -146,6 +146,8 @@ class Media:
         """One loop turn at that time: edits, due phases, RTCP."""
     def sent(self) -> list[tuple[int, int, bytes, bool]]:
         """Drain what would have been sent: (now_us, handle, datagram, is_rtcp)."""
+    def check(self) -> list[str]:
+        """What contradicts itself in lists, counts and flags; only between steps."""
 
 FACT_PINNED: int
 FACT_KEY: int

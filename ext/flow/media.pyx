@@ -41,6 +41,7 @@ from roomtone.ext.flow._socket cimport (
     eventfd,
 )
 from roomtone.ext.flow.arena cimport Arena as ArenaView
+from roomtone.ext.flow.audit cimport audit
 from roomtone.ext.flow.graph cimport (
     CNAME_BYTES,
     COUNT_RX_RAW,
@@ -598,3 +599,7 @@ cdef class Media:
             at += 16 + (size & 0x7FFFFFFF)
         self.m.outbox.used = 0
         return out
+
+    def check(self):
+        """What contradicts itself in lists, counts and flags (ext/flow/audit); only in the lab, between steps."""
+        return audit(&self.m)

@@ -67,6 +67,13 @@ cdef int drop_of(int error) noexcept nogil:
     return DROP_VERSION if error == RT_VERSION else DROP_LENGTH
 
 
+cdef inline void arrived(media_t* m, endpoint_t* e, int n) noexcept nogil:
+    """Every datagram that came to the port ends as an accepted packet, as RTCP, or in one named drop."""
+    count(m, COUNT_RX_RAW)
+    e.rx_raw_packets += 1
+    e.rx_raw_bytes += n
+
+
 cdef void dropped(media_t* m, endpoint_t* e, int reason) noexcept nogil:
     drop(m, reason)
     e.rx_dropped += 1
@@ -180,9 +187,7 @@ cdef void rtp(media_t* m, endpoint_t* e, int n, int64_t arrival_us, int64_t now_
 
 
 cdef void rx_datagram(media_t* m, endpoint_t* e, int n, int64_t arrival_us, int64_t now_us) noexcept nogil:
-    count(m, COUNT_RX_RAW)
-    e.rx_raw_packets += 1
-    e.rx_raw_bytes += n
+    arrived(m, e, n)
     if rt_unlikely(m.packet[0] < RTP_FIRST or m.packet[0] > RTP_LAST):
         dropped(m, e, DROP_UNKNOWN_PROTOCOL)
         return
@@ -243,31 +248,22 @@ cdef void rx_learn(media_t* m, endpoint_t* e, int n, const addr_t* source, int64
         if addr_equal(source, &e.remote):       # connected meanwhile; queued before
             rx_datagram(m, e, n, now_us, now_us)
             return
-        count(m, COUNT_RX_RAW)
-        e.rx_raw_packets += 1
-        e.rx_raw_bytes += n
+        arrived(m, e, n)
         dropped(m, e, DROP_WRONG_SOURCE)
         return
-    if n >= 2 and RTP_FIRST <= m.packet[0] <= RTP_LAST and not RTCP_TYPE_FIRST <= m.packet[1] <= RTCP_TYPE_LAST:
-        result = rtp_parse(m.packet, n, &h)
-        if result == 0 and e.flags & EP_MAY_RECEIVE and h.payload_bytes > 0 and (
-                codec_of(e, h.payload_type) or event_slot(e, h.payload_type) >= 0):
-            if not network_allowed(m, source):
-                count(m, COUNT_RX_RAW)
-                e.rx_raw_packets += 1
-                e.rx_raw_bytes += n
-                dropped(m, e, DROP_FOREIGN_NETWORK)
-                return
-            pin(m, e, &h, source, now_us)
-        rx_datagram(m, e, n, now_us, now_us)
-        return
-    count(m, COUNT_RX_RAW)
-    e.rx_raw_packets += 1
-    e.rx_raw_bytes += n
-    if n >= 2 and RTCP_TYPE_FIRST <= m.packet[1] <= RTCP_TYPE_LAST and RTP_FIRST <= m.packet[0] <= RTP_LAST:
+    if n >= 2 and RTP_FIRST <= m.packet[0] <= RTP_LAST and RTCP_TYPE_FIRST <= m.packet[1] <= RTCP_TYPE_LAST:
+        arrived(m, e, n)
         report_receive(m, e, n, source, now_us)
-    else:
-        dropped(m, e, DROP_UNKNOWN_PROTOCOL)
+        return
+    result = rtp_parse(m.packet, n, &h) if RTP_FIRST <= m.packet[0] <= RTP_LAST else RT_VERSION
+    if result == 0 and e.flags & EP_MAY_RECEIVE and h.payload_bytes > 0 and (
+            codec_of(e, h.payload_type) or event_slot(e, h.payload_type) >= 0):
+        if not network_allowed(m, source):
+            arrived(m, e, n)
+            dropped(m, e, DROP_FOREIGN_NETWORK)
+            return
+        pin(m, e, &h, source, now_us)
+    rx_datagram(m, e, n, now_us, now_us)
 
 
 cdef void rx_readable(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
@@ -296,9 +292,7 @@ cdef void rx_rtcp_readable(media_t* m, endpoint_t* e, int64_t now_us) noexcept n
     if e.flags & EP_PROBE:
         fact_put(m, FACT_PROBE_, e.handle, 1, 0)
         return
-    count(m, COUNT_RX_RAW)
-    e.rx_raw_packets += 1
-    e.rx_raw_bytes += n
+    arrived(m, e, n)
     report_receive(m, e, n, &source, now_us)
 
 

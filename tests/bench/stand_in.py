@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 from aiohttp import WSMsgType, web
-from roomtone.bench.load.payload import FORMATS, decode, encode
 from setproctitle import setproctitle
+
+from roomtone.bench.load.payload import FORMATS, decode, encode
 
 FMT = FORMATS["PCMU"]
 TICK_S = 0.02

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+
 from roomtone.bench.load import proc
 from roomtone.bench.load.callers import Callers
 from roomtone.bench.load.measure import Plan, run_once

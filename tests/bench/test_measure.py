@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from roomtone.bench.load import proc, steady
 from roomtone.bench.load.measure import Plan, compare, cpu_figures, floor_maker, run_once, why_void
-from roomtone.bench.load.proc import Cpu
+from roomtone.bench.load.proc import Cpu, Thread
 from roomtone.bench.load.scenario import Scenario
 from roomtone.bench.load.server import Cost, Engine, Placement
 from roomtone.bench.load.steer import SteerError, answered_address, offer
@@ -124,8 +125,9 @@ def test_a_void_run_is_repeated_a_bounded_number_of_times(monkeypatch):
 
 
 def test_cpu_is_brought_to_the_window_and_divided():
-    before = Cost(Cpu(1_000, 0, 10, 10), {"control": Cpu(0, 0, 0, 0)})
-    after = Cost(Cpu(2_201_000, 110_000, 11, 13), {"control": Cpu(1_100_000, 0, 0, 0)})
+    before = Cost(Cpu(1_000, 10, 10, {"media": Thread(900, 0)}), {"control": Cpu()})
+    threads = {"media": Thread(2_000_900, 110_000), "other": Thread(200_000, 900_000)}
+    after = Cost(Cpu(2_201_000, 11, 13, threads), {"control": Cpu(1_100_000)})
     figures = cpu_figures(before, after, packets=100, window_ns=10_000_000, sampled_ns=11_000_000)
     assert figures["us_per_packet"] == pytest.approx(20.0)
     assert figures["user_us_per_packet"] == pytest.approx(5.0)

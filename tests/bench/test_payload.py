@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from roomtone.bench.load.payload import FORMATS, decode, encode, silence
 
 ALL_CODES = np.arange(256, dtype=np.uint8)

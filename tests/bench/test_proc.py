@@ -12,7 +12,8 @@ def test_cpu_of_this_process_grows_with_work():
     sum(i * i for i in range(200_000))
     spent = proc.cpu(os.getpid()) - before
     assert spent.run_ns > 0
-    assert sum(spent.threads.values()) == spent.run_ns
+    assert sum(t.run_ns for t in spent.threads.values()) == spent.run_ns
+    assert spent.busiest().run_ns > 0
 
 
 def test_a_split_without_ticks_is_unknown():
@@ -21,8 +22,11 @@ def test_a_split_without_ticks_is_unknown():
 
 
 def test_parts_add_up():
-    total = proc.total([proc.Cpu(1, 2, 3, 4, {"a": 1}), proc.Cpu(10, 20, 30, 40, {"b": 10})])
-    assert total == proc.Cpu(11, 22, 33, 44, {"a": 1, "b": 10})
+    short, long = proc.Thread(1, 2), proc.Thread(10, 0)
+    total = proc.total([proc.Cpu(1, 3, 4, {"a": short}), proc.Cpu(10, 30, 40, {"b": long})])
+    assert total == proc.Cpu(11, 33, 44, {"a": short, "b": long})
+    assert total.busiest() is long
+    assert proc.Cpu().busiest() == proc.Thread(0, 0)
 
 
 def test_children_are_found_named_bound_and_end_with_their_parent():

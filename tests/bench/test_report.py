@@ -6,6 +6,7 @@ import math
 
 import pytest
 from rich.console import Console
+
 from roomtone.bench.load import main, proc, report
 from roomtone.bench.load.measure import Plan
 from roomtone.bench.load.scenario import Scenario

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from roomtone.bench.load import main
 from roomtone.bench.load.figures import FRAME_NS
 from roomtone.bench.load.payload import decode

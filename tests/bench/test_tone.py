@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from roomtone.bench.load import tone
 from roomtone.bench.load.payload import FORMATS, decode, encode
 

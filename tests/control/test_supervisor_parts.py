@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -37,6 +38,24 @@ def test_a_child_inherits_what_it_is_given_and_nothing_else() -> None:
     assert info is not None and info.si_status == 0
     for fd in (given, given_writer, kept, kept_writer):
         os.close(fd)
+
+
+ADOPTING = """
+import ctypes, os
+from roomtone.control.child import Child, reap
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans are ours, as they are PID 1's
+Child(["/bin/sh", "-c", "/bin/sh -c 'exit 7' & exit 3"], dict(os.environ), [], 0)
+seen = {}
+while len(seen) < 2:
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    seen.update(reap())
+print(sorted(seen.values()), reap())
+"""
+
+
+def test_orphans_are_reaped_too() -> None:
+    done = subprocess.run([sys.executable, "-c", ADOPTING], capture_output=True, text=True, check=True)
+    assert done.stdout == "[3, 7] []\n"
 
 
 def test_a_fresh_runtime_dir_is_private_found_and_removed(

@@ -267,3 +267,18 @@ def test_the_processes_have_names(product: Callable[..., Product]) -> None:
     running = product()
     running.event(m.WorkerUp, 0, 1)
     assert Path(f"/proc/{running.spawned[0].pid}/cmdline").read_bytes().startswith(b"roomtone: worker 0")
+
+
+def test_a_control_that_cannot_work_with_its_configuration_ends_everything(
+    product: Callable[..., Product],
+) -> None:
+    running = product(STAND_IN_EXIT=str(m.EXIT_CONFIG))
+    assert running.process.wait(PATIENCE_MS / 1000) == m.EXIT_CONFIG
+    assert ends(running.spawned[0].pid)
+
+
+def test_a_control_that_fails_otherwise_is_started_again(product: Callable[..., Product]) -> None:
+    running = product(STAND_IN_EXIT="1")
+    first = running.control_pid
+    assert running.told() == "up" and running.control_pid != first
+    assert running.process.poll() is None

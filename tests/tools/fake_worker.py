@@ -82,10 +82,10 @@ class FakeWorker:
                 return ms.Done()
             case ms.GetStats():
                 mine = [e for e, session in self.endpoints.items() if session == body.session]
+                base = {"kind": "rtp", "codec": "PCMU"}
                 return ms.Stats(
-                    [ms.EndpointStats(**{"endpoint": e, "kind": "rtp", "codec": "PCMU"} | self.counters.get(e, {}))
-                     for e in mine]
-                )  # fmt: skip
+                    [ms.EndpointStats(endpoint=e, **(base | self.counters.get(e, {}))) for e in mine]
+                )
             case ms.GetActivity():
                 return ms.Activity(self.last_us.get(body.session, 0))
             case ms.OpenSpread():

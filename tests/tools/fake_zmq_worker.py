@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import zmq
+
 from roomtone.engine.messages import (
     COMMANDS_ENDPOINT,
     EVENTS_ENDPOINT,

@@ -1,6 +1,6 @@
 """A control process for tests of the supervisor: it passes on what the supervisor tells, and drains at once.
 
-STAND_IN_DEAF=1: SIGTERM is ignored.
+STAND_IN_DEAF=1: SIGTERM is ignored.  STAND_IN_EXIT=N: it ends with that status once it was told of a worker.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def main() -> int:
             return 0
         for message, _ in link.receive():
             push.send(told(message))
+            if "STAND_IN_EXIT" in os.environ:
+                return int(os.environ["STAND_IN_EXIT"])
     return 0
 
 

@@ -3,6 +3,7 @@
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
 from roomtone.control.core.event_queue import EventQueue
 
 
@@ -105,7 +106,7 @@ def test_what_waits_for_a_connection_goes_before_what_was_kept_for_its_session()
 
 
 class Model(RuleBasedStateMachine):
-    """The contract, told with plain lists: nothing but events is ever lost, and every loss is told exactly."""
+    """The contract told with plain lists: only events are ever lost, and every loss is told exactly."""
 
     @initialize(critical_size=st.integers(1, 4), normal_size=st.integers(1, 5))
     def begin(self, critical_size: int, normal_size: int) -> None:

@@ -6,6 +6,7 @@ import pytest
 from fake_worker import OFFER, Client, Desk, Refused
 from hypothesis import given
 from hypothesis import strategies as st
+
 from roomtone.control.core import api
 from roomtone.control.core.problems import CODES
 from roomtone.control.core.requests import METHODS

@@ -3,6 +3,7 @@
 import pytest
 import sdp_samples
 from fake_worker import ANSWER, OFFER, Client, Desk, Refused
+
 from roomtone.control.core import sdp
 from roomtone.control.core.negotiate import restricted
 from roomtone.engine import messages as ms

@@ -5,6 +5,7 @@ import sdp_samples
 import sdp_transform
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from roomtone.control.core import sdp
 
 tokens = st.text("abcdefgh0123456789-./", min_size=1, max_size=10).filter(lambda t: t.strip("/.") == t)

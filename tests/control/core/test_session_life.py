@@ -4,6 +4,7 @@ import json
 
 import pytest
 from fake_worker import OFFER, Client, Desk, Refused
+
 from roomtone.engine import messages as ms
 
 

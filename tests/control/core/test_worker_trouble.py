@@ -2,6 +2,7 @@
 
 import pytest
 from fake_worker import OFFER, Client, Desk, Refused
+
 from roomtone.engine import messages as ms
 
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Control, running, until
+from control_process import Control, running, until
 from raw_websocket import BINARY, CLOSE, PING, PONG, TEXT, RawPeer
+
 from roomtone.client import RoomtoneError
 from roomtone.engine.messages import CreateTone, KeyPressed, MediaTimeout
 

@@ -1,5 +1,6 @@
 """The one port over HTTP: health, readiness, metrics, sessions, and who is let in."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Callable
@@ -8,9 +9,10 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from conftest import Control, log_lines, running, until
+from control_process import Control, log_lines, running, until
 from prometheus_client.parser import text_string_to_metric_families
 from raw_websocket import CLOSE, RawPeer
+
 from roomtone.client import RoomtoneError
 from roomtone.engine.messages import GetMetrics, Metrics, Probe
 
@@ -165,11 +167,12 @@ def test_a_worker_that_does_not_answer_keeps_the_page_from_nobody(tmp_path: Path
 def test_scrapes_at_once_ask_each_worker_once(tmp_path: Path, run: Callable) -> None:
     async def body() -> None:
         async with running(tmp_path) as control:
-            asked = [each for each in control.workers[0].commands if isinstance(each, GetMetrics)]
-            for _ in range(3):
-                await metrics(control)
-            now = [each for each in control.workers[0].commands if isinstance(each, GetMetrics)]
-            assert len(now) == len(asked) + 1
+            await control.workers[0].command(GetMetrics)  # with it the worker was taken into service
+            control.workers[0].commands.clear()
+            control.workers[0].metrics.drops["late"] = 1
+            pages = await asyncio.gather(*(metrics(control) for _ in range(3)))
+            assert [page["roomtone_rtp_dropped_packets_total", "late"] for page in pages] == [1, 1, 1]
+            assert control.workers[0].commands == [GetMetrics()]
 
     run(body())
 

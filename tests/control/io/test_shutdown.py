@@ -10,8 +10,9 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
-from conftest import Control, log_lines, running, until
+from control_process import Control, log_lines, running, until
 from raw_websocket import RawPeer
+
 from roomtone.client import RoomtoneError
 from roomtone.control.app import EXIT_FAILED, EXIT_OK, App
 from roomtone.control.core.config import load

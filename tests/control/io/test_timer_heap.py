@@ -3,6 +3,7 @@
 import asyncio
 
 import uvloop
+
 from roomtone.control.io.clock import now_us
 from roomtone.control.io.timers import Timers
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from roomtone.control.io.auth import TokenFileError, Tokens, bearer_subprotocol, bearer_token
 
 

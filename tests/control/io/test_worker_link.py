@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import log_lines, running, until
+from control_process import log_lines, running, until
+
 from roomtone.client import RoomtoneError
 from roomtone.engine.messages import (
     CloseSession,

@@ -1,0 +1,15 @@
+"""Behaviour is tested in virtual time: tests/lab."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))
+
+from lab import Lab
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return Lab()
