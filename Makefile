@@ -55,7 +55,7 @@ bench: setup ## short benchmarks; bench/README.md explains the long ones
 lint: setup ## style, types and the import rules
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/cython-lint ext bench/load
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint ext bench/load
 	@$(VENV)/bin/mypy -p roomtone.control -p roomtone.engine
 	@PYTHONPATH=build/cyroot $(VENV)/bin/lint-imports --no-logo
 

@@ -82,6 +82,7 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
         timestamp=int.from_bytes(chance[_SEQ_END:], "big"),
     )
     endpoint = RtpEndpoint(body.endpoint, session, handle, plan.next_serial(), pair)
+    endpoint.note = body.note
     plan.add(endpoint)
     worker.retirement.hold(endpoint)
     endpoint.is_source = body.is_source
@@ -117,6 +118,8 @@ def update_rtp(worker: Worker, body: m.UpdateRtp) -> Result:
         endpoint.is_destination = body.is_destination
     if profile is not None:
         endpoint.profile = profile
+    if body.note is not None:
+        endpoint.note = body.note
     if body.send_at_once is not None:
         endpoint.send_at_once = body.send_at_once
     if body.remote is not None:
@@ -146,7 +149,9 @@ def create_tone(worker: Worker, body: m.CreateTone) -> Result:
     duration_ms = -1 if body.duration_ms is None else body.duration_ms
     ends_us = None if duration_ms < 0 else worker.now_us() + duration_ms * 1000 + TONE_GRACE_US
     media.tone_open(handle, kind=kind, frequency_hz=body.frequency_hz, duration_ms=duration_ms)
-    plan.add(ToneEndpoint(body.endpoint, session, handle, plan.next_serial(), ends_us))
+    endpoint = ToneEndpoint(body.endpoint, session, handle, plan.next_serial(), ends_us)
+    endpoint.note = body.note
+    plan.add(endpoint)
     media.source_add(session.bus, handle)
     return m.Done()
 
@@ -206,7 +211,7 @@ def take_snapshot(worker: Worker, body: m.TakeSnapshot) -> Slices:
     endpoints, changes = list(plan.endpoints.values()), plan.changes
     entries: list[m.SnapshotEndpoint] = []
     for number, endpoint in enumerate(endpoints, 1):
-        entries.append(_entry(endpoint))
+        entries.append(_entry(worker, endpoint))
         if number % SNAPSHOT_A_SLICE == 0:
             yield
     if plan.changes != changes:
@@ -228,7 +233,7 @@ def _corrected(
     for endpoint in worker.plan.newest_first():
         if endpoint.serial <= newest:
             break
-        added.append(_entry(endpoint))
+        added.append(_entry(worker, endpoint))
     return [*kept, *reversed(added)]
 
 
@@ -345,10 +350,27 @@ def _stats(worker: Worker, endpoint: Endpoint) -> m.EndpointStats:
     return m.EndpointStats(endpoint=endpoint.id, kind=endpoint.kind, codec=codec, **values)
 
 
-def _entry(endpoint: Endpoint) -> m.SnapshotEndpoint:
-    return m.SnapshotEndpoint(
-        session=endpoint.session.id, endpoint=endpoint.id, kind=endpoint.kind, finished=endpoint.finished
+def _entry(worker: Worker, endpoint: Endpoint) -> m.SnapshotEndpoint:
+    entry = m.SnapshotEndpoint(
+        session=endpoint.session.id,
+        endpoint=endpoint.id,
+        kind=endpoint.kind,
+        finished=endpoint.finished,
+        note=endpoint.note,
     )
+    if isinstance(endpoint, RtpEndpoint) and not endpoint.gone:
+        line = worker.media.line(endpoint.handle)
+        pair = endpoint.pair
+        entry.created = m.RtpCreated(
+            local_ip=pair.ip,
+            rtp_port=pair.rtp_port,
+            rtcp_port=pair.rtcp_port,
+            ssrc=line["ssrc"],
+            cname=line["cname"],
+            handle=endpoint.handle,
+        )
+        entry.remote_rtp_addr = line["remote"] if endpoint.learned else ""
+    return entry
 
 
 COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {

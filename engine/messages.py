@@ -206,6 +206,7 @@ class CreateRtp(msgspec.Struct, tag="create_rtp", tag_field="t", kw_only=True):
     is_source: the peer may send (direction from the peer's view is sendrecv or sendonly).
     is_destination: we may send to the peer.
     send_at_once: the peer is recvonly from the start: send to its SDP address without waiting for a packet.
+    note: what control needs to know again should it restart; the worker keeps it and says it in `Snapshot`.
     """
 
     session: str
@@ -218,6 +219,7 @@ class CreateRtp(msgspec.Struct, tag="create_rtp", tag_field="t", kw_only=True):
     send_at_once: bool = False
     media: Media | None = None
     remote: Remote | None = None
+    note: bytes = b""
     key_relay_limit: int = 20  # buses with more endpoints than this report keys but do not relay them
 
 
@@ -236,6 +238,7 @@ class UpdateRtp(msgspec.Struct, tag="update_rtp", tag_field="t", kw_only=True):
     is_destination: bool | None = None
     send_at_once: bool | None = None
     relearn: bool = False
+    note: bytes | None = None
 
 
 class CreateTone(msgspec.Struct, tag="create_tone", tag_field="t", kw_only=True):
@@ -247,6 +250,7 @@ class CreateTone(msgspec.Struct, tag="create_tone", tag_field="t", kw_only=True)
     tone: str  # ringback ringing busy beep sine silence
     frequency_hz: float = 440.0
     duration_ms: int | None = None
+    note: bytes = b""
 
 
 class RemoveEndpoint(msgspec.Struct, tag="remove", tag_field="t"):
@@ -381,10 +385,15 @@ class Activity(msgspec.Struct, tag="activity", tag_field="t"):
 
 
 class SnapshotEndpoint(msgspec.Struct, kw_only=True):
+    """created: of an RTP endpoint, what its making was answered with.  remote_rtp_addr: "" until it is pinned."""
+
     session: str
     endpoint: str
     kind: str
     finished: bool = False
+    note: bytes = b""
+    created: RtpCreated | None = None
+    remote_rtp_addr: str = ""
 
 
 class Snapshot(msgspec.Struct, tag="snapshot", tag_field="t"):

@@ -41,7 +41,7 @@ class Profile:
 class Endpoint:
     """Common part.  handle: the media thread's slot."""
 
-    __slots__ = ("finished", "gone", "handle", "id", "serial", "session")
+    __slots__ = ("finished", "gone", "handle", "id", "note", "serial", "session")
     kind = ""
 
     def __init__(self, id: str, session: Session, handle: int, serial: int) -> None:
@@ -51,6 +51,7 @@ class Endpoint:
         self.serial = serial  # creation order on this worker
         self.finished = False  # a tone that ended
         self.gone = False  # removed; the media thread may still have to let go
+        self.note = b""  # control's own words, for a control that restarted
 
 
 class RtpEndpoint(Endpoint):

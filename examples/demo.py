@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +34,7 @@ from demo_parts.verdict import (
 )
 from rich.console import Console
 
-from roomtone.client import Client, connect
+from roomtone.client import Client, RoomtoneError, connect
 
 OUT = Path("demo-out")
 SEED = 20260
@@ -222,16 +221,14 @@ def report(
     for names, shares in tables:
         console.print(matrix_table(names, shares, as_it_has_to_be(shares)))
     for held, sentence in checks.results:
-        console.print(
-            f"[green]ok[/]    {sentence}" if held else f"[bold red]NO[/]    {sentence}", highlight=False
-        )
+        mark = "[green]ok[/]" if held else "[bold red]NO[/]"
+        console.print(f"{mark}    {sentence}", highlight=False)
     wanted = ("roomtone_rtp_packets_total", "roomtone_worker_endpoints", "roomtone_tick_overruns_total")
-    for name, value in metrics.items():
+    for name, value in sorted(metrics.items()):
         if name.startswith(wanted):
             console.print(f"      {name} {value:.0f}", highlight=False, markup=False)
-    print(
-        f"\nListen: {OUT}/heard-by-*.wav.  Read: README.md, docs/architecture.md, examples/first_session.py"
-    )
+    print(f"\nListen: {OUT}/heard-by-*.wav")
+    print("Read: README.md, docs/architecture.md, examples/first_session.py")
     print("Next: `make serve`, and in a second terminal `.venv/bin/python examples/first_session.py`\n")
 
 
@@ -245,18 +242,15 @@ async def demo(console: Console) -> int:
     callers = [Caller(name, CODEC.get(name, "PCMU"), cast[name], SEED + i) for i, name in enumerate(cast)]
     pair = [Caller(name, "PCMU", s, SEED - 1 - i) for i, (name, s) in enumerate(cast_of_call.items())]
     screen = Screen(console, {"conference, mixed": callers, "call, relayed": pair}, frames)
-    server = Server(workers=2, media_timeout_secs=MEDIA_TIMEOUT_S)
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(server.stop)
-        await server.start()
-        conference = Room(await stack.enter_async_context(await connect(server.url)), callers, screen.say)
-        call = Room(await stack.enter_async_context(await connect(server.url)), pair, screen.say)
-        await conference.open()
-        await call.open()
-        metrics = await server.metrics()
-        with screen:
-            lost = await hold([conference, call], screen, frames)
-        metrics = {**await server.metrics(), **{k: v for k, v in metrics.items() if "worker_endpoints" in k}}
+    with Server(workers=2, media_timeout_secs=MEDIA_TIMEOUT_S) as server:
+        async with await connect(server.url) as one, await connect(server.url) as two:
+            conference, call = Room(one, callers, screen.say), Room(two, pair, screen.say)
+            await conference.open()
+            await call.open()
+            placed = {k: v for k, v in server.metrics().items() if k.startswith("roomtone_worker_endpoints")}
+            with screen:
+                lost = await hold([conference, call], screen, frames)
+            metrics = {**server.metrics(), **placed}
     checks = Checks()
     tables = []
     OUT.mkdir(exist_ok=True)
@@ -284,7 +278,7 @@ def main() -> int:
     console = Console()
     try:
         return asyncio.run(demo(console))
-    except (RuntimeError, TimeoutError) as error:
+    except (RuntimeError, TimeoutError, RoomtoneError) as error:
         print(f"roomtone demo: FAILED: {error or 'timed out'}")
         return 1
 

@@ -1,7 +1,8 @@
 """A first session: two endpoints, a tone for both, and the events they cause.
 
-Start the server with `make serve`, then run this.  The two telephones are yours to supply: anything that sends
-PCMU to the address in the answer, e.g. `ffmpeg -re -i FILE -ar 8000 -c:a pcm_mulaw -f rtp rtp://ADDRESS`.
+Start the server with `make serve`, then run this.  Whoever listens on the two ports hears the tone:
+
+    gst-launch-1.0 udpsrc port=40000 ! application/x-rtp,clock-rate=8000 ! rtppcmudepay ! mulawdec ! alsasink
 """
 
 import asyncio

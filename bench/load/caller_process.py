@@ -58,7 +58,7 @@ class CallerProcess:
             totals = self.callers.run(start_ns, end_ns, until_ns, scenario.listeners(), capture_frames)
         figures = judge(scenario, self.callers, totals, start_ns, end_ns)
         figures |= {"total_sent": sum(totals["sent"]), "total_received": sum(totals["received"])}
-        return figures | {"scheduling": "fifo" if allowed else "normal"}
+        return figures | {"callers_scheduling": "fifo" if allowed else "normal"}
 
 
 def main() -> int:

@@ -94,6 +94,7 @@ async def window(server: Server, callers: Child, plan: Plan) -> dict[str, Any]:
     figures: dict[str, Any] = (await answer)["figures"]
     figures |= cpu_figures(cost_before, cost_after, figures["received"], end_ns - start_ns, at_end - at_start)
     stolen, ticks = (after - before for after, before in zip(steal_after, steal_before, strict=True))
+    figures["media_scheduling"] = proc.scheduling(cost_after.measured - cost_before.measured)
     figures["steal"] = stolen / max(ticks, 1)
     grown = {k: v - counters_before.get(k, 0.0) for k, v in counters_after.items()}
     figures["counters"] = {k: v for k, v in grown.items() if v}

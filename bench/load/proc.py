@@ -76,6 +76,15 @@ def cpu(pid: int) -> Cpu:
     return out
 
 
+def scheduling(cpu: Cpu) -> str:
+    """How the busiest thread is scheduled: fifo or normal; empty when it is gone."""
+    busiest = next((name for name, t in cpu.threads.items() if t is cpu.busiest()), "")
+    with suppress(ProcessLookupError, ValueError):
+        policy = os.sched_getscheduler(int(busiest.rpartition("/")[2]))
+        return "fifo" if policy == os.SCHED_FIFO else "normal"
+    return ""
+
+
 def total(parts: Iterable[Cpu]) -> Cpu:
     out = Cpu()
     for part in parts:

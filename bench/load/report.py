@@ -119,7 +119,8 @@ def show(comparison: dict[str, Any], console: Console) -> None:
     if engine:
         middle = comparison["median"]["engine"]
         console.print(
-            f"tick overruns {overruns(engine):.0f};"
+            f"media thread scheduled {engine[-1].get('media_scheduling') or 'unknown'};"
+            f" tick overruns {overruns(engine):.0f};"
             f" control {number(100 * middle.get('control_load', 0), 1)} % CPU,"
             f" {number(middle.get('control_rss_bytes_per_endpoint'), 0)} B/endpoint;"
             f" set-up {middle['set_up_s']:.2f} s" + (f"; voices: {comparison['voices']}" if not relay else "")

@@ -47,6 +47,7 @@ def create(
         answers = yield [Ask(worker, body(), lambda _: core.tell(worker, undo))]
         created = expect(answers[0], kind)
     except Problem:
+        release(core, session, worker)
         raise
     session.endpoints[endpoint.id] = endpoint
     return created

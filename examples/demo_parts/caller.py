@@ -35,8 +35,8 @@ class Script:
     """What a caller does, in frames of 20 ms from the beginning.
 
     track: int16[frames · FRAME_SAMPLES], what it says.  keys: frame of the press -> key.
-    silent: frames in which it sends nothing at all.  lost: share of its packets that never leave, except in the
-    first and the last second, so that nobody has to guess whether a packet is lost or was never sent.
+    silent: frames in which it sends nothing at all.  lost: share of its packets that never leave, except in
+    the first and the last second, so that nobody has to guess whether a packet is lost or was never sent.
     """
 
     track: np.ndarray
@@ -57,8 +57,9 @@ class Totals:
 class Caller(asyncio.DatagramProtocol):
     """Order of use: open, offer_sdp, connect, then frame(n) every 20 ms, close."""
 
-    def __init__(self, name: str, codec: str, script: Script, seed: int) -> None:
+    def __init__(self, name: str, codec: str, script: Script, seed: int, host: str = "127.0.0.1") -> None:
         self.name = name
+        self.host = host
         self.codec = codec
         self.script = script
         self.totals = Totals()
@@ -88,17 +89,18 @@ class Caller(asyncio.DatagramProtocol):
 
     async def open(self) -> None:
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: self, local_addr=("127.0.0.1", 0)
+            lambda: self, local_addr=(self.host, 0)
         )
         self._transport = transport
         self._port = transport.get_extra_info("sockname")[1]
 
     def offer_sdp(self) -> str:
+        address = f"IN {'IP6' if ':' in self.host else 'IP4'} {self.host}"
         lines = [
             "v=0",
-            f"o={self.name} {self._ssrc} 1 IN IP4 127.0.0.1",
+            f"o={self.name} {self._ssrc} 1 {address}",
             "s=-",
-            "c=IN IP4 127.0.0.1",
+            f"c={address}",
             "t=0 0",
             f"m=audio {self._port} RTP/AVP {self._payload_type} {KEY_PAYLOAD_TYPE}",
             f"a=rtpmap:{self._payload_type} {self.codec}/8000",
@@ -110,7 +112,7 @@ class Caller(asyncio.DatagramProtocol):
 
     def connect(self, answer_sdp: str) -> None:
         """Where to send, out of the engine's answer."""
-        address = re.search(r"^c=IN IP4 (\S+)", answer_sdp, re.M)
+        address = re.search(r"^c=IN IP[46] (\S+)", answer_sdp, re.M)
         port = re.search(r"^m=audio (\d+)", answer_sdp, re.M)
         if address is None or port is None:
             raise ValueError(f"an answer without address or port: {answer_sdp!r}")

@@ -1,9 +1,9 @@
 """Who heard whom, in numbers.
 
-What a caller said is cut into windows.  For each window, find it in what another one received: the lag at which
-both agree best, and there the share of it that arrived (1.0: at full level, 0.0: not at all).  The lag may
-differ from window to window, because a playout buffer changes its delay.  Both signals are pre-emphasised first,
-because the low, even part of voices looks alike in all of them.
+What a caller said is cut into windows.  For each window, find it in what another one received: the lag at
+which both agree best, and there the share of it that arrived (1.0: at full level, 0.0: not at all).  The lag
+may differ from window to window, because a playout buffer changes its delay.  Both signals are pre-emphasised
+first, because the low, even part of voices looks alike in all of them.
 """
 
 from __future__ import annotations

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
+from typing import Self
 
-import aiohttp
-
-READY_WAIT_S = 20.0
+READY_WAIT_S = 30.0
 READY_POLL_S = 0.05
+HTTP_WAIT_S = 5.0
 STOP_WAIT_S = 15.0
 FIRST_MEDIA_PORT = 20000  # below what the kernel gives to sockets of its own choice
 LAST_MEDIA_PORT = 32000
@@ -51,74 +54,84 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="roomtone-"))
         self.port = free_tcp_port()
         self.media_ports = free_media_ports(pairs)
-        ips = ", ".join(f'"{ip}"' for ip in media_ip)
-        self._lines = [
-            f'listen = "127.0.0.1:{self.port}"',
-            f"media_ip = [{ips}]",
-            f"rtp_port_range = [{self.media_ports[0]}, {self.media_ports[1]}]",
-            f'state_dir = "{self.folder}/state"',
-            f'runtime_dir = "{self.folder}/run"',
-            *(f"{key} = {json.dumps(value)}" for key, value in {"shutdown_max_wait_secs": 1, **keys}.items()),
-        ]
-        self._process: asyncio.subprocess.Process | None = None
+        settings = {
+            "listen": f"127.0.0.1:{self.port}",
+            "media_ip": media_ip,
+            "rtp_port_range": self.media_ports,
+            "state_dir": f"{self.folder}/state",
+            "runtime_dir": f"{self.folder}/run",
+            "shutdown_max_wait_secs": 1,
+            **keys,
+        }
+        self._text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/"
 
     @property
-    def http(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Until it is ready.  Raises RuntimeError with its log when it is not in time."""
         (self.folder / "state").mkdir()
         config = self.folder / "roomtone.toml"
-        config.write_text("\n".join([*self._lines, ""]))
+        config.write_text(self._text)
         roomtone = Path(sys.executable).with_name("roomtone")
         with (self.folder / "log").open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                str(roomtone), "serve", "-c", str(config), stdout=log, stderr=log
+            self._process = subprocess.Popen(
+                [str(roomtone), "serve", "-c", str(config)], stdout=log, stderr=log
             )
-        try:
-            async with asyncio.timeout(READY_WAIT_S), aiohttp.ClientSession() as http:
-                while self._process.returncode is None and not await self._ready(http):
-                    await asyncio.sleep(READY_POLL_S)
-        except TimeoutError:
-            raise RuntimeError(f"roomtone was not ready within {READY_WAIT_S:.0f} s:\n{self.log}") from None
-        if self._process.returncode is not None:
-            raise RuntimeError(f"roomtone ended with {self._process.returncode}:\n{self.log}")
+        deadline = time.monotonic() + READY_WAIT_S
+        while not self._ready():
+            if self._process.poll() is not None:
+                raise RuntimeError(f"roomtone ended with {self._process.returncode}:\n{self.log}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"roomtone was not ready within {READY_WAIT_S:.0f} s:\n{self.log}")
+            time.sleep(READY_POLL_S)
 
-    async def _ready(self, http: aiohttp.ClientSession) -> bool:
-        with contextlib.suppress(aiohttp.ClientError):
-            async with http.get(f"{self.http}/readyz") as reply:
-                return reply.status == 200
+    def _ready(self) -> bool:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            self.get("/readyz")
+            return True
         return False
 
-    async def metrics(self) -> dict[str, float]:
+    def get(self, path: str) -> str:
+        """The body of an HTTP GET.  Raises urllib.error.HTTPError for anything but success."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=HTTP_WAIT_S) as reply:
+            return str(reply.read().decode())
+
+    def metrics(self) -> dict[str, float]:
         """Every sample of /metrics by its name with labels, as written there."""
-        async with aiohttp.ClientSession() as http, http.get(f"{self.http}/metrics") as reply:
-            lines = (await reply.text()).splitlines()
+        lines = self.get("/metrics").splitlines()
         samples = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}
 
-    async def stop(self) -> int:
+    def stop(self) -> int:
         """End it the way an operator does; its exit code.  Its folder goes with it."""
         process = self._process
         try:
             if process is None:
                 return 0
-            if process.returncode is None:
+            if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                try:
-                    await asyncio.wait_for(process.wait(), STOP_WAIT_S)
-                except TimeoutError:
-                    process.kill()
-                    await process.wait()
-            return int(process.returncode or 0)
+            try:
+                return process.wait(STOP_WAIT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return process.wait()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

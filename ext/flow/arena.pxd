@@ -2,12 +2,16 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from roomtone.ext.flow.graph cimport arena_header_t, bus_t, endpoint_t, partial_t
+from roomtone.ext.flow.graph cimport addr_t, arena_header_t, bus_t, endpoint_t, partial_t
 
 
 cdef uint64_t layout_hash() noexcept nogil
 cdef uint64_t layout_bytes(uint32_t endpoints) noexcept nogil
 cdef void layout_offsets(arena_header_t* header, uint32_t endpoints) noexcept nogil
+
+
+# ip:port, [ip]:port, or "" when unset.
+cdef str addr_text(const addr_t* a)
 
 
 cdef class Arena:

@@ -75,7 +75,7 @@ def arena_bytes(uint32_t endpoints):
     return layout_bytes(endpoints)
 
 
-cdef object addr_text(const addr_t* a):
+cdef str addr_text(const addr_t* a):
     if a.family == 4:
         return f"{socket.inet_ntop(socket.AF_INET, (<const uint8_t*> a.ip)[:4])}:{a.port}"
     if a.family == 6:

@@ -9,11 +9,12 @@ from libc.string cimport memset
 
 from roomtone.ext.base.types cimport (
     rt_fence_acquire,
+    rt_fence_release,
     rt_load_acquire64,
     rt_prefetch_write,
     rt_store_release64,
 )
-from roomtone.ext.codec.codec cimport CODEC_COUNT
+from roomtone.ext.codec.codec cimport CODEC_COUNT, codec_get
 from roomtone.ext.flow.graph cimport (
     BUS_SLICE,
     BUS_SLICES_MAX,
@@ -85,6 +86,7 @@ cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick, int64_t no
     cdef endpoint_t* e
     cdef uint32_t i = b.first_ticked
     b.talkers = 0
+    b.rates_summed = b.rates
     if b.rates & RATE_8K:
         memset(mix.sum8, 0, sizeof(mix.sum8))
     if b.rates & RATE_16K:
@@ -119,6 +121,8 @@ cdef void send_one(media_t* m, bus_t* b, bus_private_t* p, mix_t* mix, endpoint_
     cdef int n
     if b.partial_slot < 0 and b.source_count == ((d.flags & EP_SOURCE) != 0):
         return                              # it would hear nobody: it gets nothing
+    if d.tx_tick_low == <uint32_t> tick and d.tx_source == 0 and d.tx_started:
+        return                              # it came from another bus or codec, and has had its packet of this tick
     if not tx_open(m, d, now_us):
         return
     count(m, COUNT_MIXED)
@@ -153,11 +157,15 @@ cdef void send_all(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexc
             send_one(m, b, p, mix, d, codec, tick, now_us)
 
 
+cdef uint32_t rate_of(int codec) noexcept nogil:
+    return RATE_16K if codec_get(codec).sample_rate_hz == 16000 else RATE_8K
+
+
 cdef bint next_codec(bus_t* b) noexcept nogil:
     """Set the send cursor to the first destination of the next codec that is mixed; False: all are served."""
     while b.send_codec + 1 < CODEC_COUNT:
         b.send_codec += 1
-        if mixed_codec(b, b.send_codec):
+        if mixed_codec(b, b.send_codec) and b.rates_summed & rate_of(b.send_codec):
             b.send_next = b.destination_first[b.send_codec]
             return True
     return False
@@ -198,6 +206,7 @@ cdef void partial_publish(media_t* m, bus_t* b, mix_t* mix, int64_t tick) noexce
     cdef partial_t* out = &m.partials[b.partial_slot * PARTIAL_DEPTH + tick % PARTIAL_DEPTH]
     cdef int i
     rt_store_release64(<unsigned long*> &out.tick, 0)
+    rt_fence_release()                      # no word below becomes visible before the slot is marked as torn
     out.talkers = b.talkers
     if b.talkers:
         for i in range(FRAME_8K):

@@ -83,6 +83,14 @@ cdef void open_(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     rx_poll_rtcp(m, e)
 
 
+cdef int receive_codec(const edit_t* d, uint8_t payload_type) noexcept nogil:
+    cdef int i
+    for i in range(d.receive_count):
+        if d.receive_type[i] == payload_type:
+            return d.receive_codec[i]
+    return 0
+
+
 cdef void media(media_t* m, endpoint_t* e, const edit_t* d, int64_t now_us) noexcept nogil:
     cdef bint listens = (e.flags & EP_DESTINATION) != 0
     cdef uint32_t bus = e.bus
@@ -102,8 +110,10 @@ cdef void media(media_t* m, endpoint_t* e, const edit_t* d, int64_t now_us) noex
     e.flags &= ~<uint32_t> (EP_MAY_RECEIVE | EP_MAY_SEND)
     e.flags |= (EP_MAY_RECEIVE if d.a else 0) | (EP_MAY_SEND if d.b else 0)
     e.silent_since_us = now_us
-    # Until the peer is heard it is taken to send what we send it.
-    if not e.flags & EP_HEARD or e.rx_codec == 0:
+    # Until the peer is heard it is taken to send what we send it; so is one whose payload type means another codec now.
+    if not e.flags & EP_HEARD or receive_codec(d, e.rx_payload_type) != e.rx_codec:
+        playout_reset(e)
+        e.transit_known = 0
         e.rx_codec = d.receive_codec[0] if d.receive_count else 0
         e.rx_payload_type = d.receive_type[0] if d.receive_count else 0
         for i in range(d.receive_count):

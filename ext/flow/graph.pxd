@@ -81,6 +81,7 @@ cdef enum endpoint_flag_t:
     EP_TALKING = 0x10000        # added to the sum this tick
     EP_PCM16 = 0x20000          # private.pcm16 is valid this tick
     EP_LINE = 0x40000           # the playout line is in use
+    EP_KEY_ENDED = 0x80000      # the end of the telephone-event relayed last has gone out
 
 
 ctypedef struct addr_t:         # 20 bytes; family 0: unset
@@ -223,6 +224,7 @@ ctypedef struct bus_t:
     uint32_t tick_low                   # last tick summed
     uint32_t talkers                    # of that tick
     uint32_t rates                      # bit 0: someone hears 8 kHz, bit 1: 16 kHz
+    uint32_t rates_summed               # of the last tick
     # spread
     int32_t partial_slot                # -1: not spread
     uint32_t partial_wait_ms
@@ -246,18 +248,21 @@ ctypedef struct partial_t:              # one tick of one spread bus; `tick` is 
     int32_t sum16[FRAME_16K]
 
 
-cdef enum drop_t:                       # every drop has a name; names in snapshot.pyx
+# Every drop has a name; names in snapshot.pyx.  A datagram is accepted (COUNT_RX_PACKETS, COUNT_RTCP_RX) or dropped at
+# the door, never both; what an accepted packet meets later (EMPTY, NO_BUS, UNHEARD, NOT_LEARNED, SEND, KEY_*,
+# AUDIO_DURING_KEY, LINE_RANGE, PLAYOUT_LATE) is counted beside that.
+cdef enum drop_t:
     DROP_SHORT = 0
     DROP_VERSION = 1
     DROP_LENGTH = 2
     DROP_OVERSIZE = 3
     DROP_PAYLOAD_TYPE = 4               # not negotiated
-    DROP_EMPTY = 5                      # no payload
+    DROP_EMPTY = 5                      # accepted, but no sample in it
     DROP_UNKNOWN_SSRC = 6               # a new SSRC before its second packet
     DROP_PROBATION = 7
     DROP_BAD_SEQ = 8
     DROP_DUPLICATE = 9
-    DROP_LATE = 10
+    DROP_LATE = 10                      # older than the packets remembered
     DROP_WRONG_SOURCE = 11
     DROP_FOREIGN_NETWORK = 12           # first packet from outside rtp_source_networks
     DROP_NO_BUS = 13                    # the endpoint is on no bus, or not as a source
@@ -276,6 +281,9 @@ cdef enum drop_t:                       # every drop has a name; names in snapsh
     DROP_CLOSED = 26
     DROP_UNKNOWN_PROTOCOL = 27          # first byte is neither RTP nor RTCP (RFC 7983)
     DROP_STALE = 28                     # queued before the address was pinned again
+    DROP_PLAYOUT_LATE = 29              # accepted, but its time to be played is over
+    DROP_DIRECTION = 30                 # the direction in force does not allow it
+    DROP_KEY_COLLISION = 31             # key not relayed: another goes out, or it is the rest of one that has gone out
     DROP_COUNT = 32
 
 

@@ -1,18 +1,23 @@
 """Keys on their way: receive machine, relay to the other members, injection."""
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
-from roomtone.ext.base.types cimport RT_EMPTY
+from roomtone.ext.base.types cimport RT_EMPTY, ts_diff
 from roomtone.ext.codec.codec cimport CODEC_COUNT
 from roomtone.ext.flow.fact cimport fact_put
 from roomtone.ext.flow.graph cimport (
     COUNT_KEYS,
+    COUNT_TX_BYTES,
+    COUNT_TX_PACKETS,
+    DROP_DIRECTION,
     DROP_KEY_BAD,
+    DROP_KEY_COLLISION,
     DROP_KEY_LARGE_BUS,
     DROP_KEY_NO_TYPE,
     DROP_NOT_LEARNED,
     EP_CONNECTED,
     EP_INJECT,
+    EP_KEY_ENDED,
     EP_KEY_RX,
     EP_KEY_TX,
     EP_MAY_SEND,
@@ -53,6 +58,7 @@ from roomtone.ext.wire.telephone_event cimport (
 cdef enum:
     NO_TYPE = 0xFF
     RELAY_GIVE_UP_US = 150000       # a relayed press without update for this long is over (websocket.md section 5)
+    LATE_S_MAX = 10                 # an older timestamp is a late packet up to here, beyond it a new time line
 
 
 cdef void report(media_t* m, endpoint_t* e) noexcept nogil:
@@ -93,15 +99,45 @@ cdef void send_event(media_t* m, endpoint_t* d, const event_t* body, uint32_t ti
     if tx_send(m, d, packet, RTP_HEADROOM + EVENT_BYTES):
         d.tx_packets += 1
         d.tx_bytes += EVENT_BYTES
+        count(m, COUNT_TX_PACKETS)
+        m.stats.counters[<int> COUNT_TX_BYTES] += EVENT_BYTES
     else:
         d.tx_seq -= 1
 
 
-cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event_t* e, uint32_t timestamp,
+cdef bint relay_begin(endpoint_t* source, endpoint_t* d, const event_t* e, const rtp_header_t* h, uint32_t rate,
+                      int64_t now_us) noexcept nogil:
+    """Where this packet stands on the destination's line; False: it must not be relayed.
+
+    A peer hears of one press at a time and of none twice: others wait for the end, and what arrives behind the end
+    or behind a newer press of the same source is the rest of an old one.
+    """
+    cdef bint running = d.flags & EP_KEY_TX and now_us < d.key_tx_until_us
+    cdef int32_t ahead
+    if d.key_tx_source != source.handle:
+        if running:
+            return False
+    else:
+        ahead = ts_diff(h.timestamp, d.key_tx_source_ts)
+        if ahead == 0:
+            return e.end or not d.flags & EP_KEY_ENDED
+        if -LATE_S_MAX * <int32_t> rate < ahead < 0:
+            return False
+        if running:                     # the next segment of a long press, or a press whose predecessor's end was lost
+            d.key_tx_source_ts = h.timestamp
+            d.key_tx_ts += <uint32_t> (<int64_t> ahead * d.event_tx_rate // rate)
+            return True
+    d.key_tx_source = source.handle
+    d.key_tx_source_ts = h.timestamp
+    d.key_tx_ts = tx_timestamp_at(d, now_us)
+    d.flags &= ~<uint32_t> (EP_KEY_ENDED | EP_KEY_TX)
+    return True
+
+
+cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event_t* e, const rtp_header_t* h,
                       uint32_t rate, int64_t now_us) noexcept nogil:
     """The same event on the destination's own line: its payload type, its clock, its timestamp."""
     cdef event_t body = e[0]
-    cdef bint begins
     if not d.flags & EP_MAY_SEND:
         return
     if d.event_tx_type == NO_TYPE:
@@ -110,25 +146,21 @@ cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event
     if not d.flags & EP_CONNECTED:
         drop(m, DROP_NOT_LEARNED)
         return
-    if d.flags & EP_INJECT:
-        drop(m, DROP_KEY_BAD)               # our own event is going out: two at once cannot be told apart
+    if d.flags & EP_INJECT or not relay_begin(source, d, e, h, rate, now_us):
+        drop(m, DROP_KEY_COLLISION)
         return
-    begins = d.key_tx_source != source.handle or d.key_tx_source_ts != timestamp
-    if begins:
-        d.key_tx_source = source.handle
-        d.key_tx_source_ts = timestamp
-        d.key_tx_ts = tx_timestamp_at(d, now_us)
     if d.event_tx_rate != rate:
         body.duration = <uint16_t> min(<int64_t> e.duration * d.event_tx_rate // rate, 0xFFFF)
-    send_event(m, d, &body, d.key_tx_ts, begins)
+    send_event(m, d, &body, d.key_tx_ts, h.marker)
     if e.end:
         d.flags &= ~<uint32_t> EP_KEY_TX
+        d.flags |= EP_KEY_ENDED
     else:
         d.flags |= EP_KEY_TX
         d.key_tx_until_us = now_us + RELAY_GIVE_UP_US
 
 
-cdef void relay_to_bus(media_t* m, endpoint_t* source, const event_t* e, uint32_t timestamp, uint32_t rate,
+cdef void relay_to_bus(media_t* m, endpoint_t* source, const event_t* e, const rtp_header_t* h, uint32_t rate,
                        int64_t now_us) noexcept nogil:
     cdef bus_t* b
     cdef endpoint_t* d
@@ -146,7 +178,7 @@ cdef void relay_to_bus(media_t* m, endpoint_t* source, const event_t* e, uint32_
             d = endpoint_at(m, i)
             i = d.next_destination
             if d != source:
-                relay_event(m, source, d, e, timestamp, rate, now_us)
+                relay_event(m, source, d, e, h, rate, now_us)
 
 
 cdef void key_packet(media_t* m, endpoint_t* e, const rtp_header_t* h, int slot, const uint8_t* payload,
@@ -165,12 +197,21 @@ cdef void key_packet(media_t* m, endpoint_t* e, const rtp_header_t* h, int slot,
         key_list_add(m, e)
     else:
         key_list_remove(m, e)
-    relay_to_bus(m, e, &body, h.timestamp, rate, now_us)
+    relay_to_bus(m, e, &body, h, rate, now_us)
 
 
 cdef void key_inject(media_t* m, endpoint_t* e, int event, int duration_ms, int volume, int64_t now_us) noexcept nogil:
-    if e.event_tx_type == NO_TYPE or e.flags & EP_INJECT or not e.flags & EP_CONNECTED:
-        drop(m, DROP_KEY_NO_TYPE if e.event_tx_type == NO_TYPE else DROP_NOT_LEARNED)
+    cdef int reason = -1
+    if e.event_tx_type == NO_TYPE:
+        reason = DROP_KEY_NO_TYPE
+    elif e.flags & EP_INJECT:
+        reason = DROP_KEY_COLLISION
+    elif not e.flags & EP_CONNECTED:
+        reason = DROP_NOT_LEARNED
+    elif not e.flags & EP_MAY_SEND:
+        reason = DROP_DIRECTION
+    if reason >= 0:
+        drop(m, reason)
         fact_put(m, FACT_INJECT_DONE_, e.handle, 0, 0)
         return
     event_tx_start(&m.privates[endpoint_index(e)].event_tx, <uint8_t> event, <uint8_t> volume, duration_ms,

@@ -137,6 +137,8 @@ class Media:
     # -- reading, without stopping the media thread --------------------------------------------------------------------
     def stats(self, handle: int) -> dict[str, Any]:
         """Keys: those of messages.EndpointStats without endpoint, kind, codec; plus "codec" as a number (0: none)."""
+    def line(self, handle: int) -> dict[str, Any]:
+        """ssrc and cname of what we send, remote: the peer's RTP address as ip:port."""
     def last_activity_us(self, handle: int) -> int: ...
     def metrics(self) -> dict[str, Any]:
         """Keys counters, drops, gauges (dicts) and tick_duration_us, tick_late_us (histograms), as messages.Metrics."""

@@ -41,12 +41,14 @@ from roomtone.ext.flow._socket cimport (
     eventfd,
 )
 from roomtone.ext.flow.arena cimport Arena as ArenaView
+from roomtone.ext.flow.arena cimport addr_text
 from roomtone.ext.flow.audit cimport audit
 from roomtone.ext.flow.graph cimport (
     CNAME_BYTES,
     COUNT_RX_RAW,
     DATAGRAM_MAX,
     DROP_OVERSIZE,
+    DROP_SHORT,
     EDIT_BUS_CLOSE,
     EDIT_BUS_OPEN,
     EDIT_BUS_SPREAD,
@@ -550,6 +552,11 @@ cdef class Media:
     def stats(self, uint32_t handle):
         return endpoint_stats(self.slot(handle), self.now())
 
+    def line(self, uint32_t handle):
+        cdef endpoint_t* e = self.slot(handle)
+        return {"ssrc": e.tx_ssrc, "cname": e.cname[:e.cname_bytes].decode("ascii"),
+                "remote": addr_text(&e.remote)}
+
     def last_activity_us(self, uint32_t handle):
         cdef endpoint_t* e = self.slot(handle)
         return max(e.rx_last_us, e.tx_last_us)
@@ -565,12 +572,14 @@ cdef class Media:
         cdef addr_t address
         cdef int n = len(data)
         addr_fill(&address, source[0], source[1])
-        if n > DATAGRAM_MAX:
-            drop(&self.m, DROP_OVERSIZE)
-            return
-        if n == 0:
-            return
         self.m.now_us = now_us
+        if not 0 < n <= DATAGRAM_MAX:
+            count(&self.m, COUNT_RX_RAW)
+            e.rx_raw_packets += 1
+            e.rx_raw_bytes += n
+            e.rx_dropped += 1
+            drop(&self.m, DROP_OVERSIZE if n else DROP_SHORT)
+            return
         memcpy(self.m.packet, <const uint8_t*> data, n)
         if rtcp:
             count(&self.m, COUNT_RX_RAW)

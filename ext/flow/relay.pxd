@@ -9,3 +9,5 @@ from roomtone.ext.wire.rtp cimport rtp_header_t
 # data: the datagram in m.packet; its header is rewritten in place before each send.
 cdef void relay_packet(media_t* m, bus_t* b, endpoint_t* source, const rtp_header_t* h, uint8_t* data,
                        int64_t now_us) noexcept nogil
+# The source began a new time line (another SSRC, a restart): its listeners go on by real time.
+cdef void relay_restarted(media_t* m, endpoint_t* source) noexcept nogil

@@ -3,10 +3,12 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from roomtone.ext.base.types cimport rt_prefetch_write
+from roomtone.ext.codec.codec cimport CODEC_COUNT
 from roomtone.ext.flow.graph cimport (
     COUNT_RELAYED,
     DROP_UNHEARD,
     EP_DESTINATION,
+    EP_SOURCE,
     NONE,
     RTP_HEADROOM,
     bus_t,
@@ -55,3 +57,20 @@ cdef void relay_packet(media_t* m, bus_t* b, endpoint_t* source, const rtp_heade
             rt_prefetch_write(endpoint_at(m, i))
         if d != source:
             relay_one(m, source, d, h, data, now_us)
+
+
+cdef void relay_restarted(media_t* m, endpoint_t* source) noexcept nogil:
+    cdef endpoint_t* d
+    cdef uint32_t i
+    cdef int codec
+    if not source.flags & EP_SOURCE:
+        return
+    for codec in range(1, CODEC_COUNT):
+        i = m.buses[source.bus].destination_first[codec]
+        while i != NONE:
+            d = endpoint_at(m, i)
+            i = d.next_destination
+            if d.tx_source == source.handle:
+                d.tx_source = NONE
+            if d.key_tx_source == source.handle:
+                d.key_tx_source = NONE

@@ -14,6 +14,7 @@ from roomtone.ext.flow.graph cimport (
     KIND_RTP,
     KIND_TONE,
     NONE,
+    PHASE_US,
     bus_private_t,
     bus_t,
     endpoint_at,
@@ -35,6 +36,8 @@ cdef void bus_open(media_t* m, uint32_t bus, uint32_t phase, uint32_t key_relay_
     cdef bus_private_t* p = &m.bus_privates[bus]
     cdef uint32_t in_use = b.in_use
     cdef int i
+    if b.source_count or b.destination_count:
+        bus_close(m, bus)                   # opened again without having been closed
     memset(b, 0, sizeof(bus_t))
     b.in_use = in_use
     b.phase = phase % 20
@@ -67,6 +70,11 @@ cdef void bus_close(media_t* m, uint32_t bus) noexcept nogil:
     bus_plan(m, bus)
 
 
+cdef bint elsewhere(uint32_t bus, endpoint_t* e) noexcept nogil:
+    """An endpoint is on one bus at a time: it leaves the old one before it joins another."""
+    return e.flags & (EP_SOURCE | EP_DESTINATION) and e.bus != bus
+
+
 cdef void joined(bus_t* b, endpoint_t* e) noexcept nogil:
     if not e.flags & (EP_SOURCE | EP_DESTINATION) and e.kind == KIND_RTP:
         b.rtp_count += 1
@@ -81,7 +89,7 @@ cdef void left(bus_t* b, endpoint_t* e) noexcept nogil:
 
 cdef void source_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
     cdef bus_t* b = &m.buses[bus]
-    if e.flags & EP_SOURCE:
+    if e.flags & EP_SOURCE or elsewhere(bus, e):
         return
     joined(b, e)
     e.bus = bus
@@ -127,7 +135,7 @@ cdef void source_remove(media_t* m, endpoint_t* e) noexcept nogil:
 cdef void destination_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
     cdef bus_t* b = &m.buses[bus]
     cdef int codec = e.tx_codec
-    if e.flags & EP_DESTINATION or codec == 0:
+    if e.flags & EP_DESTINATION or elsewhere(bus, e):
         return
     joined(b, e)
     e.bus = bus
@@ -196,6 +204,8 @@ cdef uint32_t relay_codec_of(media_t* m, bus_t* b) noexcept nogil:
 cdef void link_phase(media_t* m, uint32_t bus, bint on) noexcept nogil:
     cdef bus_t* b = &m.buses[bus]
     if on and not b.linked:
+        if m.phases_used == 0 and m.deferred_first == NONE:
+            m.next_ms = m.now_us // PHASE_US + 1        # idle until now: nothing was missed
         b.prev_in_phase = NONE
         b.next_in_phase = m.phase_first[b.phase]
         if b.next_in_phase != NONE:

@@ -9,6 +9,7 @@ from roomtone.ext.flow.graph cimport (
     COUNT_RX_BYTES,
     COUNT_RX_PACKETS,
     COUNT_RX_RAW,
+    DROP_DIRECTION,
     DROP_EMPTY,
     DROP_FOREIGN_NETWORK,
     DROP_LENGTH,
@@ -41,7 +42,7 @@ from roomtone.ext.flow.graph cimport (
     network_t,
 )
 from roomtone.ext.flow.key cimport key_packet
-from roomtone.ext.flow.relay cimport relay_packet
+from roomtone.ext.flow.relay cimport relay_packet, relay_restarted
 from roomtone.ext.flow.report cimport report_receive, report_schedule
 from roomtone.ext.flow.route cimport bus_plan, source_tick_on
 from roomtone.ext.flow.rx_playout cimport playout_prefetch, playout_put, playout_reset
@@ -55,7 +56,7 @@ cdef enum:
     RTP_LAST = 191
     RTCP_TYPE_FIRST = 192       # RFC 5761 section 4: second byte 192..223 is RTCP
     RTCP_TYPE_LAST = 223
-    ODD_RUN = 3                 # packets of another packet time before the route changes
+    ODD_RUN = 3                 # packets of another packet time before the route of a running source changes
     TICK_READS_MAX = 4          # a peer that sends more costs itself, not the bus
     LEARN_DRAIN = 64
     NOT_AUDIO = -1
@@ -107,13 +108,13 @@ cdef void codec_changed(media_t* m, endpoint_t* e, int codec, uint8_t payload_ty
 
 
 cdef void ptime_watch(media_t* m, endpoint_t* e, const codec_t* codec, int payload_bytes) noexcept nogil:
-    """A peer that does not send 20 ms packets is decoded, not relayed."""
+    """A peer that does not send 20 ms packets is decoded, not relayed.  Its first packet is believed at once."""
     cdef bint odd = payload_bytes * 50 != codec.sample_rate_hz * codec.bytes_per_sample
     if rt_likely(odd == ((e.flags & EP_ODD_PTIME) != 0)):
         e.odd_ptime_run = 0
         return
     e.odd_ptime_run += 1
-    if e.odd_ptime_run >= ODD_RUN:
+    if e.odd_ptime_run >= ODD_RUN or e.rx_packets == 1:
         e.odd_ptime_run = 0
         e.flags ^= EP_ODD_PTIME
         if e.flags & EP_SOURCE:
@@ -166,7 +167,7 @@ cdef void rtp(media_t* m, endpoint_t* e, int n, int64_t arrival_us, int64_t now_
                 dropped(m, e, DROP_PAYLOAD_TYPE)
                 return
     if not e.flags & EP_MAY_RECEIVE:
-        dropped(m, e, DROP_NO_BUS)
+        dropped(m, e, DROP_DIRECTION)
         return
     result = source_update(m, e, &h, arrival_us, codec_get(codec).clock_rate_hz if slot < 0 else 0)
     if result < 0:
@@ -174,6 +175,7 @@ cdef void rtp(media_t* m, endpoint_t* e, int n, int64_t arrival_us, int64_t now_
     alive(m, e, &h, now_us)
     if result == SOURCE_RESTARTED:
         playout_reset(e)
+        relay_restarted(m, e)
     if h.payload_bytes == 0:
         dropped(m, e, DROP_EMPTY)
         return
@@ -271,13 +273,13 @@ cdef void rx_readable(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     cdef int n
     cdef int i
     if rt_likely(not e.flags & (EP_LEARNING | EP_PROBE)):
-        n = rx_read(m, e.rtp_fd)
+        n = rx_read(m, e)
         if rt_likely(n > 0):
             rx_datagram(m, e, n, now_us, now_us)
         return
     # Until the queue is empty, so that what came before the connect is judged by its address.
     for i in range(LEARN_DRAIN):
-        n = rx_read_from(m, e.rtp_fd, &source)
+        n = rx_read_from(m, e, e.rtp_fd, &source)
         if n == 0:
             return
         if n > 0:
@@ -286,7 +288,7 @@ cdef void rx_readable(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
 
 cdef void rx_rtcp_readable(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     cdef addr_t source
-    cdef int n = rx_read_from(m, e.rtcp_fd, &source)
+    cdef int n = rx_read_from(m, e, e.rtcp_fd, &source)
     if n <= 0:
         return
     if e.flags & EP_PROBE:

@@ -9,8 +9,8 @@ from roomtone.ext.flow.graph cimport (
     COUNT_CONCEALED,
     COUNT_RESYNCS,
     DROP_EMPTY,
-    DROP_LATE,
     DROP_LINE_RANGE,
+    DROP_PLAYOUT_LATE,
     LINE_BYTES,
     LINE_SAMPLES_8K,
     LINE_SAMPLES_16K,
@@ -132,7 +132,7 @@ cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* c, uint32_t times
         e.late_run += 1
         if e.late_run < LATE_RUN_MAX:
             e.rx_late += 1
-            drop(m, DROP_LATE)
+            drop(m, DROP_PLAYOUT_LATE)
             return RT_LATE
         playout_begin(m, e, c, timestamp)
         count(m, COUNT_RESYNCS)
@@ -145,7 +145,9 @@ cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* c, uint32_t times
         timestamp = e.play_ts
     position = (timestamp - e.play_anchor_ts) & (capacity - 1)
     line_write(line_of(m, e), capacity * bps, position * bps, payload, samples * bps)
-    present_set(m.privates[endpoint_index(e)].present, position // granule, samples // granule)
+    # A granule that is there in part is there: what it lacks is silence in the line.
+    present_set(m.privates[endpoint_index(e)].present, position // granule,
+                (position % granule + samples + granule - 1) // granule)
     if ts_diff(timestamp + samples, e.play_end_ts) > 0:
         e.play_end_ts = timestamp + samples
     return RT_OK

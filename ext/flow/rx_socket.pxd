@@ -19,11 +19,11 @@ cdef void rx_poll_rtcp(media_t* m, endpoint_t* e) noexcept nogil
 cdef void rx_unpoll_rtcp(media_t* m, endpoint_t* e) noexcept nogil
 # Read one datagram into m.packet.  Bytes, 0 for "nothing there", -1 for one that was dropped (counted).
 # The connected way: no address.
-cdef int rx_read(media_t* m, int fd) noexcept nogil
+cdef int rx_read(media_t* m, endpoint_t* e) noexcept nogil
 # With the kernel's arrival time, as monotonic microseconds (0 when the kernel gave none), and overflow counts.
 cdef int rx_read_stamped(media_t* m, endpoint_t* e, int64_t* arrival_us) noexcept nogil
 # With the sender's address.
-cdef int rx_read_from(media_t* m, int fd, addr_t* source) noexcept nogil
+cdef int rx_read_from(media_t* m, endpoint_t* e, int fd, addr_t* source) noexcept nogil
 # Kernel arrival times on this socket from now on.
 cdef void rx_stamp(endpoint_t* e) noexcept nogil
 # Connect the RTP socket to e.remote: only that source is heard from now on.  0 or -1.

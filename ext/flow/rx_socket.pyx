@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
+from roomtone.ext.base.types cimport rt_likely
 from roomtone.ext.flow._socket cimport (
     AF_INET,
     AF_INET6,
@@ -41,10 +42,12 @@ from roomtone.ext.flow._socket cimport (
 )
 from roomtone.ext.flow.graph cimport (
     COUNT_READS_EMPTY,
+    COUNT_RX_RAW,
     DATAGRAM_MAX,
     DROP_KERNEL,
     DROP_OVERSIZE,
     DROP_REFUSED,
+    DROP_SHORT,
     DROP_STALE,
     EP_CONNECTED,
     EP_POLLED,
@@ -108,17 +111,26 @@ cdef int failed(media_t* m) noexcept nogil:
     return -1
 
 
-cdef int rx_read(media_t* m, int fd) noexcept nogil:
+cdef int accepted(media_t* m, endpoint_t* e, ssize_t n) noexcept nogil:
+    """n, or -1 for a datagram of a size that nobody looks into."""
+    if rt_likely(0 < n <= DATAGRAM_MAX):
+        return <int> n
+    count(m, COUNT_RX_RAW)
+    e.rx_raw_packets += 1
+    e.rx_raw_bytes += n
+    e.rx_dropped += 1
+    drop(m, DROP_OVERSIZE if n else DROP_SHORT)
+    return -1
+
+
+cdef int rx_read(media_t* m, endpoint_t* e) noexcept nogil:
     cdef ssize_t n
-    if fd < 0:
+    if e.rtp_fd < 0:
         return 0
-    n = recv(fd, m.packet, sizeof(m.packet), MSG_DONTWAIT | MSG_TRUNC)
+    n = recv(e.rtp_fd, m.packet, sizeof(m.packet), MSG_DONTWAIT | MSG_TRUNC)
     if n < 0:
         return failed(m)
-    if n > DATAGRAM_MAX:
-        drop(m, DROP_OVERSIZE)
-        return -1
-    return <int> n if n > 0 else -1
+    return accepted(m, e, n)
 
 
 cdef int rx_read_stamped(media_t* m, endpoint_t* e, int64_t* arrival_us) noexcept nogil:
@@ -156,13 +168,10 @@ cdef int rx_read_stamped(media_t* m, endpoint_t* e, int64_t* arrival_us) noexcep
                 e.rx_dropped += lost - e.kernel_drops
                 e.kernel_drops = lost
         c = CMSG_NXTHDR(&message, c)
-    if n > DATAGRAM_MAX:
-        drop(m, DROP_OVERSIZE)
-        return -1
-    return <int> n if n > 0 else -1
+    return accepted(m, e, n)
 
 
-cdef int rx_read_from(media_t* m, int fd, addr_t* source) noexcept nogil:
+cdef int rx_read_from(media_t* m, endpoint_t* e, int fd, addr_t* source) noexcept nogil:
     cdef:
         msghdr message
         iovec vector
@@ -195,10 +204,7 @@ cdef int rx_read_from(media_t* m, int fd, addr_t* source) noexcept nogil:
         source.family = 6
         source.port = ntohs(six.sin6_port)
         memcpy(source.ip, &six.sin6_addr, 16)
-    if n > DATAGRAM_MAX:
-        drop(m, DROP_OVERSIZE)
-        return -1
-    return <int> n if n > 0 else -1
+    return accepted(m, e, n)
 
 
 cdef void rx_stamp(endpoint_t* e) noexcept nogil:
@@ -227,10 +233,14 @@ cdef void rx_disconnect(media_t* m, endpoint_t* e) noexcept nogil:
         name.sa_family = AF_UNSPEC
         connect(e.rtp_fd, &name, sizeof(name))
         for i in range(DRAIN_MAX):
-            n = rx_read(m, e.rtp_fd)
+            n = rx_read(m, e)
             if n == 0:
                 break
-            drop(m, DROP_STALE)
+            if n > 0:
+                count(m, COUNT_RX_RAW)
+                e.rx_raw_packets += 1
+                e.rx_raw_bytes += n
+                drop(m, DROP_STALE)
     e.flags &= ~<uint32_t> EP_CONNECTED
 
 

@@ -1,10 +1,9 @@
 """Counters by name."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
-
-import socket
+from libc.stdint cimport int64_t, uint32_t
 
 from roomtone.ext.codec.codec cimport codec_get, codec_t
+from roomtone.ext.flow.arena cimport addr_text
 from roomtone.ext.flow.graph cimport (
     DROP_COUNT,
     EP_HEARD,
@@ -13,7 +12,6 @@ from roomtone.ext.flow.graph cimport (
     HISTOGRAM_BINS,
     KIND_RTP,
     NONE,
-    addr_t,
     endpoint_t,
     media_t,
 )
@@ -24,21 +22,14 @@ DROP_NAMES = (
     "short", "version", "length", "oversize", "payload_type", "empty", "unknown_ssrc", "probation", "bad_seq",
     "duplicate", "late", "wrong_source", "foreign_network", "no_bus", "unheard", "not_learned", "send", "refused",
     "kernel_overflow", "key_no_type", "key_large_bus", "key_bad", "audio_during_key", "rtcp_bad", "rtcp_source",
-    "line_range", "closed", "unknown_protocol", "stale",
+    "line_range", "closed", "unknown_protocol", "stale", "playout_late", "direction",
+    "key_collision",
 )
 COUNTER_NAMES = (
     "rx_raw_packets", "rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "relayed_packets", "mixed_packets",
     "encodings", "ticks", "ticks_late", "tick_overruns", "partials_late", "rtcp_rx_packets", "rtcp_tx_packets",
     "edits", "facts_lost", "keys", "playout_resyncs", "concealed_frames", "turns", "wakeups_empty", "reads_empty",
 )
-
-
-cdef str addr_text(const addr_t* a):
-    if a.family == 4:
-        return f"{socket.inet_ntop(socket.AF_INET, (<const uint8_t*> a.ip)[:4])}:{a.port}"
-    if a.family == 6:
-        return f"[{socket.inet_ntop(socket.AF_INET6, (<const uint8_t*> a.ip)[:16])}]:{a.port}"
-    return ""
 
 
 cdef dict endpoint_stats(const endpoint_t* e, int64_t now_us):

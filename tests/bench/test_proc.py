@@ -14,6 +14,11 @@ def test_cpu_of_this_process_grows_with_work():
     assert spent.run_ns > 0
     assert sum(t.run_ns for t in spent.threads.values()) == spent.run_ns
     assert spent.busiest().run_ns > 0
+    assert proc.scheduling(spent) == "normal"
+
+
+def test_scheduling_of_nobody_is_unknown():
+    assert proc.scheduling(proc.Cpu()) == ""
 
 
 def test_a_split_without_ticks_is_unknown():

@@ -133,6 +133,9 @@ class FakeMedia:
     def stats(self, handle: int) -> dict[str, Any]:
         return {**ZERO_STATS, **self.stats_of.get(handle, {})}
 
+    def line(self, handle: int) -> dict[str, Any]:
+        return {"ssrc": 7, "cname": "cname", "remote": self.stats(handle)["remote_rtp_addr"]}
+
     def last_activity_us(self, handle: int) -> int:
         return self.activity.get(handle, 0)
 
