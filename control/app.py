@@ -10,7 +10,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version as installed
 from uuid import uuid4
 
@@ -103,14 +103,15 @@ class App:
         self.lag = Lag(self.timers)
         self.http = self._make_port()
 
-    async def run(self) -> int:
-        """Start, serve until drained, stop; returns the exit code."""
+    async def run(self, started: Callable[[], None] = lambda: None) -> int:
+        """Start, call `started`, serve until drained, stop; returns the exit code."""
         try:
             await self.start()
         except (OSError, TokenFileError) as error:
             self.log.error("cannot_start", listen=self.config.listen, error=str(error))
             self._let_go()
             return EXIT_CONFIG
+        started()
         await self.ended.wait()
         await self.stop()
         return self._exit_code
@@ -250,8 +251,7 @@ def _random_ids() -> Iterator[str]:
 
 async def _serve(app: App) -> int:
     app.catch_signals()
-    asyncio.get_running_loop().call_soon(_settle_collector)
-    return await app.run()
+    return await app.run(started=_settle_collector)
 
 
 def _settle_collector() -> None:

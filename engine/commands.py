@@ -85,6 +85,7 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
     endpoint.note = body.note
     plan.add(endpoint)
     worker.retirement.hold(endpoint)
+    worker.watch_silence()
     endpoint.is_source = body.is_source
     endpoint.is_destination = body.is_destination
     endpoint.send_at_once = body.send_at_once

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 COMMANDS_US = 1000  # time for commands in one turn
 CHORES_US = 500  # time for sliced work in one turn
 TIMERS_A_TURN = 64
-SILENCE_PERIOD_US = 250_000  # media time-outs are reported within a second (websocket.md section 4)
+SILENCE_PERIOD_US = 400_000  # websocket.md section 4: reported within 1 s
 SUPERVISOR_GRACE_US = 10_000_000  # a worker without a supervisor ends (design.md section 1)
 RETIRE_POLL_MS = 1  # how long the media thread may take until an edit is looked for again
 IDLE_MS = 1000
@@ -92,6 +92,7 @@ class Worker:
         self._chores: deque[tuple[int, Generator[None, None, Any] | Iterator[None]]] = deque()
         self._more = False  # work is left that no descriptor announces
         self._supervisor_lost = False
+        self._watching = False  # a look for silence is due
         self._taken = self._failed = self._expired = self._undecodable = 0
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -101,8 +102,12 @@ class Worker:
         now_us = self.now_us()
         self.outbox.put(m.WorkerUp(pid=pid, scheduling=scheduling, endpoints=self.config.endpoints))
         self._probe.start(now_us)
-        if self.config.media_timeout_ms:
-            self.timers.at(now_us + SILENCE_PERIOD_US, self._look_for_silence)
+
+    def watch_silence(self) -> None:
+        """There is an endpoint: look for silence from now on, as long as there is one.  Idle costs nothing."""
+        if self.config.media_timeout_ms and not self._watching:
+            self._watching = True
+            self.timers.at(self.now_us() + SILENCE_PERIOD_US, self._look_for_silence)
 
     def run(self, dealer: Any, push: Any) -> None:
         """Turn until `Stop`, or until the supervisor has been gone for 10 s."""
@@ -289,7 +294,9 @@ class Worker:
 
     def _look_for_silence(self, _: None, now_us: int) -> None:
         self._facts.silent(self.config.media_timeout_ms * _US_A_MS)
-        self.timers.at(now_us + SILENCE_PERIOD_US, self._look_for_silence)
+        self._watching = False
+        if self.plan.endpoints:
+            self.watch_silence()
 
     def rest_partial(self, slot: int) -> None:
         """A partial slot nobody publishes to any more; others may still read it for a moment."""

@@ -22,7 +22,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from roomtone.control.core import api, effects, life, views
+from roomtone.control.core import api, effects, life, recall, views
 from roomtone.control.core.config import Config
 from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.placement import Workers
@@ -36,7 +36,17 @@ from roomtone.control.core.problems import (
     Problem,
 )
 from roomtone.control.core.requests import METHODS, Binding, Method
-from roomtone.control.core.run import COMMAND_DEADLINE_US, Answer, Ask, Call, Open, Run, Unanswered, Work
+from roomtone.control.core.run import (
+    COMMAND_DEADLINE_US,
+    Answer,
+    Ask,
+    Call,
+    Open,
+    Run,
+    Unanswered,
+    Work,
+    unanswered,
+)
 from roomtone.control.core.session import Connection, Session
 from roomtone.engine.messages import CommandBody, Failed
 
@@ -76,6 +86,8 @@ class Core:
     def handle(self, given: effects.Input, now_us: int) -> list[effects.Effect]:
         """Take one input.  now_us: CLOCK_MONOTONIC microseconds; never goes back."""
         self.now_us = now_us
+        # Numbers of a process that died before this one may still be answered: never the same ones.
+        self._number = self._number or now_us
         self._farewell = None
         match given:
             case effects.ConnectionMessage():
@@ -93,8 +105,9 @@ class Core:
             case effects.CommandTimedOut():
                 self._timed_out(given.n)
             case effects.WorkerStarted():
-                self.workers.started(given.worker, given.epoch)
-                self.log("info", "worker_started", worker=given.worker, epoch=given.epoch)
+                self._worker_started(given)
+            case effects.WorkerHolds():
+                recall.adopt(self, given.worker, given.endpoints)
             case effects.WorkerDied():
                 self._worker_died(given.worker)
             case effects.ShutdownBegan():
@@ -355,7 +368,9 @@ class Core:
     def _resume(self, opened: Open, n: int, answer: Answer) -> None:
         run = opened.run
         if run is None:
-            if isinstance(answer, Unanswered):
+            if unanswered(answer):
+                command = type(opened.ask.body).__name__
+                self.log("warning", "command_repeated", worker=opened.ask.worker, command=command)
                 self.tell(opened.ask.worker, opened.ask.body)
             return
         run.answers[run.open.pop(n)] = answer
@@ -382,6 +397,15 @@ class Core:
         run.open = {}
         run.procedure.close()
         run.done(None, problem)
+
+    def _worker_started(self, given: effects.WorkerStarted) -> None:
+        known = self.workers.epoch(given.worker)
+        if known == given.epoch:
+            return
+        if known is not None:
+            self._worker_died(given.worker)
+        self.workers.started(given.worker, given.epoch)
+        self.log("info", "worker_started", worker=given.worker, epoch=given.epoch)
 
     def _worker_died(self, worker: int) -> None:
         """Its open commands fail, then its sessions are lost."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import msgspec
 
-from roomtone.engine.messages import CommandBody, Event, ReplyBody
+from roomtone.engine.messages import CommandBody, Event, ReplyBody, SnapshotEndpoint
 
 # -- inputs --------------------------------------------------------------------------------------------------
 
@@ -40,6 +40,13 @@ class WorkerStarted(msgspec.Struct, frozen=True):
 
     worker: int
     epoch: int
+
+
+class WorkerHolds(msgspec.Struct, frozen=True):
+    """What a worker held when this process began and first spoke to it; once a worker, behind WorkerStarted."""
+
+    worker: int
+    endpoints: list[SnapshotEndpoint]
 
 
 class WorkerDied(msgspec.Struct, frozen=True):
@@ -75,7 +82,7 @@ class ShutdownBegan(msgspec.Struct, frozen=True):
 
 
 Input = (
-    ConnectionOpened | ConnectionMessage | ConnectionClosed | WorkerStarted | WorkerDied | WorkerReply
+    ConnectionOpened | ConnectionMessage | ConnectionClosed | WorkerStarted | WorkerHolds | WorkerDied | WorkerReply
     | CommandTimedOut | WorkerEvent | TimerFired | ShutdownBegan
 )  # fmt: skip
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from roomtone.control.core import api, negotiate, placing, sdp
+from roomtone.control.core import api, negotiate, placing, recall, sdp
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, endpoint_not_found
-from roomtone.control.core.run import Ask, Call, Procedure, Unanswered, expect
+from roomtone.control.core.run import Ask, Call, Procedure, expect
 from roomtone.control.core.session import Endpoint, EndpointFact, Session
 from roomtone.engine.messages import (
     CreateRtp,
     CreateTone,
     Done,
+    Failed,
     InjectKey,
     RemoveEndpoint,
     RtpCreated,
@@ -81,7 +82,7 @@ def create_from_offer(core: Core, call: Call, params: api.CreateFromOffer) -> Pr
         rtcp_mux=agreement.rtcp_mux,
     )
     endpoint.created = yield from placing.create(
-        core, session, endpoint, lambda: _create_rtp(session, endpoint, media_ip), RtpCreated
+        core, session, endpoint, lambda: _create_rtp(core, session, endpoint, media_ip), RtpCreated
     )
     endpoint.happened(EndpointFact.OFFER_ANSWERED)
     return api.AnswerCreated(endpoint.id, negotiate.write_answer(answerable, endpoint.next_line()))
@@ -106,7 +107,7 @@ def create_rtp_offer(core: Core, call: Call, params: api.RtpCreateOffer) -> Proc
     media_ip = core.config.media_ip[0]
     endpoint = Endpoint(id=core.next_id(), kind="rtp", worker=-1, policy=params.direction, offered=codecs)
     endpoint.created = yield from placing.create(
-        core, session, endpoint, lambda: _create_rtp(session, endpoint, media_ip), RtpCreated
+        core, session, endpoint, lambda: _create_rtp(core, session, endpoint, media_ip), RtpCreated
     )
     endpoint.happened(EndpointFact.OFFER_MADE)
     return api.OfferCreated(
@@ -114,7 +115,7 @@ def create_rtp_offer(core: Core, call: Call, params: api.RtpCreateOffer) -> Proc
     )
 
 
-def _create_rtp(session: Session, endpoint: Endpoint, media_ip: str) -> CreateRtp:
+def _create_rtp(core: Core, session: Session, endpoint: Endpoint, media_ip: str) -> CreateRtp:
     return CreateRtp(
         session=session.id,
         endpoint=endpoint.id,
@@ -126,6 +127,7 @@ def _create_rtp(session: Session, endpoint: Endpoint, media_ip: str) -> CreateRt
         send_at_once=_send_at_once(endpoint),
         media=endpoint.media,
         remote=endpoint.remote,
+        note=recall.note(core, session, endpoint),
         key_relay_limit=placing.KEY_RELAY_LIMIT,
     )
 
@@ -148,6 +150,7 @@ def create_tone(core: Core, call: Call, params: api.CreateTone) -> Procedure:
             tone=params.tone,
             frequency_hz=SINE_HZ if params.frequency is None else params.frequency,
             duration_ms=params.duration_ms,
+            note=recall.note(core, session, endpoint),
         )
 
     yield from placing.create(core, session, endpoint, body, Done)
@@ -178,7 +181,11 @@ def accept_answer(core: Core, call: Call, params: api.AcceptAnswer) -> Procedure
     )
     silence = UpdateRtp(endpoint=endpoint.id, is_source=False, is_destination=False)
     answers = yield [
-        Ask(endpoint.worker, _update(proposed, relearn=False), lambda _: core.tell(endpoint.worker, silence))
+        Ask(
+            endpoint.worker,
+            _update(core, call.session, proposed, relearn=False),
+            lambda _: core.tell(endpoint.worker, silence),
+        )
     ]
     expect(answers[0], Done)
     _adopt(endpoint, proposed)
@@ -207,16 +214,20 @@ def update_remote_sdp(core: Core, call: Call, params: api.UpdateRemoteSdp) -> Pr
         rtcp_mux=agreement.rtcp_mux,
         learned=None,
     )
-    before = _update(msgspec.structs.replace(endpoint), relearn=True)
+    before = _update(core, call.session, msgspec.structs.replace(endpoint), relearn=True)
     answers = yield [
-        Ask(endpoint.worker, _update(proposed, relearn=True), lambda _: core.tell(endpoint.worker, before))
+        Ask(
+            endpoint.worker,
+            _update(core, call.session, proposed, relearn=True),
+            lambda _: core.tell(endpoint.worker, before),
+        )
     ]
     expect(answers[0], Done)
     _adopt(endpoint, proposed)
     return api.SdpAnswer(negotiate.write_answer(answerable, endpoint.next_line()))
 
 
-def _update(endpoint: Endpoint, relearn: bool) -> UpdateRtp:
+def _update(core: Core, session: Session, endpoint: Endpoint, relearn: bool) -> UpdateRtp:
     return UpdateRtp(
         endpoint=endpoint.id,
         media=endpoint.media,
@@ -226,6 +237,7 @@ def _update(endpoint: Endpoint, relearn: bool) -> UpdateRtp:
         is_destination=endpoint.is_destination,
         send_at_once=_send_at_once(endpoint),
         relearn=relearn,
+        note=recall.note(core, session, endpoint),
     )
 
 
@@ -248,9 +260,13 @@ def update_direction(core: Core, call: Call, params: api.UpdateDirection) -> Pro
     proposed = msgspec.structs.replace(endpoint, override=override)
     if (proposed.is_source, proposed.is_destination) != (endpoint.is_source, endpoint.is_destination):
         relearn = proposed.is_source and not endpoint.is_source
-        before = _turn(endpoint, relearn=False)
+        before = _turn(core, call.session, endpoint, relearn=False)
         answers = yield [
-            Ask(endpoint.worker, _turn(proposed, relearn), lambda _: core.tell(endpoint.worker, before))
+            Ask(
+                endpoint.worker,
+                _turn(core, call.session, proposed, relearn),
+                lambda _: core.tell(endpoint.worker, before),
+            )
         ]
         expect(answers[0], Done)
         if relearn:
@@ -259,13 +275,14 @@ def update_direction(core: Core, call: Call, params: api.UpdateDirection) -> Pro
     return api.Empty()
 
 
-def _turn(endpoint: Endpoint, relearn: bool) -> UpdateRtp:
+def _turn(core: Core, session: Session, endpoint: Endpoint, relearn: bool) -> UpdateRtp:
     return UpdateRtp(
         endpoint=endpoint.id,
         is_source=endpoint.is_source,
         is_destination=endpoint.is_destination,
         send_at_once=_send_at_once(endpoint),
         relearn=relearn,
+        note=recall.note(core, session, endpoint),
     )
 
 
@@ -273,14 +290,15 @@ def _turn(endpoint: Endpoint, relearn: bool) -> UpdateRtp:
 
 
 def remove(core: Core, call: Call, params: api.EndpointRemove) -> Procedure:
-    """A worker that does not know the endpoint has removed it as well as one that did."""
+    """A worker that does not know the endpoint refuses with ENDPOINT_ERROR: then it is removed as well."""
     session = call.session
     endpoint = _find(session, params.endpoint_id)
     answers = yield [
         Ask(endpoint.worker, RemoveEndpoint(endpoint.id), lambda _: placing.removed(core, session, endpoint))
     ]
-    if isinstance(answers[0], Unanswered):
-        expect(answers[0], Done)
+    answer = answers[0]
+    if not (isinstance(answer, Failed) and answer.code == ENDPOINT_ERROR):
+        expect(answer, Done)
     placing.removed(core, session, endpoint)
     return api.EndpointRemoved(core.epoch_ms())
 

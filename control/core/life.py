@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.core import api, effects
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
-from roomtone.control.core.run import Answer, Ask, Unanswered, Work
+from roomtone.control.core.run import Answer, Ask, Work
 from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
 from roomtone.control.core.stats import endpoint_stats
 from roomtone.engine import messages
@@ -38,6 +38,15 @@ def begin(core: Core, session: Session) -> None:
         core.schedule(session, IDLE, core.now_us + core.config.session_idle_timeout_secs * US_PER_S)
     watch_empty(core, session)
     core.log("info", "session_created", session=session.id, app=session.app_id, worker=session.home)
+
+
+def recalled(core: Core, session: Session) -> None:
+    """A session of the time before this process began: it waits for a connection."""
+    timeout_us = core.config.disconnect_timeout_secs * US_PER_S
+    session.orphaned_until_us = core.now_us + timeout_us
+    core.schedule(session, ORPHAN, session.orphaned_until_us)
+    if core.config.session_idle_timeout_secs:
+        core.schedule(session, IDLE, core.now_us + core.config.session_idle_timeout_secs * US_PER_S)
 
 
 def control_lost(core: Core, connection: Connection, session: Session) -> None:
@@ -169,7 +178,7 @@ def _check_idle(core: Core, session: Session) -> Work:
         last_us = core.now_us
     if last_us + timeout_us > core.now_us:
         core.schedule(session, IDLE, last_us + timeout_us)
-    elif any(isinstance(answer, Unanswered) for answer in answers):
+    elif not all(isinstance(answer, Activity) for answer in answers):
         core.schedule(session, IDLE, core.now_us + IDLE_RECHECK_US)
     else:
         core.emit(session, api.SessionIdleTimeout(session.id, core.config.session_idle_timeout_secs))

@@ -60,6 +60,13 @@ class Workers:
         worker.phases[phase] += 1
         return phase
 
+    def settle_again(self, index: int, phase: int) -> None:
+        """Count a session whose home this already is."""
+        worker = self._workers.get(index)
+        if worker is not None:
+            worker.homes += 1
+            worker.phases[phase] += 1
+
     def unsettle(self, index: int, phase: int) -> None:
         worker = self._workers.get(index)
         if worker is not None:

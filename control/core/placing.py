@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.core import life, placement
 from roomtone.control.core.problems import ENDPOINT_ERROR, SESSION_UNRESPONSIVE, Problem
-from roomtone.control.core.run import Answer, Ask, T, expect
+from roomtone.control.core.run import Answer, Ask, T, Work, expect
 from roomtone.control.core.session import Endpoint, Session
 from roomtone.engine.messages import (
     CloseSession,
@@ -41,6 +41,8 @@ def create(
     """
     worker = _reserve(core, session)
     endpoint.worker = worker
+    session.made += 1
+    endpoint.number = session.made
     try:
         yield from _join_spread(core, session, worker)
         undo = RemoveEndpoint(endpoint.id)
@@ -114,6 +116,25 @@ def _join_spread(core: Core, session: Session, worker: int) -> Generator[list[As
             session.spread.joined(w, opened.epoch, opened.slot)
     if problem is not None:
         raise problem
+    _tell_peers(core, session, session.spread)
+
+
+def spread_again(core: Core, session: Session) -> None:
+    """After a restart of this process: the workers still spread the bus, their slots are asked for anew."""
+    if any(worker != session.home for worker in session.counts):
+        core.work(_ask_slots(core, session))
+
+
+def _ask_slots(core: Core, session: Session) -> Work:
+    involved = [w for w in {session.home, *session.counts} if w is not None]
+    answers = yield [Ask(w, _open(session)) for w in involved]
+    if session.ended:
+        return
+    if session.spread is None:
+        session.spread = placement.Spread()
+    for worker, answer in zip(involved, answers, strict=True):
+        if isinstance(answer, SpreadOpened):
+            session.spread.joined(worker, answer.epoch, answer.slot)
     _tell_peers(core, session, session.spread)
 
 

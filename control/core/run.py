@@ -81,6 +81,13 @@ class Call(Struct, eq=False):
         self.followers.append(event)
 
 
+def unanswered(answer: Answer) -> bool:
+    """The worker did not begin: no answer, or one that the deadline had passed before it looked."""
+    return isinstance(answer, Unanswered) or (
+        isinstance(answer, Failed) and answer.code == SESSION_UNRESPONSIVE
+    )
+
+
 T = TypeVar("T", bound=Struct)
 
 

@@ -99,6 +99,7 @@ class Endpoint(Struct, kw_only=True, eq=False):
     id: str
     kind: str  # rtp | tone
     worker: int
+    number: int = 0  # order of making in the session
     state: EndpointState = "new"
     policy: Direction = "sendrecv"
     negotiated: Direction | None = None
@@ -187,6 +188,7 @@ class Session(Struct, kw_only=True, eq=False):
     spread: Spread | None = None
     subscription: Subscription | None = None
     orphaned_until_us: int = 0
+    made: int = 0  # endpoints ever made
     timers: set[str] = field(default_factory=set)
     run: Run | None = None
     waiting: deque[Callable[[], None]] | None = None

@@ -15,6 +15,7 @@ from roomtone.control.io.counters import Counters
 from roomtone.control.io.ws import Connections, Protocol
 
 BACKLOG = 4096  # connections the kernel keeps for us; also bounded by net.core.somaxconn
+KEEPALIVE_S = 75.0  # an HTTP connection that asks nothing is closed; more than a scrape interval
 AUDIO_PATH = "/audio/"
 SESSIONS_PATH = "/sessions/"
 JSON = "application/json"
@@ -67,7 +68,7 @@ class Port:
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Accept connections; returns the port, which the kernel chooses for 0.  Raises OSError."""
-        self._web = _Server(self._handle, access_log=None)
+        self._web = _Server(self._handle, access_log=None, keepalive_timeout=KEEPALIVE_S)
         self._listener = await asyncio.get_running_loop().create_server(
             self._web, host or None, port, backlog=BACKLOG, ssl=tls
         )

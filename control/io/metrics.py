@@ -30,7 +30,8 @@ SCRAPE_WAIT_S = 0.5
 CACHE_US = 1_000_000
 US_PER_S = 1_000_000
 
-# A worker's counter -> (metric, direction label or None, help).  Others become roomtone_worker_<name>_total{worker}.
+# A worker's counter -> (metric, direction label or None, help).
+# Others become roomtone_worker_<name>_total{worker}.
 WORKER_COUNTERS = {
     "rx_packets": ("roomtone_rtp_packets", "rx", "RTP packets"),
     "tx_packets": ("roomtone_rtp_packets", "tx", "RTP packets"),

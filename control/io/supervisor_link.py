@@ -42,7 +42,7 @@ class Supervisor:
     def _readable(self) -> None:
         for message, _ in self._link.receive():
             if isinstance(message, WorkerExited):
-                self._log.warning(
+                self._log.debug(
                     "worker_exited", worker=message.worker, epoch=message.epoch, status=message.status
                 )
                 self._exited(message.worker, message.epoch)

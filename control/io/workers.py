@@ -21,6 +21,7 @@ from roomtone.control.core.effects import (
     SendToWorker,
     WorkerDied,
     WorkerEvent,
+    WorkerHolds,
     WorkerReply,
     WorkerStarted,
 )
@@ -59,7 +60,7 @@ OWN_COMMANDS = 1 << 48  # numbers of this layer's own commands start here; core'
 class WorkerState:
     """What control knows of one worker process."""
 
-    __slots__ = ("dead", "epoch", "failed_probes", "last_probe_us", "next_number", "pid", "scheduling", "up")
+    __slots__ = ("dead", "epoch", "failed_probes", "last_probe_us", "next_number", "pid", "recalling", "scheduling", "up")
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -67,6 +68,7 @@ class WorkerState:
         self.dead = False  # this epoch has ended: what still comes of it is stale
         self.next_number = 1
         self.pid = 0
+        self.recalling = False  # it was here before this process; what it holds is being asked
         self.scheduling = ""
         self.failed_probes = 0
         self.last_probe_us = 0
@@ -108,7 +110,7 @@ class Workers:
         self._counters = counters
         self._log = log
         self._open: dict[int, OpenCommand] = {}
-        self._own_number = OWN_COMMANDS
+        self._own_number = OWN_COMMANDS + now_us()  # a process before this one had other numbers
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Batch).decode
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -158,6 +160,8 @@ class Workers:
         for index, state in enumerate(self.states):
             if not state.up:
                 faults.append(f"worker {index} is down")
+            elif state.recalling:
+                faults.append(f"worker {index} is being asked what it holds")
             elif state.probe_missed(now):
                 faults.append(f"worker {index} missed {PROBES_MISSED} self-probes")
         return faults
@@ -309,7 +313,8 @@ class Workers:
         if fresh:
             reached = self.request(worker, GetMetrics(), lambda body: None)
         else:
-            reached = self._take_snapshot(worker)
+            state.recalling = True
+            reached = self._take_snapshot(worker, recall=True)
         if not reached:
             retry = partial(self._connect, worker, epoch, fresh)
             self._timers.set(now_us() + CONNECT_RETRY_US, ("connect", worker), retry)
@@ -329,7 +334,7 @@ class Workers:
             if command.done is not None:
                 command.done(None)
         if was_up:
-            self._log.error("worker_down", worker=worker, epoch=state.epoch, pid=state.pid)
+            self._log.debug("worker_down", worker=worker, epoch=state.epoch, pid=state.pid)
             self._submit(WorkerDied(worker, state.epoch))
 
     def _gap(self, worker: int, missing: int) -> None:
@@ -337,22 +342,28 @@ class Workers:
         self._log.error("event_gap", worker=worker, missing=missing)
         self._take_snapshot(worker)
 
-    def _take_snapshot(self, worker: int) -> bool:
-        """Ask what the worker holds.
+    def _take_snapshot(self, worker: int, recall: bool = False) -> bool:
+        """Ask what the worker holds.  recall: core takes over what it does not know.
 
         Commands sent before and still open when the answer comes have lost their reply: the stream keeps its
         order.
         """
         before = [n for n, command in self._open.items() if command.worker == worker and command.done is None]
-        return self.request(worker, TakeSnapshot(), partial(self._snapshot, worker, before))
+        return self.request(worker, TakeSnapshot(), partial(self._snapshot, worker, before, recall))
 
-    def _snapshot(self, worker: int, before: list[int], body: ReplyBody | None) -> None:
+    def _snapshot(self, worker: int, before: list[int], recall: bool, body: ReplyBody | None) -> None:
+        state = self.states[worker]
         if type(body) is not Snapshot:
+            if recall and not state.dead:
+                self._take_snapshot(worker, recall)
             return
+        state.recalling = False
         for n in before:
             if n in self._open:
                 self._timers.cancel(n)
                 self._timed_out(n)
+        if recall:
+            self._submit(WorkerHolds(worker, body.endpoints))
         unknown: set[str] = set()
         for endpoint in body.endpoints:
             if not self._known_session(endpoint.session):

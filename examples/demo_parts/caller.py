@@ -19,6 +19,7 @@ RTP_HEADER_BYTES = 12
 RTP_VERSION_2 = 0x80
 MARKER = 0x80
 RTCP_TYPES = range(200, 205)  # RFC 3550 section 12.1: SR, RR, SDES, BYE, APP
+SENDER_REPORT = 200
 BYE = 203
 SSRC_WITH_MARGIN = 1 << 32
 KEYS = "0123456789*#ABCD"  # RFC 4733 section 3.2, in the order of their codes
@@ -51,6 +52,7 @@ class Totals:
     withheld: int = 0  # packets that were "lost on the way"
     received: int = 0
     missing: int = 0  # holes in the numbers of what we received
+    reports: int = 0
     byes: int = 0
 
 
@@ -206,10 +208,10 @@ class Caller(asyncio.DatagramProtocol):
         self.heard_dbov = level_dbov(self._law.decode(payload))
 
     def _rtcp(self, data: bytes) -> None:
-        """Count the BYE packets of a compound."""
+        """Count the sender reports and the goodbyes of a compound."""
         while len(data) >= 8:
-            if data[1] == BYE:
-                self.totals.byes += 1
+            self.totals.reports += data[1] == SENDER_REPORT
+            self.totals.byes += data[1] == BYE
             data = data[(int.from_bytes(data[2:4], "big") + 1) * 4 :]
 
     def heard(self) -> np.ndarray:

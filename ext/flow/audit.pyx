@@ -88,11 +88,15 @@ cdef list flagged(media_t* m, uint32_t flag, uint32_t bus):
 cdef void audit_destinations(media_t* m, uint32_t bus, list faults):
     cdef bus_t* b = &m.buses[bus]
     cdef int codec
+    cdef uint32_t last
     every = []
     for codec in range(CODEC_COUNT):
         found = members(m, b.destination_first[codec], LIST_DESTINATIONS, f"bus {bus} destinations", faults)
         expect(faults, len(found) == b.destinations[codec], f"bus {bus}: destinations of codec {codec} miscounted")
-        expect(faults, (found[-1] if found else NONE) == b.destination_last[codec], f"bus {bus}: last of {codec}")
+        last = NONE
+        if found:
+            last = found[len(found) - 1]
+        expect(faults, last == b.destination_last[codec], f"bus {bus}: last of {codec}")
         expect(faults, all(endpoint_at(m, i).tx_codec == codec for i in found), f"bus {bus}: one in a wrong group")
         every += found
     expect(faults, len(every) == b.destination_count, f"bus {bus}: destinations miscounted")

@@ -134,7 +134,7 @@ ctypedef struct endpoint_t:
     uint32_t play_ts                    # next timestamp the tick takes
     uint32_t play_tick_low              # tick number of the last take, low 32 bits
     uint32_t play_end_ts                # one past the newest sample in the line
-    uint16_t late_run                   # packets too late in a row
+    uint16_t late_run                   # late packets against those in time, weighed (rx_playout)
     uint16_t playing                    # playout_state_t
     uint64_t rx_packets                 # accepted RTP packets
     uint64_t rx_bytes                   # their payload bytes

@@ -58,6 +58,9 @@ from roomtone.ext.wire.telephone_event cimport (
 cdef enum:
     NO_TYPE = 0xFF
     RELAY_GIVE_UP_US = 150000       # a relayed press without update for this long is over (websocket.md section 5)
+    PLACE_NONE = 0
+    PLACE_GOES_ON = 1
+    PLACE_BEGINS = 2
     LATE_S_MAX = 10                 # an older timestamp is a late packet up to here, beyond it a new time line
 
 
@@ -105,9 +108,9 @@ cdef void send_event(media_t* m, endpoint_t* d, const event_t* body, uint32_t ti
         d.tx_seq -= 1
 
 
-cdef bint relay_begin(endpoint_t* source, endpoint_t* d, const event_t* e, const rtp_header_t* h, uint32_t rate,
-                      int64_t now_us) noexcept nogil:
-    """Where this packet stands on the destination's line; False: it must not be relayed.
+cdef int relay_place(endpoint_t* source, endpoint_t* d, const event_t* e, const rtp_header_t* h, uint32_t rate,
+                     int64_t now_us) noexcept nogil:
+    """Find this packet's place on the destination's line; PLACE_NONE: it must not be relayed.
 
     A peer hears of one press at a time and of none twice: others wait for the end, and what arrives behind the end
     or behind a newer press of the same source is the rest of an old one.
@@ -116,28 +119,29 @@ cdef bint relay_begin(endpoint_t* source, endpoint_t* d, const event_t* e, const
     cdef int32_t ahead
     if d.key_tx_source != source.handle:
         if running:
-            return False
+            return PLACE_NONE
     else:
         ahead = ts_diff(h.timestamp, d.key_tx_source_ts)
         if ahead == 0:
-            return e.end or not d.flags & EP_KEY_ENDED
+            return PLACE_GOES_ON if e.end or not d.flags & EP_KEY_ENDED else PLACE_NONE
         if -LATE_S_MAX * <int32_t> rate < ahead < 0:
-            return False
+            return PLACE_NONE
         if running:                     # the next segment of a long press, or a press whose predecessor's end was lost
             d.key_tx_source_ts = h.timestamp
             d.key_tx_ts += <uint32_t> (<int64_t> ahead * d.event_tx_rate // rate)
-            return True
+            return PLACE_GOES_ON
     d.key_tx_source = source.handle
     d.key_tx_source_ts = h.timestamp
     d.key_tx_ts = tx_timestamp_at(d, now_us)
     d.flags &= ~<uint32_t> (EP_KEY_ENDED | EP_KEY_TX)
-    return True
+    return PLACE_BEGINS
 
 
 cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event_t* e, const rtp_header_t* h,
                       uint32_t rate, int64_t now_us) noexcept nogil:
     """The same event on the destination's own line: its payload type, its clock, its timestamp."""
     cdef event_t body = e[0]
+    cdef int place
     if not d.flags & EP_MAY_SEND:
         return
     if d.event_tx_type == NO_TYPE:
@@ -146,12 +150,13 @@ cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event
     if not d.flags & EP_CONNECTED:
         drop(m, DROP_NOT_LEARNED)
         return
-    if d.flags & EP_INJECT or not relay_begin(source, d, e, h, rate, now_us):
+    place = PLACE_NONE if d.flags & EP_INJECT else relay_place(source, d, e, h, rate, now_us)
+    if place == PLACE_NONE:
         drop(m, DROP_KEY_COLLISION)
         return
     if d.event_tx_rate != rate:
         body.duration = <uint16_t> min(<int64_t> e.duration * d.event_tx_rate // rate, 0xFFFF)
-    send_event(m, d, &body, d.key_tx_ts, h.marker)
+    send_event(m, d, &body, d.key_tx_ts, h.marker or place == PLACE_BEGINS)
     if e.end:
         d.flags &= ~<uint32_t> EP_KEY_TX
         d.flags |= EP_KEY_ENDED

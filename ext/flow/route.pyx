@@ -124,7 +124,7 @@ cdef void source_remove(media_t* m, endpoint_t* e) noexcept nogil:
     b.source_count -= 1
     if e.kind == KIND_TONE:
         b.tone_count -= 1
-    e.flags &= ~<uint32_t> EP_SOURCE
+    e.flags &= ~<uint32_t> (EP_SOURCE | EP_TALKING)
     if e.flags & EP_DESTINATION:
         b.listener_count += 1
     cdef uint32_t bus = e.bus
@@ -230,7 +230,15 @@ cdef void bus_plan(media_t* m, uint32_t bus) noexcept nogil:
     cdef bus_t* b = &m.buses[bus]
     cdef int codec
     cdef bint mixes = False
+    cdef bint was_relayed = b.relay_codec != 0
+    cdef uint32_t i
     b.relay_codec = relay_codec_of(m, b)
+    if was_relayed and not b.relay_codec:
+        # From now on only ticked sources are summed; what these said last is no part of any sum to come.
+        i = b.first_source
+        while i != NONE:
+            endpoint_at(m, i).flags &= ~<uint32_t> EP_TALKING
+            i = endpoint_at(m, i).next_source
     b.rates = 0
     for codec in range(1, CODEC_COUNT):
         if b.destinations[codec]:

@@ -3,7 +3,7 @@
 A packet is written where its timestamp says; the tick copies the next frame out and leaves silence behind, so what
 never came is silence by itself.  A bit per 2 ms tells what is there.  The delay is fixed: a source that begins is
 played two frames after the tick that finds it, i.e. 40 ms plus the wait for that tick (0-20 ms).  A line that stays
-fuller than it needs to for a second is shortened by a frame; one that only sees late packets starts anew.
+fuller than it needs to for a second is shortened by the surplus; one that sees too many late packets starts anew.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t

@@ -26,8 +26,12 @@ cdef enum:
     GRANULES = 256                  # a line of 512 ms in granules of 2 ms
     GRANULES_A_TICK = 10
     TARGET_TICKS = 2                # 40 ms
-    LATE_RUN_MAX = 3                # packets too late in a row: the delay has grown, start anew
-    SPARE_GRANULES = 20             # 40 ms more than the target, kept for a whole second: take a frame out
+    # A late packet weighs as much as ten in time: three in a row, or more than a tenth for some seconds, mean that the
+    # delay has grown: start anew.
+    LATE_WEIGHT = 10
+    LATE_LIMIT = 30
+    LEVEL_GRANULES = (TARGET_TICKS + 1) * GRANULES_A_TICK   # before a take: the target and the frame to be taken
+    SPARE_GRANULES = 10             # 20 ms more than that, for a whole second: the surplus is taken out
     LEVEL_WINDOW_TICKS = 50
     IDLE_TICKS = 50                 # nothing to play for a second: wait for a first packet again
 
@@ -129,16 +133,16 @@ cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* c, uint32_t times
         count(m, COUNT_RESYNCS)
         ahead = ts_diff(timestamp, e.play_ts)
     elif ahead + samples <= 0:
-        e.late_run += 1
-        if e.late_run < LATE_RUN_MAX:
+        e.late_run += LATE_WEIGHT
+        if e.late_run < LATE_LIMIT:
             e.rx_late += 1
             drop(m, DROP_PLAYOUT_LATE)
             return RT_LATE
         playout_begin(m, e, c, timestamp)
         count(m, COUNT_RESYNCS)
         ahead = ts_diff(timestamp, e.play_ts)
-    else:
-        e.late_run = 0
+    elif e.late_run:
+        e.late_run -= 1
     if ahead < 0:                               # its first part is late
         payload += -ahead * bps
         samples += ahead
@@ -168,14 +172,14 @@ cdef void playout_skip(media_t* m, endpoint_t* e, const codec_t* c, uint32_t tic
 
 
 cdef void level_watch(media_t* m, endpoint_t* e, const codec_t* c) noexcept nogil:
-    """A line that was never near its target for a second holds too much: one frame out."""
+    """A line that was never near its target for a second holds too much: the surplus goes, in one piece."""
     cdef int32_t level = ts_diff(e.play_end_ts, e.play_ts) // granule_samples(c)
     if level < <int32_t> e.level_min:
         e.level_min = <unsigned short> level if level > 0 else 0
     e.level_ticks += 1
     if e.level_ticks >= LEVEL_WINDOW_TICKS:
-        if e.level_min > TARGET_TICKS * GRANULES_A_TICK + SPARE_GRANULES:
-            playout_skip(m, e, c, 1)
+        if e.level_min > LEVEL_GRANULES + SPARE_GRANULES:
+            playout_skip(m, e, c, (e.level_min - LEVEL_GRANULES) // GRANULES_A_TICK)
             count(m, COUNT_RESYNCS)
         e.level_ticks = 0
         e.level_min = GRANULES

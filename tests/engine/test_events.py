@@ -70,7 +70,7 @@ def test_silence_is_told_with_its_length(bench: BenchWorker) -> None:
     handle = bench.rtp().handle
     bench.worker.start(1, "none")
     bench.media.silences = [(handle, 5100), (999, 5000)]
-    bench.advance(250)
+    bench.advance(500)
     timeouts = [event for event in bench.events() if isinstance(event, m.MediaTimeout)]
     assert timeouts == [m.MediaTimeout(session="s", endpoint="e", duration_ms=5100)]
 

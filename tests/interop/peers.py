@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from demo_parts.server import Server
 from demo_parts.sound import FULL_SCALE, read_wav
 
+from roomtone.client import Client, connect
+
 HOST = "127.0.0.1"
+PEER_PORTS = range(10000, 20000, 2)  # below the media ports and what the kernel hands out
 SINE_DBOV = -21.07  # ffmpeg's `sine`: amplitude 1/8 of full scale, so 20 log10(1/8 / sqrt 2)
 FRAME_MS = 20
 PRESENT_DB = 3.0  # a frame this far below the tone is a gap
@@ -64,6 +69,54 @@ def as_receiver(answer: str, port: int) -> str:
     return re.sub(r"^m=audio \d+", f"m=audio {port}", answer, flags=re.M)
 
 
+_next_pair = iter(PEER_PORTS)
+
+
+@asynccontextmanager
+async def session(server: Server) -> AsyncIterator[Client]:
+    """A connection with a session of its own, destroyed at the end."""
+    async with await connect(server.url) as client:
+        await client.call("session.create")
+        yield client
+        await client.call("session.destroy")
+
+
+def port_pair(host: str = "127.0.0.1") -> int:
+    """An even UDP port that is free together with the next, not given out before in this run."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for port in _next_pair:
+        try:
+            with (
+                socket.socket(family, socket.SOCK_DGRAM) as rtp,
+                socket.socket(family, socket.SOCK_DGRAM) as rtcp,
+            ):
+                rtp.bind((host, port))
+                rtcp.bind((host, port + 1))
+        except OSError:
+            continue
+        return port
+    raise AssertionError("no free port pair")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until the condition holds; the test's own limit ends a wait in vain."""
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+def loopbacks() -> tuple[str, ...]:
+    """The loopback addresses this machine has."""
+    out = []
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.bind((host, 0))
+        except OSError:
+            continue
+        out.append(host)
+    return tuple(out)
+
+
 @asynccontextmanager
 async def program(*words: object) -> AsyncIterator[Process]:
     """A child process that is ended with the block, if it has not ended before."""
@@ -84,12 +137,23 @@ async def finished(process: Process) -> str:
     return text
 
 
+async def heard_by_engine(client: Client, speakers: int) -> None:
+    """Until so many endpoints have received something."""
+    while True:
+        endpoints = (await client.call("stats.snapshot"))["endpoints"]
+        if sum(endpoint["inbound"]["packets"] > 0 for endpoint in endpoints) >= speakers:
+            return
+        await asyncio.sleep(FRAME_MS / 1000)
+
+
 # -- ffmpeg --------------------------------------------------------------------------------------------------
 
 
 def ffmpeg_sender(form: Format, tone_hz: int, frame_samples: int, destination: str) -> list[str]:
     """A sine in real time, one frame a packet; it goes on for much longer than any test."""
-    source = f"sine=frequency={tone_hz}:sample_rate={form.rate_hz}:samples_per_frame={frame_samples}:duration=120"
+    source = (
+        f"sine=frequency={tone_hz}:sample_rate={form.rate_hz}:samples_per_frame={frame_samples}:duration=120"
+    )
     return [
         *("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-re", "-f", "lavfi", "-i", source),
         *("-c:a", form.ffmpeg, "-payload_type", str(form.payload_type), "-f", "rtp", destination),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import port_pair, session
 from demo_parts.server import Server
 from peers import (
     HOST,
@@ -22,10 +20,14 @@ from peers import (
     ffmpeg_receiver,
     ffmpeg_sender,
     finished,
+    heard_by_engine,
     offer,
+    port_pair,
     program,
     recorded,
+    session,
 )
+
 from roomtone.client import Client
 
 pytestmark = pytest.mark.interop
@@ -34,7 +36,6 @@ SECONDS = 2.0
 LEVEL_TOLERANCE_DB = 0.5
 PRESENT_AT_LEAST = 0.95
 RELAY_TONE_HZ = 1000
-FRAME_MS = 20
 
 
 async def own_words(form: Format, port: int) -> str:
@@ -114,12 +115,3 @@ def test_two_ffmpegs_in_different_codecs_are_mixed_for_a_third(
         assert recorded(wav, 1000).level_dbov < SINE_DBOV - 30  # nothing that nobody said
 
     run(body())
-
-
-async def heard_by_engine(client: Client, speakers: int) -> None:
-    """Until so many endpoints have received something."""
-    while True:
-        endpoints = (await client.call("stats.snapshot"))["endpoints"]
-        if sum(endpoint["inbound"]["packets"] > 0 for endpoint in endpoints) >= speakers:
-            return
-        await asyncio.sleep(FRAME_MS / 1000)

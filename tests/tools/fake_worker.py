@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import deque
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,8 @@ from roomtone.control.core import effects as fx
 from roomtone.control.core.config import load
 from roomtone.control.core.core import Core
 from roomtone.engine import messages as ms
+
+_load = lru_cache(load)
 
 EPOCH_OFFSET_US = 1_700_000_000_000_000  # 2023-11-14T22:13:20Z at now_us = 0
 US_PER_S = 1_000_000
@@ -156,7 +159,7 @@ class Desk:
 
     def __init__(self, workers: int = 1, config: str = "", started: bool = True) -> None:
         ids = (str(UUID(int=0x5EED0000_0000_4000_8000_000000000000 + (n << 96))) for n in itertools.count(1))
-        self.core = Core(load(config), ids, EPOCH_OFFSET_US, hostname="desk", version="9.9")
+        self.core = Core(_load(config), ids, EPOCH_OFFSET_US, hostname="desk", version="9.9")
         self.now_us = 1 * US_PER_S
         self.workers = {index: FakeWorker(index) for index in range(workers)}
         self.clients: dict[int, Client] = {}

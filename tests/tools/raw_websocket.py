@@ -34,21 +34,22 @@ class RawPeer:
     async def request(
         cls, port: int, path: str = "/", headers: dict[str, str] | None = None
     ) -> tuple[RawPeer, int, dict[str, str]]:
-        """Ask for an upgrade; returns the peer, the status and the answer's headers."""
+        """Ask for an upgrade; headers beat the usual ones.  Returns the peer, the
+        status and the answer's headers."""
         tcp = socket.socket()
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_RECEIVE_BUFFER_BYTES)
         tcp.setblocking(False)
         await asyncio.get_running_loop().sock_connect(tcp, ("127.0.0.1", port))
         reader, writer = await asyncio.open_connection(sock=tcp, limit=READ_LIMIT_BYTES)
-        lines = [
-            f"GET {path} HTTP/1.1",
-            "Host: test",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-            *(f"{name}: {value}" for name, value in (headers or {}).items()),
-        ]
+        asked = {
+            "Host": "test",
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            **(headers or {}),
+        }
+        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in asked.items())]
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
         status = int((await reader.readline()).split()[1])
         answer: dict[str, str] = {}

@@ -2,9 +2,11 @@
 
 import json
 
+import msgspec
 import pytest
 from fake_worker import OFFER, Client, Desk, Refused
 
+from roomtone.control.core.effects import ShutdownBegan
 from roomtone.engine import messages as ms
 
 
@@ -362,8 +364,6 @@ def test_an_app_sees_only_its_own_sessions() -> None:
 
 
 def begin_shutdown(desk: Desk) -> None:
-    from roomtone.control.core.effects import ShutdownBegan
-
     desk.give(ShutdownBegan())
 
 
@@ -424,9 +424,7 @@ def test_without_sessions_shutdown_is_done_at_once(desk: Desk) -> None:
 def test_views_are_the_words_of_session_info(desk: Desk) -> None:
     client, session_id = in_session(desk)
     client.call("endpoint.create_from_offer", sdp=OFFER)
-    from roomtone.control.core.api import _encoder
-
-    shown = json.loads(_encoder.encode(desk.core.session(session_id)))
+    shown = json.loads(msgspec.json.encode(desk.core.session(session_id)))
     assert shown == client.call("session.info")
     counts = desk.core.counts()
     assert (counts.sessions, counts.orphaned, counts.connections) == (1, 0, 1)

@@ -20,6 +20,7 @@ CLIENTS = 3
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
 REFUSAL = ms.Failed(code="ENDPOINT_ERROR", message="refused")
 
+OFF_OR_SHORT = st.sampled_from([0, 9])
 picks = st.integers(0, 30)
 
 
@@ -124,9 +125,9 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(index=st.integers(0, WORKERS - 1), kinds=st.sets(st.sampled_from(MUTABLE)), answers=st.booleans())
     def worker_mood(self, index: int, kinds: set[type], answers: bool) -> None:
-        """What the worker refuses (when it answers) or leaves unanswered."""
+        """What the worker refuses, but for removals, or leaves unanswered."""
         worker = self.desk.workers[index]
-        worker.refuse = dict.fromkeys(kinds, REFUSAL) if answers else {}
+        worker.refuse = dict.fromkeys(kinds - {ms.RemoveEndpoint}, REFUSAL) if answers else {}
         worker.mute = set() if answers else kinds
 
     @rule(index=st.integers(0, WORKERS - 1))

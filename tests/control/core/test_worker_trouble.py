@@ -3,6 +3,7 @@
 import pytest
 from fake_worker import OFFER, Client, Desk, Refused
 
+from roomtone.control.core.effects import WorkerReply, WorkerStarted
 from roomtone.engine import messages as ms
 
 
@@ -36,8 +37,6 @@ def test_a_late_refusal_needs_no_undoing(desk: Desk, client: Client) -> None:
     desk.advance(6)
     ((n, _),) = worker.held
     before = len(worker.commands)
-    from roomtone.control.core.effects import WorkerReply
-
     desk.give(WorkerReply(0, n, ms.Failed(code="ENDPOINT_ERROR", message="too late")))
     assert len(worker.commands) == before
 
@@ -137,6 +136,32 @@ def test_open_commands_of_a_dead_worker_fail_before_the_loss_is_told(desk: Desk,
     desk.restart(0)
     desk.advance(10)
     assert not desk.core.sessions and not desk.workers[0].commands
+
+
+def test_a_worker_that_starts_again_unnoticed_has_lost_its_sessions(desk: Desk, client: Client) -> None:
+    client.call("endpoint.create_from_offer", sdp=OFFER)
+    desk.give(WorkerStarted(0, 1))
+    assert not client.events()
+    desk.restart(0)
+    assert len(client.events("session.lost")) == 1
+
+
+def test_a_close_begun_too_late_is_sent_again(desk: Desk, client: Client) -> None:
+    client.call("endpoint.create_from_offer", sdp=OFFER)
+    worker = desk.workers[0]
+    worker.mute.add(ms.CloseSession)
+    client.call("session.destroy")
+    ((n, _),) = worker.held
+    worker.mute.clear()
+    desk.give(WorkerReply(0, n, ms.Failed(code="SESSION_UNRESPONSIVE", message="the deadline had passed")))
+    assert not worker.endpoints
+
+
+def test_a_removal_that_fails_for_another_reason_keeps_the_endpoint(desk: Desk, client: Client) -> None:
+    endpoint_id = client.call("endpoint.create_tone", tone="beep")["endpoint_id"]
+    desk.workers[0].refuse[ms.RemoveEndpoint] = ms.Failed(code="INTERNAL_ERROR", message="odd")
+    assert refusal(client, "endpoint.remove", endpoint_id=endpoint_id) == "INTERNAL_ERROR"
+    assert len(client.call("session.info")["endpoints"]) == 1
 
 
 def test_a_dead_worker_takes_orphans_with_it(desk: Desk, client: Client) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from control_process import Control, running, until
+from control_process import Control, log_lines, running, until
 from raw_websocket import BINARY, CLOSE, PING, PONG, TEXT, RawPeer
 
 from roomtone.client import RoomtoneError
+from roomtone.control.core.effects import ConnectionMessage
 from roomtone.engine.messages import CreateTone, KeyPressed, MediaTimeout
 
 KB = 1024
@@ -265,6 +266,28 @@ def test_the_connection_beyond_the_last_gets_503_until_one_leaves(tmp_path: Path
             third = await RawPeer.open(control.app.port)
             second.close()
             third.close()
+
+    run(body())
+
+
+def test_a_fault_of_ours_ends_one_connection_and_is_logged(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            broken = await RawPeer.open(control.app.port)
+            client = await control.client()
+            handle = control.app.core.handle
+
+            def faulty(given: object, now_us: int) -> object:
+                if isinstance(given, ConnectionMessage) and b"trip" in given.data:
+                    raise RuntimeError("planted")
+                return handle(given, now_us)
+
+            control.app.core.handle = faulty
+            broken.send("trip")
+            assert await broken.ended() == 1011  # RFC 6455 section 7.4.1: unexpected condition
+            await client.call("server.info")
+        traces = [line["traceback"] for line in log_lines(tmp_path) if line["event"] == "core_failed"]
+        assert len(traces) == 1 and "planted" in traces[0]
 
     run(body())
 

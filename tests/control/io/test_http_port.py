@@ -3,17 +3,22 @@
 import asyncio
 import os
 import signal
+import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import aiohttp
 import pytest
 from control_process import Control, log_lines, running, until
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client.parser import text_string_to_metric_families
 from raw_websocket import CLOSE, RawPeer
 
-from roomtone.client import RoomtoneError
+from roomtone.client import RoomtoneError, connect
 from roomtone.engine.messages import GetMetrics, Metrics, Probe
 
 MISSED = "worker 0 missed 3 self-probes"
@@ -259,6 +264,59 @@ def test_any_other_path_is_a_control_connection(tmp_path: Path, run: Callable) -
                 peer = await RawPeer.open(control.app.port, path)
                 assert (await peer.call("server.info"))["version"]
                 peer.close()
+
+    run(body())
+
+
+def test_a_malformed_upgrade_is_refused_and_takes_no_place(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path, max_connections=1) as control:
+            for headers in ({"Sec-WebSocket-Version": "5"}, {"Connection": "close"}):
+                _, status, _ = await RawPeer.request(control.app.port, headers=headers)
+                assert status == 400
+            peer = await RawPeer.open(control.app.port)
+            peer.close()
+
+    run(body())
+
+
+def certificate(folder: Path) -> tuple[str, str]:
+    """A self-signed certificate for localhost: (certificate path, key path)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    cert_path, key_path = folder / "cert.pem", folder / "key.pem"
+    cert_path.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return str(cert_path), str(key_path)
+
+
+def test_with_a_certificate_the_port_speaks_tls(tmp_path: Path, run: Callable) -> None:
+    cert, key = certificate(tmp_path)
+
+    async def body() -> None:
+        async with running(tmp_path, tls={"cert_path": cert, "key_path": key}) as control:
+            trust = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=cert))
+            async with aiohttp.ClientSession(connector=trust) as http:
+                url = f"wss://localhost:{control.app.port}/"
+                async with await connect(url, session=http) as client:
+                    session = (await client.call("session.create"))["session_id"]
+                    assert (await client.call("session.info"))["session_id"] == session
 
     run(body())
 

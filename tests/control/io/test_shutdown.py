@@ -141,6 +141,21 @@ def test_a_workers_death_told_by_the_supervisor_is_logged(tmp_path: Path, run: C
     run(body())
 
 
+def test_a_runtime_directory_that_cannot_be_used_is_one_too(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        with (tmp_path / "control.log").open("wb") as file:
+            app = App(
+                load("", {"listen": "127.0.0.1:0"}),
+                runtime_dir=str(tmp_path / "none"),
+                workers=1,
+                log=Log(fd=file.fileno()),
+            )
+            assert await app.run() == EXIT_CONFIG
+        assert [line["event"] for line in log_lines(tmp_path)] == ["cannot_start"]
+
+    run(body())
+
+
 def test_an_address_in_use_is_a_fault_of_the_configuration(tmp_path: Path, run: Callable) -> None:
     async def body() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken, (tmp_path / "control.log").open("wb") as file:

@@ -1,0 +1,146 @@
+"""What control must know again after it died: a note on every endpoint, kept by the endpoint's worker.
+
+The truth of a session is in the workers' endpoint records.  Each command that makes or changes an endpoint carries a
+`Note` with what only control knows (whose session it is, what was negotiated); workers hand it back in snapshots.  A
+new control process makes of them the sessions as they were, orphaned: clients re-attach, and what nobody claims ends
+after `disconnect_timeout_secs`.  A session without endpoints, subscriptions to statistics and events that waited for
+an orphaned session die with the process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from roomtone.control.core import life, placing
+from roomtone.control.core.api import Direction
+from roomtone.control.core.event_queue import EventQueue
+from roomtone.control.core.session import Endpoint, Session
+from roomtone.engine.codecs import Codec
+from roomtone.engine.messages import CloseSession, Media, Remote, SnapshotEndpoint
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+
+
+class Note(msgspec.Struct, array_like=True, frozen=True):
+    """Of the session first, then of the endpoint (fields as in `session.Endpoint`)."""
+
+    app_id: str
+    caller_id: str
+    created_epoch_us: int
+    home: int
+    phase: int
+    number: int
+    policy: Direction
+    negotiated: Direction | None
+    override: Direction | None
+    held: bool
+    media: Media | None
+    remote: Remote | None
+    rtcp_mux: bool
+    offered: tuple[Codec, ...]
+    sdp_version: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Note).decode
+
+
+def note(core: Core, session: Session, endpoint: Endpoint) -> bytes:
+    """The note of an endpoint as it will be when the command that carries it is done."""
+    assert session.home is not None
+    return _encode(
+        Note(
+            session.app_id,
+            session.caller_id,
+            session.created_us + core.epoch_offset_us,
+            session.home,
+            session.phase,
+            endpoint.number,
+            endpoint.policy,
+            endpoint.negotiated,
+            endpoint.override,
+            endpoint.held,
+            endpoint.media,
+            endpoint.remote,
+            endpoint.rtcp_mux,
+            endpoint.offered,
+            endpoint.sdp_version,
+        )
+    )
+
+
+def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> None:
+    """Take over what a worker held before this process began."""
+    touched: dict[str, Session] = {}
+    for entry in held:
+        session = core.sessions.get(entry.session)
+        if session is not None and entry.endpoint in session.endpoints:
+            continue
+        try:
+            about = _decode(entry.note)
+        except msgspec.DecodeError:
+            core.log("warning", "session_not_recalled", session=entry.session, worker=worker)
+            core.tell(worker, CloseSession(entry.session))
+            continue
+        if session is None:
+            session = _recall_session(core, worker, entry.session, about)
+        session.endpoints[entry.endpoint] = _recall_endpoint(worker, entry, about)
+        session.made = max(session.made, about.number)
+        session.counts[worker] = session.counts.get(worker, 0) + 1
+        core.workers.add(worker, 1)
+        touched[session.id] = session
+    for session in touched.values():
+        in_order = sorted(session.endpoints.items(), key=lambda item: item[1].number)
+        session.endpoints = dict(in_order)
+        life.watch_empty(core, session)
+        placing.spread_again(core, session)
+    if touched:
+        core.log("info", "sessions_recalled", worker=worker, sessions=len(touched), endpoints=len(held))
+
+
+def _recall_session(core: Core, worker: int, session_id: str, about: Note) -> Session:
+    home = about.home if about.home in core.workers else worker
+    session = Session(
+        id=session_id,
+        app_id=about.app_id,
+        caller_id=about.caller_id,
+        created_us=about.created_epoch_us - core.epoch_offset_us,
+        queue=EventQueue(core.config.critical_event_channel_size, core.config.event_channel_size),
+        connection=None,
+        last_command_us=core.now_us,
+        state="orphaned",
+        home=home,
+        phase=about.phase,
+    )
+    core.workers.settle_again(home, about.phase)
+    core.sessions[session_id] = session
+    life.recalled(core, session)
+    return session
+
+
+def _recall_endpoint(worker: int, entry: SnapshotEndpoint, about: Note) -> Endpoint:
+    endpoint = Endpoint(
+        id=entry.endpoint,
+        kind=entry.kind,
+        worker=worker,
+        number=about.number,
+        policy=about.policy,
+        negotiated=about.negotiated,
+        override=about.override,
+        held=about.held,
+        media=about.media,
+        created=entry.created,
+        remote=about.remote,
+        rtcp_mux=about.rtcp_mux,
+        learned=entry.remote_rtp_addr or None,
+        offered=about.offered,
+        sdp_version=about.sdp_version + 1,  # the SDP that the noted command led to
+    )
+    if entry.kind == "tone":
+        endpoint.state = "finished" if entry.finished else "playing"
+    else:
+        endpoint.state = "connected" if about.media is not None else "connecting"
+    return endpoint
