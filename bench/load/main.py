@@ -3,7 +3,7 @@
     roomtone bench relay --endpoints 1000
     roomtone bench mix --rooms 20 --size 10 --talkers 3
     roomtone bench setup | idle
-    roomtone bench --suite issue          every row of the README's table
+    roomtone bench --suite full          every row of the README's table
 
 Exit status: 0 done, 1 no run was valid or a wrong voice was heard, 2 wrong usage.
 """
@@ -36,7 +36,7 @@ LOAD_TRIES = 5  # set-ups until the worker is half busy; the first is without lo
 def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(prog="roomtone bench", description="Measure the engine beside the floor.")
     out.add_argument("what", nargs="?", choices=("relay", "mix", "setup", "idle"))
-    out.add_argument("--suite", choices=("issue",), help="run every workload of the published table")
+    out.add_argument("--suite", choices=("full",), help="run every workload of the published table")
     out.add_argument(
         "--endpoints", type=int, help="relay: endpoints (1000); mix: rooms x size; idle: silent ones"
     )

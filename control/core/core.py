@@ -372,6 +372,11 @@ class Core:
                 command = type(opened.ask.body).__name__
                 self.log("warning", "command_repeated", worker=opened.ask.worker, command=command)
                 self.tell(opened.ask.worker, opened.ask.body)
+            elif isinstance(answer, Failed):
+                command = type(opened.ask.body).__name__
+                self.log(
+                    "debug", "command_refused", command=command, code=answer.code, message=answer.message
+                )
             return
         run.answers[run.open.pop(n)] = answer
         if not run.open:

@@ -237,13 +237,14 @@ def _with_offered(media: Media) -> Media:
     receive = list(media.receive)
     for codec in dict.fromkeys(p.codec for p in media.receive):
         offered = OFFER_PAYLOAD_TYPE[codec]
-        if all(p.payload_type != offered for p in receive):
+        taken = [p.payload_type for p in receive] + [event[0] for event in media.event_receive]
+        if offered not in taken:
             receive.append(PayloadType(offered, codec))
     events = list(media.event_receive)
     for clock in dict.fromkeys(clock for _, clock in media.event_receive):
-        event = (OFFER_EVENT_PAYLOAD_TYPE[clock], clock)
-        if event not in events:
-            events.append(event)
+        offered = OFFER_EVENT_PAYLOAD_TYPE[clock]
+        if all(offered != other for other in [p.payload_type for p in receive] + [e[0] for e in events]):
+            events.append((offered, clock))
     return Media(
         receive=receive,
         send_payload_type=media.send_payload_type,
@@ -314,7 +315,7 @@ def _section(protocol: str, maps: list[RtpMap], direction: Direction, line: Line
     attributes.append((direction, None))
     if rtcp_mux:
         attributes.append(("rtcp-mux", None))
-    if created.rtcp_port != created.rtp_port:
+    if not rtcp_mux or created.rtcp_port != created.rtp_port:
         attributes.append(("rtcp", str(created.rtcp_port)))
     attributes.append(("ssrc", f"{created.ssrc} cname:{created.cname}"))
     return Section(

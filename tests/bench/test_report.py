@@ -109,7 +109,7 @@ def test_json_holds_machine_method_and_no_nan(tmp_path):
     "argv",
     [
         [],
-        ["relay", "--suite", "issue"],
+        ["relay", "--suite", "full"],
         ["relay", "--codec", "G729"],
         ["relay", "--endpoints", "3"],
         ["mix", "--size", "3", "--talkers", "4"],

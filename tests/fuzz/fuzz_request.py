@@ -1,4 +1,4 @@
-"""Control frames against core in memory: each has exactly one reply with a code of ours, and none breaks it."""
+"""Control frames against core in memory: each has exactly one reply, with a code of ours."""
 
 import json
 import sys
@@ -20,10 +20,10 @@ KEYS = (
     "endpoint_id", "session_id", "sdp", "direction", "type", "codecs", "tone", "frequency", "duration_ms",
     "digit", "volume", "enabled", "interval_ms", "srtp", "offer_generation", "caller_id",
 )  # fmt: skip
+IDS = [f"5eed000{n}-0000-4000-8000-000000000000" for n in (1, 2, 3)]
 VALUES = (
     OFFER, ANSWER, "rtp", "sendonly", "auto", "beep", "sine", "5", "pcmu", ["pcma", "l16"], [], {}, None, True,
-    False, 0, 1, 500, 65536, -1, 2**70, 0.5, "\x00", "5eed0002-0000-4000-8000-000000000000",
-    "5eed0001-0000-4000-8000-000000000000", "5eed0003-0000-4000-8000-000000000000",
+    False, 0, 1, 500, 65536, -1, 2**70, 0.5, "\x00", *IDS,
 )  # fmt: skip
 
 

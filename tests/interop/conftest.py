@@ -14,14 +14,15 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from demo_parts.server import Server
+from peers import loopbacks
 
 LIMIT_S = 90.0  # a peer that never ends fails here
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """workers 2, both families; its log is shown when a test fails."""
-    with Server(workers=2, media_ip=("127.0.0.1", "::1")) as running:
+    """Two workers, both families; its log is shown when a test fails."""
+    with Server(workers=2, media_ip=loopbacks()) as running:
         yield running
         print(running.log)
 

@@ -81,6 +81,10 @@ class FakeWorker:
         self.number += len(items)
         self._push.send(msgspec.msgpack.encode(batch))
 
+    def send_nonsense(self) -> None:
+        """A message that is no batch; it arrives behind what was emitted."""
+        self._push.send(b"\xc1 not MessagePack")
+
     def lose(self, count: int) -> None:
         """Skip numbers, as if `count` items had never arrived."""
         self.number += count

@@ -327,6 +327,15 @@ def test_an_answer_may_number_dynamic_types_otherwise(desk: Desk, client: Client
     assert set(media.event_receive) == {(111, 8000), (101, 8000)}
 
 
+def test_no_payload_type_means_two_things_after_an_odd_answer(desk: Desk, client: Client) -> None:
+    endpoint_id, _ = made(client, codecs=["pcmu", "l16/8000"])
+    answer = audio("101 98 0", "rtpmap:101 L16/8000", "rtpmap:98 telephone-event/8000")
+    client.call("endpoint.accept_answer", endpoint_id=endpoint_id, sdp=answer)
+    media = desk.workers[0].of(ms.UpdateRtp)[0].media
+    types = [p.payload_type for p in media.receive] + [event[0] for event in media.event_receive]
+    assert sorted(types) == [0, 98, 101]
+
+
 @pytest.mark.parametrize("answered", DIRECTIONS)
 @pytest.mark.parametrize("allowed", DIRECTIONS)
 def test_the_answer_restricts_the_direction(desk: Desk, client: Client, answered: str, allowed: str) -> None:
@@ -426,6 +435,18 @@ def test_a_bad_reoffer_changes_nothing(desk: Desk, client: Client, text: str) ->
 def test_a_reoffer_before_the_answer_is_refused(client: Client) -> None:
     endpoint_id, _ = made(client)
     refusal(client, OFFER, "endpoint.rtp.reinvite", endpoint_id=endpoint_id)
+
+
+def test_a_reoffer_may_take_rtcp_mux_up_and_down(client: Client) -> None:
+    first, command = offer(client, OFFER)
+    port = first.sections[0].port
+    for mux, rtcp in (("a=rtcp-mux\n", None), ("", str(port))):
+        text = client.call("endpoint.rtp.reinvite", endpoint_id=command.endpoint, sdp=OFFER + mux)[
+            "sdp_answer"
+        ]
+        (section,) = sdp.parse(text).sections
+        assert (section.port, section.attribute("rtcp")) == (port, rtcp)
+        assert (section.attribute("rtcp-mux") is not None) == bool(mux)
 
 
 def test_policy_of_creation_holds_through_reoffers(desk: Desk, client: Client) -> None:

@@ -9,6 +9,7 @@ from raw_websocket import BINARY, CLOSE, PING, PONG, TEXT, RawPeer
 
 from roomtone.client import RoomtoneError
 from roomtone.control.core.effects import ConnectionMessage
+from roomtone.control.io.ws import PENDING_FRAMES
 from roomtone.engine.messages import CreateTone, KeyPressed, MediaTimeout
 
 KB = 1024
@@ -69,7 +70,9 @@ def test_more_requests_than_are_kept_waiting_are_all_answered(tmp_path: Path, ru
             ids += [peer.send("server.info") for _ in range(500)]
             await control.workers[0].command(CreateTone)
             connection = next(iter(control.app.connections.open.values()))
-            await until(lambda: connection.crowded)
+            await peer.writer.drain()
+            await until(lambda: not connection.reading)
+            assert len(connection.pending) == PENDING_FRAMES + 1  # the others wait in the socket
             control.workers[0].release()
             assert [(await peer.json())["id"] for _ in ids] == ids
             peer.close()

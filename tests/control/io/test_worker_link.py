@@ -91,14 +91,18 @@ def test_what_a_dead_epoch_still_sends_is_not_heard(tmp_path: Path, run: Callabl
             client = await control.client()
             session = (await client.call("session.create"))["session_id"]
             tone = (await client.call("endpoint.create_tone", tone="ringback"))["endpoint_id"]
-            control.app.workers.exited(0, 1)
-            new = await control.worker(0, epoch=2)
+            old = control.workers[0]
             key = KeyPressed(session=session, endpoint=tone, digit="1", duration_ms=1)
-            control.workers[0].emit(key)
-            new.emit(key)
-            await until(lambda: control.app.counters.worker_events["key"] == 1)
-            await client.call("server.info")
-            assert control.app.counters.worker_events["key"] == 1
+            control.app.workers.exited(0, 1)
+            old.emit(key)  # while no other epoch is known
+            old.send_nonsense()
+            await until(lambda: control.app.counters.bad_batches == 1)
+            await control.worker(0, epoch=2)
+            old.emit(key)
+            old.send_nonsense()
+            await until(lambda: control.app.counters.bad_batches == 2)
+            assert control.app.counters.worker_events["key"] == 0
+            assert control.app.workers.faults() == []
 
     run(body())
 
@@ -126,8 +130,10 @@ def test_a_command_without_an_answer_times_out_and_a_late_success_is_undone(
 
 
 def test_a_hole_in_the_numbers_asks_for_a_snapshot_and_fails_what_was_lost(
-    tmp_path: Path, run: Callable
+    tmp_path: Path, run: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("roomtone.control.core.core.COMMAND_DEADLINE_US", 3600_000_000)  # it fails before
+
     async def body() -> None:
         async with running(tmp_path) as control:
             worker = control.workers[0]
@@ -172,7 +178,7 @@ def test_a_control_process_that_came_back_ends_what_nobody_owns(tmp_path: Path, 
 def test_a_message_that_is_no_batch_is_counted_and_passed_over(tmp_path: Path, run: Callable) -> None:
     async def body() -> None:
         async with running(tmp_path) as control:
-            control.workers[0]._push.send(b"\xc1 not MessagePack")
+            control.workers[0].send_nonsense()
             await until(lambda: control.app.counters.bad_batches == 1)
             client = await control.client()
             await client.call("session.create")
