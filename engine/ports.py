@@ -19,7 +19,6 @@ SOCKET_BUFFER_BYTES = 65536  # the kernel doubles it: about 100 datagrams of 20 
 EPOCH_STRIDE = (
     0.381966  # golden section: where a restarted worker begins, away from ports its dead self still holds
 )
-_SO_TIMESTAMPNS = 35  # asm-generic/socket.h (SO_TIMESTAMPNS_OLD); not in the socket module
 _PAIR = 2
 
 
@@ -94,9 +93,9 @@ class PortPool:
         port = self._first + self._step * number
         rtp = rtcp = None
         try:
-            rtp = media_socket(self._family, self._ip, port, timestamps=True)
+            rtp = media_socket(self._family, self._ip, port)
             if not rtcp_mux:
-                rtcp = media_socket(self._family, self._ip, port + 1, timestamps=False)
+                rtcp = media_socket(self._family, self._ip, port + 1)
         except OSError as error:
             if rtp is not None:
                 rtp.close()
@@ -147,16 +146,14 @@ class Ports:
         return sum(pool.resting for pool in self._pools.values())
 
 
-def media_socket(family: int, ip: str, port: int, *, timestamps: bool) -> socket.socket:
-    """A bound, non-blocking UDP socket; for RTP with kernel arrival times (wall clock, ns)."""
+def media_socket(family: int, ip: str, port: int) -> socket.socket:
+    """A bound, non-blocking UDP socket.  The media thread asks for arrival times where it needs them."""
     made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind((ip, port))
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
-        if timestamps:
-            made.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     except OSError:
         made.close()
         raise

@@ -109,10 +109,7 @@ def test_a_restarted_worker_begins_elsewhere(port_range: Range, taken: list[Port
     assert len(set(starts)) == 3
 
 
-def test_sockets_do_not_block_and_are_stamped_by_the_kernel(port_range: Range, taken: list[PortPair]) -> None:
+def test_sockets_do_not_block_and_no_child_inherits_them(port_range: Range, taken: list[PortPair]) -> None:
     pair = take(pool_of(port_range(1)), taken)
-    rtp, rtcp = (socket.socket(fileno=os.dup(fd)) for fd in (pair.rtp_fd, pair.rtcp_fd))
-    assert not os.get_blocking(pair.rtp_fd) and not os.get_inheritable(pair.rtp_fd)
-    assert rtp.getsockopt(socket.SOL_SOCKET, 35) == 1 and rtcp.getsockopt(socket.SOL_SOCKET, 35) == 0
-    rtp.close()
-    rtcp.close()
+    for fd in (pair.rtp_fd, pair.rtcp_fd):
+        assert not os.get_blocking(fd) and not os.get_inheritable(fd)
