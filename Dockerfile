@@ -1,13 +1,16 @@
 # syntax=docker/dockerfile:1
-# build: the wheel's parts and their compiler.  test: lint and all tests.  runtime: what ships.
+# build: the wheel, its compiler, and what the wheel needs.  test: lint and all tests.  runtime: what ships.
+# Without a container engine, deploy/replay-dockerfile builds the same stages as directories.
 
 FROM debian:12-slim AS build
 WORKDIR /src
 COPY deploy deploy
 RUN deploy/apt-install deploy/apt-build.txt
 COPY . .
-RUN python3 -m venv /opt/roomtone
-RUN /opt/roomtone/bin/pip install --no-cache-dir --quiet .
+# The shipped environment has no pip: the one beside it fills it.
+RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/roomtone
+RUN /opt/build/bin/pip wheel --no-cache-dir --quiet --no-deps --wheel-dir /opt/wheel .
+RUN /opt/build/bin/pip --python /opt/roomtone/bin/python3 install --no-cache-dir --quiet /opt/wheel/*.whl
 
 FROM build AS test
 RUN deploy/apt-install deploy/apt-test.txt
@@ -17,6 +20,8 @@ RUN make test
 FROM debian:12-slim AS runtime
 ARG ROOMTONE_COMMIT=unknown
 ENV ROOMTONE_COMMIT=$ROOMTONE_COMMIT PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/opt/roomtone/bin:$PATH
+# Where the health check asks; set it when `listen` is another port or TLS is on.
+ENV ROOMTONE_HEALTH=http://127.0.0.1:9100/health
 COPY deploy/apt-install deploy/apt-runtime.txt /tmp/
 RUN /tmp/apt-install /tmp/apt-runtime.txt && rm -rf /var/lib/apt/lists/* /tmp/apt-*
 RUN useradd --system --uid 9100 --home-dir /var/lib/roomtone --create-home roomtone
@@ -27,5 +32,5 @@ WORKDIR /var/lib/roomtone
 EXPOSE 9100/tcp 30000-39999/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
-    CMD ["python3", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9100/health', timeout=2)"]
+    CMD ["python3", "-c", "import os, urllib.request as u; u.urlopen(os.environ['ROOMTONE_HEALTH'], timeout=2)"]
 ENTRYPOINT ["roomtone", "serve"]

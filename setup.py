@@ -1,11 +1,11 @@
 """Build of roomtone's compiled part.
 
-The folders ``ext engine control bench`` at the top level are the packages ``roomtone.ext`` and so on: ``control``
-alone would collide with other people's packages.  Cython and mypy see the same names through a link
-``build/cyroot/roomtone -> ../..``.
+The folders ``ext engine control bench`` at the top level are the packages ``roomtone.ext`` and so on:
+``control`` alone would collide with other people's packages.  Cython and mypy see the same names through a
+link ``build/cyroot/roomtone -> ../..``.
 
 Environment:
-  ROOMTONE_FLAVOUR   release (default) | trace (line coverage inside nogil code) | asan (address and UB sanitizer)
+  ROOMTONE_FLAVOUR   release (default) | trace (line coverage inside nogil) | asan (address, UB sanitizer)
   ROOMTONE_ONLY      comma-separated path prefixes; only those extensions are built (``ext/wire,ext/codec``)
   ROOMTONE_ANNOTATE  1: write Cython's annotated HTML beside each source
 """
@@ -94,7 +94,7 @@ def extensions() -> list[Extension]:
             for module, source, flags in kernel_sources(name):
                 out.append(extension(module, source, flags))
         else:
-            # The floor program is what everything is compared with: plain -O2, as documented in bench/README.md.
+            # The floor is what everything is compared with: plain -O2 (bench/README.md).
             extra = ["-O2"] if name == "bench/load/floor.pyx" else []
             out.append(extension("roomtone." + name[:-4].replace("/", "."), name, extra))
     return out

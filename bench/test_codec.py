@@ -7,6 +7,7 @@ The loop over frames runs without the interpreter; `ns_per_frame` in the extra i
 
 import numpy as np
 import pytest
+
 from roomtone.ext.base import cpu
 from roomtone.ext.codec import codec
 

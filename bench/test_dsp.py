@@ -8,6 +8,7 @@ Buffers are aligned to cache lines, as those of the media thread should be.
 
 import numpy as np
 import pytest
+
 from roomtone.ext.base import cpu
 from roomtone.ext.dsp import dispatch, limiter, resample, tone
 

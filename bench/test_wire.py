@@ -7,6 +7,7 @@ one; ``ns_per_operation`` in extra_info (``--benchmark-json``) is that number.
 """
 
 import pytest
+
 from roomtone.ext.wire import rtcp, rtp, telephone_event
 
 ROUNDS = 100_000

@@ -385,7 +385,7 @@ class Activity(msgspec.Struct, tag="activity", tag_field="t"):
 
 
 class SnapshotEndpoint(msgspec.Struct, kw_only=True):
-    """created: of an RTP endpoint, what its making was answered with.  remote_rtp_addr: "" until it is pinned."""
+    """created: what the making of an RTP endpoint was answered with.  remote_rtp_addr: "" until pinned."""
 
     session: str
     endpoint: str

@@ -104,7 +104,7 @@ class Worker:
         self._probe.start(now_us)
 
     def watch_silence(self) -> None:
-        """There is an endpoint: look for silence from now on, as long as there is one.  Idle costs nothing."""
+        """There is an endpoint: look for silence as long as there is one.  Idle costs nothing."""
         if self.config.media_timeout_ms and not self._watching:
             self._watching = True
             self.timers.at(self.now_us() + SILENCE_PERIOD_US, self._look_for_silence)

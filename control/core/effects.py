@@ -43,7 +43,7 @@ class WorkerStarted(msgspec.Struct, frozen=True):
 
 
 class WorkerHolds(msgspec.Struct, frozen=True):
-    """What a worker held when this process began and first spoke to it; once a worker, behind WorkerStarted."""
+    """What a worker held when this process began; once a worker, behind WorkerStarted."""
 
     worker: int
     endpoints: list[SnapshotEndpoint]
@@ -82,8 +82,8 @@ class ShutdownBegan(msgspec.Struct, frozen=True):
 
 
 Input = (
-    ConnectionOpened | ConnectionMessage | ConnectionClosed | WorkerStarted | WorkerHolds | WorkerDied | WorkerReply
-    | CommandTimedOut | WorkerEvent | TimerFired | ShutdownBegan
+    ConnectionOpened | ConnectionMessage | ConnectionClosed | WorkerStarted | WorkerHolds | WorkerDied
+    | WorkerReply | CommandTimedOut | WorkerEvent | TimerFired | ShutdownBegan
 )  # fmt: skip
 
 # -- effects -------------------------------------------------------------------------------------------------

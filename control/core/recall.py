@@ -1,10 +1,10 @@
 """What control must know again after it died: a note on every endpoint, kept by the endpoint's worker.
 
-The truth of a session is in the workers' endpoint records.  Each command that makes or changes an endpoint carries a
-`Note` with what only control knows (whose session it is, what was negotiated); workers hand it back in snapshots.  A
-new control process makes of them the sessions as they were, orphaned: clients re-attach, and what nobody claims ends
-after `disconnect_timeout_secs`.  A session without endpoints, subscriptions to statistics and events that waited for
-an orphaned session die with the process.
+The truth of a session is in the workers' endpoint records. Each command that makes or changes an endpoint
+carries a `Note` with what only control knows (whose session it is, what was negotiated); workers hand it
+back in snapshots. A new control process makes of them the sessions as they were, orphaned: clients re-
+attach, and what nobody claims ends after `disconnect_timeout_secs`. A session without endpoints,
+subscriptions to statistics and events that waited for an orphaned session die with the process.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, field
@@ -49,8 +50,13 @@ class Counts(Struct, kw_only=True):
 
 def rfc3339(epoch_us: int) -> str:
     """UTC with milliseconds."""
-    text = datetime.fromtimestamp(epoch_us // 1000 / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+    seconds, us = divmod(epoch_us, 1_000_000)
+    return f"{_second(seconds)}.{us // 1000:03}Z"
+
+
+@lru_cache(maxsize=4096)  # long lists name the same seconds over and over
+def _second(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def endpoint_info(endpoint: Endpoint) -> api.EndpointInfo:

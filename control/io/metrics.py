@@ -69,7 +69,7 @@ class Metrics(Collector):
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         self._answers: dict[int, WorkerMetrics] = {}
-        self._asked_us = 0
+        self._asked_us: int | None = None
         self._asking: asyncio.Future[None] | None = None
         self._waiting = 0
 
@@ -77,7 +77,7 @@ class Metrics(Collector):
         """The page.  Several scrapes at once share one round of questions."""
         if self._asking is not None:
             await asyncio.wait((self._asking,), timeout=SCRAPE_WAIT_S)
-        elif now_us() - self._asked_us > CACHE_US:
+        elif self._asked_us is None or now_us() - self._asked_us > CACHE_US:
             await self._ask()
         return generate_latest(self._registry)
 

@@ -60,7 +60,17 @@ OWN_COMMANDS = 1 << 48  # numbers of this layer's own commands start here; core'
 class WorkerState:
     """What control knows of one worker process."""
 
-    __slots__ = ("dead", "epoch", "failed_probes", "last_probe_us", "next_number", "pid", "recalling", "scheduling", "up")
+    __slots__ = (
+        "dead",
+        "epoch",
+        "failed_probes",
+        "last_probe_us",
+        "next_number",
+        "pid",
+        "recalling",
+        "scheduling",
+        "up",
+    )
 
     def __init__(self) -> None:
         self.epoch = 0

@@ -21,7 +21,7 @@ MARKER = 0x80
 RTCP_TYPES = range(200, 205)  # RFC 3550 section 12.1: SR, RR, SDES, BYE, APP
 SENDER_REPORT = 200
 BYE = 203
-SSRC_WITH_MARGIN = 1 << 32
+SSRC_VALUES = 1 << 32
 KEYS = "0123456789*#ABCD"  # RFC 4733 section 3.2, in the order of their codes
 KEY_PAYLOAD_TYPE = 101
 KEY_FRAMES = 6  # 120 ms, then three packets with the end bit
@@ -72,7 +72,7 @@ class Caller(asyncio.DatagramProtocol):
         self.state = "quiet"
         self._payload_type, self._law = CODECS[codec]
         self._random = random.Random(seed)
-        self._ssrc = self._random.randrange(SSRC_WITH_MARGIN)
+        self.ssrc = self._random.randrange(SSRC_VALUES)
         self._seq = self._random.randrange(1 << 15)
         self._first_ts = self._random.randrange(1 << 31)
         self._key: tuple[str, int] | None = None  # what is pressed, and since which frame
@@ -100,7 +100,7 @@ class Caller(asyncio.DatagramProtocol):
         address = f"IN {'IP6' if ':' in self.host else 'IP4'} {self.host}"
         lines = [
             "v=0",
-            f"o={self.name} {self._ssrc} 1 {address}",
+            f"o={self.name} {self.ssrc} 1 {address}",
             "s=-",
             f"c={address}",
             "t=0 0",
@@ -173,10 +173,14 @@ class Caller(asyncio.DatagramProtocol):
             self.totals.withheld += 1
             return
         second = payload_type | (MARKER if marker else 0)
-        header = struct.pack("!BBHII", RTP_VERSION_2, second, seq, timestamp & 0xFFFFFFFF, self._ssrc)
-        assert self._transport is not None
-        self._transport.sendto(header + payload, self._remote)
+        header = struct.pack("!BBHII", RTP_VERSION_2, second, seq, timestamp & 0xFFFFFFFF, self.ssrc)
+        self.send_raw(header + payload)
         self.totals.sent += 1
+
+    def send_raw(self, datagram: bytes) -> None:
+        """Anything else, from the same port."""
+        assert self._transport is not None
+        self._transport.sendto(datagram, self._remote)
 
     # -- receiving -------------------------------------------------------------------------------------------
 

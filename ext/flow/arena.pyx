@@ -162,7 +162,7 @@ cdef class Arena:
         cdef endpoint_t* e
         cdef uint32_t i
         cdef uint32_t lock
-        cdef int attempt
+        cdef int _attempt
         cdef bint torn
         out = []
         for i in range(self.header.high_water):
@@ -170,7 +170,7 @@ cdef class Arena:
             if e.kind == KIND_FREE:
                 continue
             torn = True
-            for attempt in range(READ_TRIES):
+            for _attempt in range(READ_TRIES):
                 lock = rt_load_acquire32(&e.lock)
                 memcpy(&copy, e, sizeof(endpoint_t))
                 rt_fence_acquire()

@@ -24,18 +24,15 @@ from roomtone.ext.flow.graph cimport (
     EDIT_SOURCE_REMOVE,
     EDIT_TONE,
     EDITS_A_TURN,
-    EP_CONNECTED,
     EP_DESTINATION,
     EP_HEARD,
     EP_LEARNING,
     EP_MAY_RECEIVE,
     EP_MAY_SEND,
-    EP_SILENT,
     EP_SOURCE,
     EVENT_TYPES,
     KIND_FREE,
     KIND_RTP,
-    KIND_TONE,
     RECEIVE_TYPES,
     bus_t,
     count,
@@ -228,8 +225,8 @@ cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
 
 cdef bint edits_apply(media_t* m, int64_t now_us) noexcept nogil:
     cdef edit_t* d
-    cdef int i
-    for i in range(EDITS_A_TURN):
+    cdef int _n
+    for _n in range(EDITS_A_TURN):
         d = <edit_t*> ring_peek(&m.edits)
         if d == NULL:
             return False

@@ -310,7 +310,8 @@ cdef enum counter_t:                    # names in snapshot.pyx
     COUNT_TURNS = 19
     COUNT_WAKEUPS_EMPTY = 20
     COUNT_READS_EMPTY = 21
-    COUNT_LOST = 22
+    COUNT_GAPS = 22                     # sequence numbers passed over,
+    COUNT_FILLED = 23                   # and those of them that came late
     COUNT_COUNT = 32
 
 

@@ -13,5 +13,7 @@ cdef void key_packet(media_t* m, endpoint_t* e, const rtp_header_t* h, int slot,
 cdef void key_inject(media_t* m, endpoint_t* e, int event, int duration_ms, int volume, int64_t now_us) noexcept nogil
 # Presses that time out, injected events whose next packet is due: once a millisecond while there are any.
 cdef void key_turn(media_t* m, int64_t now_us) noexcept nogil
+# Another source speaks on this endpoint: the press in progress is over, and its timestamps say nothing of those to come.
+cdef void key_restarted(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil
 # The endpoint goes away.
 cdef void key_forget(media_t* m, endpoint_t* e) noexcept nogil

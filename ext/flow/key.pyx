@@ -1,6 +1,7 @@
 """Keys on their way: receive machine, relay to the other members, injection."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memset
 
 from roomtone.ext.base.types cimport RT_EMPTY, ts_diff
 from roomtone.ext.codec.codec cimport CODEC_COUNT
@@ -39,9 +40,9 @@ from roomtone.ext.flow.tx_socket cimport tx_send
 from roomtone.ext.wire.rtp cimport rtp_header_t, rtp_write
 from roomtone.ext.wire.telephone_event cimport (
     EVENT_BYTES,
+    EVENT_DIGIT_MAX,
     EVENT_RX_END,
     EVENT_RX_NONE,
-    EVENT_RX_START,
     EVENT_RX_SWITCH,
     event_packet_t,
     event_parse,
@@ -58,6 +59,7 @@ from roomtone.ext.wire.telephone_event cimport (
 cdef enum:
     NO_TYPE = 0xFF
     RELAY_GIVE_UP_US = 150000       # a relayed press without update for this long is over (websocket.md section 5)
+    PRESS_OVER_US = 3600000000      # an hour on, every press has timed out
     PLACE_NONE = 0
     PLACE_GOES_ON = 1
     PLACE_BEGINS = 2
@@ -109,11 +111,11 @@ cdef void send_event(media_t* m, endpoint_t* d, const event_t* body, uint32_t ti
 
 
 cdef int relay_place(endpoint_t* source, endpoint_t* d, const event_t* e, const rtp_header_t* h, uint32_t rate,
-                     int64_t now_us) noexcept nogil:
+                     bint fresh, int64_t now_us) noexcept nogil:
     """Find this packet's place on the destination's line; PLACE_NONE: it must not be relayed.
 
     A peer hears of one press at a time and of none twice: others wait for the end, and what arrives behind the end
-    or behind a newer press of the same source is the rest of an old one.
+    or behind a newer press of the same source is the rest of an old one.  fresh: not the rest of an ended press.
     """
     cdef bint running = d.flags & EP_KEY_TX and now_us < d.key_tx_until_us
     cdef int32_t ahead
@@ -130,6 +132,8 @@ cdef int relay_place(endpoint_t* source, endpoint_t* d, const event_t* e, const 
             d.key_tx_source_ts = h.timestamp
             d.key_tx_ts += <uint32_t> (<int64_t> ahead * d.event_tx_rate // rate)
             return PLACE_GOES_ON
+    if not fresh:
+        return PLACE_NONE
     d.key_tx_source = source.handle
     d.key_tx_source_ts = h.timestamp
     d.key_tx_ts = tx_timestamp_at(d, now_us)
@@ -138,7 +142,7 @@ cdef int relay_place(endpoint_t* source, endpoint_t* d, const event_t* e, const 
 
 
 cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event_t* e, const rtp_header_t* h,
-                      uint32_t rate, int64_t now_us) noexcept nogil:
+                      uint32_t rate, bint fresh, int64_t now_us) noexcept nogil:
     """The same event on the destination's own line: its payload type, its clock, its timestamp."""
     cdef event_t body = e[0]
     cdef int place
@@ -150,7 +154,7 @@ cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event
     if not d.flags & EP_CONNECTED:
         drop(m, DROP_NOT_LEARNED)
         return
-    place = PLACE_NONE if d.flags & EP_INJECT else relay_place(source, d, e, h, rate, now_us)
+    place = PLACE_NONE if d.flags & EP_INJECT else relay_place(source, d, e, h, rate, fresh, now_us)
     if place == PLACE_NONE:
         drop(m, DROP_KEY_COLLISION)
         return
@@ -166,7 +170,7 @@ cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event
 
 
 cdef void relay_to_bus(media_t* m, endpoint_t* source, const event_t* e, const rtp_header_t* h, uint32_t rate,
-                       int64_t now_us) noexcept nogil:
+                       bint fresh, int64_t now_us) noexcept nogil:
     cdef bus_t* b
     cdef endpoint_t* d
     cdef int codec
@@ -183,13 +187,14 @@ cdef void relay_to_bus(media_t* m, endpoint_t* source, const event_t* e, const r
             d = endpoint_at(m, i)
             i = d.next_destination
             if d != source:
-                relay_event(m, source, d, e, h, rate, now_us)
+                relay_event(m, source, d, e, h, rate, fresh, now_us)
 
 
 cdef void key_packet(media_t* m, endpoint_t* e, const rtp_header_t* h, int slot, const uint8_t* payload,
                      int64_t now_us) noexcept nogil:
     cdef event_t body
     cdef int result
+    cdef bint fresh
     cdef uint32_t rate = e.event_rate[slot]
     if event_parse(payload, h.payload_bytes, &body) < 0:
         drop(m, DROP_KEY_BAD)
@@ -202,7 +207,9 @@ cdef void key_packet(media_t* m, endpoint_t* e, const rtp_header_t* h, int slot,
         key_list_add(m, e)
     else:
         key_list_remove(m, e)
-    relay_to_bus(m, e, &body, h, rate, now_us)
+    # What the machine does not know (flash, fax tones) is not told, but relayed all the same.
+    fresh = result != EVENT_RX_NONE or e.flags & EP_KEY_RX or body.event > EVENT_DIGIT_MAX
+    relay_to_bus(m, e, &body, h, rate, fresh, now_us)
 
 
 cdef void key_inject(media_t* m, endpoint_t* e, int event, int duration_ms, int volume, int64_t now_us) noexcept nogil:
@@ -262,6 +269,14 @@ cdef void key_turn(media_t* m, int64_t now_us) noexcept nogil:
             fact_put(m, FACT_INJECT_DONE_, e.handle, 1, 0)
         elif result > 0:
             send_event(m, e, &packet.body, packet.timestamp, packet.marker)
+
+
+cdef void key_restarted(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
+    cdef event_rx_t* rx = &m.privates[endpoint_index(e)].event_rx
+    if event_rx_poll(rx, now_us + PRESS_OVER_US) == EVENT_RX_END:
+        report(m, e)
+    key_list_remove(m, e)
+    memset(rx, 0, sizeof(event_rx_t))
 
 
 cdef void key_forget(media_t* m, endpoint_t* e) noexcept nogil:

@@ -28,7 +28,6 @@ from roomtone.ext.flow.graph cimport (
     NONE,
     PHASE_US,
     PHASES,
-    TICK_US,
     WHEEL_SLOT_US,
     count,
     drop,

@@ -4,7 +4,6 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from roomtone.ext.base.clock cimport ntp_fraction, ntp_middle, ntp_seconds
-from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.flow.fact cimport fact_done, fact_new
 from roomtone.ext.flow.graph cimport (
     COUNT_RTCP_RX,

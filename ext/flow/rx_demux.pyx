@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from roomtone.ext.base.types cimport RT_LENGTH, RT_SHORT, RT_VERSION, rt_likely, rt_unlikely
+from roomtone.ext.base.types cimport RT_SHORT, RT_VERSION, rt_likely, rt_unlikely
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.flow.fact cimport fact_done, fact_new, fact_put
 from roomtone.ext.flow.graph cimport (
@@ -41,14 +41,14 @@ from roomtone.ext.flow.graph cimport (
     media_t,
     network_t,
 )
-from roomtone.ext.flow.key cimport key_packet
+from roomtone.ext.flow.key cimport key_packet, key_restarted
 from roomtone.ext.flow.relay cimport relay_packet, relay_restarted
 from roomtone.ext.flow.report cimport report_receive, report_schedule
 from roomtone.ext.flow.route cimport bus_plan, source_tick_on
 from roomtone.ext.flow.rx_playout cimport playout_prefetch, playout_put, playout_reset
 from roomtone.ext.flow.rx_socket cimport addr_equal, rx_connect, rx_read, rx_read_from, rx_read_stamped
 from roomtone.ext.flow.rx_source cimport SOURCE_RESTARTED, source_start, source_update
-from roomtone.ext.wire.rtp cimport RTP_HEADER_BYTES, rtp_header_t, rtp_parse
+from roomtone.ext.wire.rtp cimport rtp_header_t, rtp_parse
 
 
 cdef enum:
@@ -149,9 +149,18 @@ cdef void audio(media_t* m, endpoint_t* e, const rtp_header_t* h, uint8_t* data,
         dropped(m, e, DROP_UNHEARD)
 
 
+cdef void restarted(media_t* m, endpoint_t* e, bint another_source, int64_t now_us) noexcept nogil:
+    """Timestamps begin anew: nothing that was measured against the old ones is continued."""
+    playout_reset(e)
+    relay_restarted(m, e)
+    if another_source:
+        key_restarted(m, e, now_us)
+
+
 cdef void rtp(media_t* m, endpoint_t* e, int n, int64_t arrival_us, int64_t now_us) noexcept nogil:
     cdef rtp_header_t h
     cdef int result = rtp_parse(m.packet, n, &h)
+    cdef uint32_t ssrc = e.rx_ssrc
     cdef int codec
     cdef int slot = NOT_AUDIO
     if rt_unlikely(result < 0):
@@ -173,9 +182,8 @@ cdef void rtp(media_t* m, endpoint_t* e, int n, int64_t arrival_us, int64_t now_
     if result < 0:
         return
     alive(m, e, &h, now_us)
-    if result == SOURCE_RESTARTED:
-        playout_reset(e)
-        relay_restarted(m, e)
+    if rt_unlikely(result == SOURCE_RESTARTED):
+        restarted(m, e, e.rx_ssrc != ssrc, now_us)
     if h.payload_bytes == 0:
         dropped(m, e, DROP_EMPTY)
         return
@@ -231,6 +239,8 @@ cdef void pin(media_t* m, endpoint_t* e, const rtp_header_t* h, const addr_t* so
         e.remote_rtcp = source[0]
         e.remote_rtcp.port = source.port if e.rtcp_fd < 0 else source.port + 1
     e.remote = source[0]
+    if e.rx_packets:
+        restarted(m, e, h.ssrc != e.rx_ssrc, now_us)
     source_start(e, h.ssrc, h.seq, as_told)
     rx_connect(e)
     report_schedule(m, e, now_us)
@@ -271,14 +281,14 @@ cdef void rx_learn(media_t* m, endpoint_t* e, int n, const addr_t* source, int64
 cdef void rx_readable(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     cdef addr_t source
     cdef int n
-    cdef int i
+    cdef int _n
     if rt_likely(not e.flags & (EP_LEARNING | EP_PROBE)):
         n = rx_read(m, e)
         if rt_likely(n > 0):
             rx_datagram(m, e, n, now_us, now_us)
         return
     # Until the queue is empty, so that what came before the connect is judged by its address.
-    for i in range(LEARN_DRAIN):
+    for _n in range(LEARN_DRAIN):
         n = rx_read_from(m, e, e.rtp_fd, &source)
         if n == 0:
             return

@@ -163,8 +163,8 @@ cdef void playout_skip(media_t* m, endpoint_t* e, const codec_t* c, uint32_t tic
         int frame = c.sample_rate_hz // 50
         int bps = c.bytes_per_sample
         uint32_t position
-        uint32_t i
-    for i in range(ticks):
+        uint32_t _tick
+    for _tick in range(ticks):
         position = (e.play_ts - e.play_anchor_ts) & (line_samples(c) - 1)
         line_take(line_of(m, e), line_samples(c) * bps, position * bps, m.frame, frame * bps, c.silence)
         present_take(m.privates[endpoint_index(e)].present, position // granule_samples(c))

@@ -1,6 +1,6 @@
 """Receive side of the sockets: recv, recvmsg, connect, epoll membership."""
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from roomtone.ext.base.types cimport rt_likely
@@ -12,7 +12,6 @@ from roomtone.ext.flow._socket cimport (
     CMSG_FIRSTHDR,
     CMSG_NXTHDR,
     EAGAIN,
-    ECONNREFUSED,
     EINTR,
     EPOLL_CTL_ADD,
     EPOLL_CTL_DEL,
@@ -226,13 +225,13 @@ cdef int rx_connect(endpoint_t* e) noexcept nogil:
 cdef void rx_disconnect(media_t* m, endpoint_t* e) noexcept nogil:
     cdef:
         sockaddr name
-        int i
+        int _i
         int n
     if e.flags & EP_CONNECTED and e.rtp_fd >= 0:
         memset(&name, 0, sizeof(name))
         name.sa_family = AF_UNSPEC
         connect(e.rtp_fd, &name, sizeof(name))
-        for i in range(DRAIN_MAX):
+        for _i in range(DRAIN_MAX):
             n = rx_read(m, e)
             if n == 0:
                 break

@@ -4,6 +4,8 @@ from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 
 from roomtone.ext.base.types cimport RT_BAD_SEQ, RT_DUPLICATE, RT_LATE, RT_PROBATION, ts_diff
 from roomtone.ext.flow.graph cimport (
+    COUNT_FILLED,
+    COUNT_GAPS,
     DROP_BAD_SEQ,
     DROP_DUPLICATE,
     DROP_LATE,
@@ -106,6 +108,7 @@ cdef int source_update(media_t* m, endpoint_t* e, const rtp_header_t* h, int64_t
     elif 0 < udelta < MAX_DROPOUT:
         if h.seq < e.max_seq:
             e.cycles += RTP_SEQ_MOD
+        m.stats.counters[<int> COUNT_GAPS] += udelta - 1
         e.max_seq = h.seq
         e.seen = (e.seen << udelta if udelta < WINDOW else 0) | 1
     elif 0 < udelta <= RTP_SEQ_MOD - MAX_MISORDER:
@@ -126,6 +129,7 @@ cdef int source_update(media_t* m, endpoint_t* e, const rtp_header_t* h, int64_t
             return reject(m, e, DROP_DUPLICATE, RT_DUPLICATE)
         e.seen |= <uint64_t> 1 << behind
         e.rx_reordered += 1
+        m.stats.counters[<int> COUNT_FILLED] += 1
         result = SOURCE_REORDERED
     e.received += 1
     if clock_rate_hz:

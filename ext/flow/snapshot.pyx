@@ -5,7 +5,6 @@ from libc.stdint cimport int64_t, uint32_t
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.flow.arena cimport addr_text
 from roomtone.ext.flow.graph cimport (
-    DROP_COUNT,
     EP_HEARD,
     EP_MAY_RECEIVE,
     EP_PROBE,
@@ -29,6 +28,7 @@ COUNTER_NAMES = (
     "rx_raw_packets", "rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "relayed_packets", "mixed_packets",
     "encodings", "ticks", "ticks_late", "tick_overruns", "partials_late", "rtcp_rx_packets", "rtcp_tx_packets",
     "edits", "facts_lost", "keys", "playout_resyncs", "concealed_frames", "turns", "wakeups_empty", "reads_empty",
+    "rx_gaps", "rx_gaps_filled",
 )
 
 

@@ -1,6 +1,5 @@
 """limiter, then codec."""
 
-from libc.stdint cimport int32_t
 
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.dsp.limiter cimport limiter_run

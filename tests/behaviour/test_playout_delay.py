@@ -184,7 +184,7 @@ def test_a_delay_that_grew_to_the_brink_is_raised_before_many_words_are_lost(lab
     anna.network = Network(seed, delay_ms=33, jitter_ms=12)  # some arrive in time, some do not
     lab.run(10_000)
     assert gaps(carl, 2000) == 0
-    assert anna.stats["rx_late"] < 40
+    assert 0 < anna.stats["rx_late"] < 15
     assert delays_ms(lab, carl, anna, last_ms=500).max() <= 130
 
 

@@ -22,8 +22,8 @@ KEYS = (
 )  # fmt: skip
 IDS = [f"5eed000{n}-0000-4000-8000-000000000000" for n in (1, 2, 3)]
 VALUES = (
-    OFFER, ANSWER, "rtp", "sendonly", "auto", "beep", "sine", "5", "pcmu", ["pcma", "l16"], [], {}, None, True,
-    False, 0, 1, 500, 65536, -1, 2**70, 0.5, "\x00", *IDS,
+    OFFER, ANSWER, "rtp", "sendonly", "auto", "beep", "sine", "5", "pcmu", ["pcma", "l16"], [], {}, None,
+    True, False, 0, 1, 500, 65536, -1, 2**70, 0.5, "\x00", *IDS,
 )  # fmt: skip
 
 

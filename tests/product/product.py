@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -203,4 +204,4 @@ class Phone:
 
 def gaps(numbers: list[int]) -> int:
     """How many steps of a sequence are not +1 (mod 2^16)."""
-    return sum((b - a) & 0xFFFF != 1 for a, b in zip(numbers, numbers[1:], strict=False))
+    return sum((b - a) & 0xFFFF != 1 for a, b in pairwise(numbers))

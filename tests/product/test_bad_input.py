@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from product import Phone, Product, gaps, wait_for
+
 from roomtone.client import Client, RoomtoneError, connect
 
 pytestmark = pytest.mark.process

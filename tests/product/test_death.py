@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from product import Phone, Product, gaps, wait_for
+
 from roomtone.client import Client, RoomtoneError, connect
 
 pytestmark = pytest.mark.process
@@ -103,9 +104,7 @@ def test_a_dead_worker_is_replaced_and_its_sessions_are_reported_lost_once(
             await asyncio.to_thread(wait_for, product.ready, what="readiness")
             await client.call("session.create")
             fresh = phone()
-            fresh.answered(
-                (await client.call("endpoint.create_from_offer", sdp=fresh.offer()))["sdp_answer"]
-            )
+            fresh.answered((await client.call("endpoint.create_from_offer", sdp=fresh.offer()))["sdp_answer"])
             fresh.call()
             tone = await client.call("endpoint.create_tone", tone="ringing")
             await asyncio.to_thread(wait_for, lambda: len(fresh.heard) > 20, what="audio from the new worker")

@@ -45,7 +45,7 @@ class Sessions(RuleBasedStateMachine):
             self.ask(pick, "session.create")
             self.ask(pick, "endpoint.create_from_offer", sdp=OFFER)
 
-    # -- clients ------------------------------------------------------------------------------------------------
+    # -- clients ---------------------------------------------------------------------------------------------
 
     @rule(
         pick=picks, which=picks, again=st.sampled_from(["session.attach", "session.create", "session.list"])

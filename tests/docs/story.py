@@ -1,0 +1,252 @@
+"""Runs the examples of a protocol document against a server, in the order in which they stand.
+
+A fenced block ``session`` is a conversation.  ``> `` is sent, ``< `` must come back; a frame may go on over
+further lines that begin with two blanks.  ``2> `` and ``2< `` are another connection.  In a frame
+
+    "$name"      stands for a value: the first time it is remembered, from then on it must be the same
+    "…"          as a value: anything;  as a key: there may be further members
+
+A block ``sdp NAME`` is the value of ``$NAME``; a block ``answer NAME`` shows one, where numbers of four and
+more digits and the cname may differ.  A block ``http`` is a request line, the status and the body.
+
+What telephones do is not part of the protocol; it stands in comments: ``<!-- alice speaks -->``, where alice
+is the name of the SDP she offered.  Likewise ``alice presses 5``, ``alice stops``, ``alice says bye REASON``,
+``connection 1 ends``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import struct
+import urllib.error
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import numpy as np
+from demo_parts.caller import Caller, Script
+from demo_parts.server import Server
+from demo_parts.sound import FRAME_MS, FRAME_SAMPLES, FRAMES_A_SECOND
+
+FRAME_WAIT_S = 20.0
+TRACK_FRAMES = 120 * FRAMES_A_SECOND
+HEARD_FRAMES = 5  # packets until a telephone counts as heard
+BLOCK = re.compile(r"^```([^\n]+)\n(.*?)^```$|^<!-- (.*?) -->$", re.M | re.S)
+ANYTHING = "…"
+RECEIVER_REPORT, BYE = 201, 203
+
+
+@dataclass
+class Step:
+    """One block of a document.  kind: session, sdp, answer, http or action."""
+
+    kind: str
+    argument: str
+    text: str
+
+
+def steps(document: str) -> list[Step]:
+    out = []
+    for info, text, action in BLOCK.findall(document):
+        if action:
+            out.append(Step("action", action.strip(), ""))
+        else:
+            kind, _, argument = info.strip().partition(" ")
+            out.append(Step(kind, argument.strip(), text))
+    return out
+
+
+def frames(text: str) -> list[tuple[str, str, str]]:
+    """(connection, direction, frame) of a conversation."""
+    out: list[tuple[str, str, str]] = []
+    for line in text.splitlines():
+        match = re.match(r"(\d?)([<>]) (.*)$", line)
+        if match:
+            out.append((match[1] or "1", match[2], match[3]))
+        elif line.startswith("  ") and out:
+            connection, direction, frame = out[-1]
+            out[-1] = (connection, direction, frame + " " + line.strip())
+        elif line.strip():
+            raise AssertionError(f"not a line of a conversation: {line!r}")
+    return out
+
+
+class Mismatch(AssertionError):
+    pass
+
+
+class Values:
+    """What the names stand for."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Any] = {}
+
+    def filled(self, pattern: Any) -> Any:
+        """A frame to send: names replaced."""
+        if isinstance(pattern, dict):
+            return {key: self.filled(value) for key, value in pattern.items()}
+        if isinstance(pattern, list):
+            return [self.filled(value) for value in pattern]
+        if isinstance(pattern, str) and pattern.startswith("$"):
+            return self.known[pattern[1:]]
+        return pattern
+
+    def match(self, pattern: Any, value: Any, where: str = "") -> None:
+        """Raises Mismatch."""
+        if pattern == ANYTHING:
+            return
+        if isinstance(pattern, str) and pattern.startswith("$"):
+            if self.known.setdefault(pattern[1:], value) != value:
+                raise Mismatch(f"{where}: {value!r} is not {pattern} = {self.known[pattern[1:]]!r}")
+        elif isinstance(pattern, dict) and isinstance(value, dict):
+            named = set(pattern) - {ANYTHING}
+            if named != set(value) and not (ANYTHING in pattern and named <= set(value)):
+                raise Mismatch(f"{where}: members {sorted(value)}, not {sorted(pattern)}")
+            for key in named:
+                self.match(pattern[key], value[key], f"{where}.{key}")
+        elif isinstance(pattern, list) and isinstance(value, list):
+            if len(pattern) != len(value):
+                raise Mismatch(f"{where}: {len(value)} entries, not {len(pattern)}")
+            for number, (one, other) in enumerate(zip(pattern, value, strict=True)):
+                self.match(one, other, f"{where}[{number}]")
+        elif pattern != value or type(pattern) is not type(value):
+            raise Mismatch(f"{where}: {value!r}, not {pattern!r}")
+
+
+class Story:
+    """One document being run."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.values = Values()
+        self.requests = 0  # requests sent
+        self.methods: set[str] = set()
+        self.events: Counter[str] = Counter()
+        self._http: aiohttp.ClientSession
+        self._connections: dict[str, aiohttp.ClientWebSocketResponse] = {}
+        self._telephones: dict[str, Caller] = {}
+        self._talking: dict[str, asyncio.Task[None]] = {}
+        self._numbers: dict[str, int] = {}
+        self._offered: dict[str, str] = {}  # id of a request -> name of its SDP
+
+    async def run(self, document: str) -> None:
+        async with aiohttp.ClientSession() as self._http:
+            try:
+                for step in steps(document):
+                    await getattr(self, f"_do_{step.kind}", self._pass_over)(step)
+            finally:
+                for task in self._talking.values():
+                    task.cancel()
+                for telephone in self._telephones.values():
+                    telephone.close()
+
+    async def _pass_over(self, step: Step) -> None:
+        """A block of another language."""
+
+    # -- blocks ----------------------------------------------------------------------------------------------
+
+    async def _do_sdp(self, step: Step) -> None:
+        telephone = Caller(step.argument, "PCMU", Script(np.zeros(TRACK_FRAMES * FRAME_SAMPLES, np.int16)), 1)
+        await telephone.open()
+        self._telephones[step.argument] = telephone
+        port = re.search(r"^m=audio (\d+)", telephone.offer_sdp(), re.M)
+        assert port
+        text = re.sub(r"^m=audio \d+", f"m=audio {port[1]}", step.text, flags=re.M)
+        self.values.known[step.argument] = text.replace("\n", "\r\n")
+
+    async def _do_answer(self, step: Step) -> None:
+        given = str(self.values.known[step.argument]).replace("\r\n", "\n")
+        assert _without_numbers(given).strip() == _without_numbers(step.text).strip()
+
+    async def _do_http(self, step: Step) -> None:
+        request, answer, *body = step.text.splitlines()
+        method, path = request.split()
+        assert method == "GET"
+        for name, value in self.values.known.items():
+            path = path.replace(f"${name}", str(value))
+        try:
+            status, text = 200, await asyncio.to_thread(self.server.get, path)
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read().decode()
+        assert answer.split()[0] == str(status), text
+        self.values.match(json.loads(" ".join(body)), json.loads(text), path)
+
+    async def _do_session(self, step: Step) -> None:
+        for connection, direction, text in frames(step.text):
+            socket = await self._connection(connection)
+            if direction == ">":
+                await socket.send_str(self._request(text))
+            else:
+                async with asyncio.timeout(FRAME_WAIT_S):
+                    message = await socket.receive()
+                assert message.type is aiohttp.WSMsgType.TEXT, f"{message} instead of {text}"
+                self._received(json.loads(text), json.loads(message.data))
+
+    async def _connection(self, name: str) -> aiohttp.ClientWebSocketResponse:
+        if name not in self._connections:
+            self._connections[name] = await self._http.ws_connect(self.server.url)
+        return self._connections[name]
+
+    def _request(self, text: str) -> str:
+        try:
+            pattern = json.loads(text)
+        except ValueError:
+            return text
+        self.requests += 1
+        if isinstance(pattern, dict) and "method" in pattern:
+            self.methods.add(pattern["method"])
+            sdp = (pattern.get("params") or {}).get("sdp")
+            if isinstance(sdp, str) and sdp.startswith("$"):
+                self._offered[pattern["id"]] = sdp[1:]
+        return json.dumps(self.values.filled(pattern))
+
+    def _received(self, pattern: Any, value: Any) -> None:
+        try:
+            self.values.match(pattern, value)
+        except Mismatch as error:
+            raise AssertionError(f"{error}\nin {json.dumps(value)}\nfor {json.dumps(pattern)}") from None
+        if "event" in value:
+            self.events[value["event"]] += 1
+        elif value["id"] in self._offered and "sdp_answer" in value.get("result", {}):
+            self._telephones[self._offered[value["id"]]].connect(value["result"]["sdp_answer"])
+
+    # -- telephones ------------------------------------------------------------------------------------------
+
+    async def _do_action(self, step: Step) -> None:
+        who, verb, *more = step.argument.split()
+        if who == "connection":
+            await self._connections.pop(verb).close()
+        elif verb == "speaks":
+            self._talking[who] = asyncio.create_task(self._speak(who))
+            while self._numbers.get(who, 0) < HEARD_FRAMES:
+                await asyncio.sleep(FRAME_MS / 1000)
+        elif verb == "presses":
+            self._telephones[who].script.keys[self._numbers[who] + 1] = more[0]
+        elif verb == "stops":
+            self._talking.pop(who).cancel()
+        elif verb == "says":
+            self._say_bye(who, " ".join(more[1:]))
+        else:
+            raise AssertionError(f"unknown action: {step.argument}")
+
+    async def _speak(self, who: str) -> None:
+        telephone = self._telephones[who]
+        for number in range(self._numbers.get(who, 0), TRACK_FRAMES):
+            telephone.frame(number)
+            self._numbers[who] = number + 1
+            await asyncio.sleep(FRAME_MS / 1000)
+
+    def _say_bye(self, who: str, reason: str) -> None:
+        """An empty receiver report and a BYE with its reason (RFC 3550 section 6.6) on the RTP port."""
+        ssrc = self._telephones[who].ssrc
+        text = bytes([len(reason)]) + reason.encode()
+        text += bytes(-len(text) % 4)
+        bye = struct.pack("!BBHI", 0x81, BYE, 1 + len(text) // 4, ssrc) + text
+        self._telephones[who].send_raw(struct.pack("!BBHI", 0x80, RECEIVER_REPORT, 1, ssrc) + bye)
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\d{4,}", "#", re.sub(r"cname:\S+", "cname:#", text.replace("rtpmap:", "rtpmap ")))
