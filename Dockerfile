@@ -23,8 +23,8 @@ ENV ROOMTONE_COMMIT=$ROOMTONE_COMMIT PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=
 # Where the health check asks; set it when `listen` is another port or TLS is on.
 ENV ROOMTONE_HEALTH=http://127.0.0.1:9100/health
 COPY deploy/apt-install deploy/apt-runtime.txt /tmp/
-RUN /tmp/apt-install /tmp/apt-runtime.txt && rm -rf /var/lib/apt/lists/* /tmp/apt-*
-RUN useradd --system --uid 9100 --home-dir /var/lib/roomtone --create-home roomtone
+RUN /tmp/apt-install /tmp/apt-runtime.txt && apt-get clean && rm -rf /var/lib/apt/lists/* /tmp/apt-*
+RUN useradd --uid 9100 --home-dir /var/lib/roomtone --create-home --shell /usr/sbin/nologin roomtone
 COPY --from=build /opt/roomtone /opt/roomtone
 USER roomtone
 WORKDIR /var/lib/roomtone

@@ -10,7 +10,8 @@ from roomtone.bench.load import tone
 from roomtone.bench.load.figures import FRAME_NS
 from roomtone.bench.load.payload import FORMATS, Format, encode, silence
 
-LISTENED_ROOMS = 48  # rooms of which one member is listened to
+LISTENED_ROOMS = 48  # rooms of which members are listened to
+LISTENED_MEMBERS = 48  # members listened to, over all rooms
 LISTENED_TALKERS = 2  # further members listened to in each of the first rooms
 LISTENED_TALKER_ROOMS = 4
 
@@ -89,10 +90,12 @@ class Scenario:
         return np.stack(rows), which
 
     def listeners(self) -> list[int]:
-        """Callers whose audio is kept: the last member of some rooms, and talkers of the first rooms."""
+        """Callers whose audio is kept: members of some rooms, evenly spaced, and talkers of the first rooms."""
         if self.kind == "relay" or self.size == 1:
             return []
-        some = {room * self.size + self.size - 1 for room in spaced(self.rooms, LISTENED_ROOMS)}
+        rooms = spaced(self.rooms, LISTENED_ROOMS)
+        each = spaced(self.size, max(1, LISTENED_MEMBERS // len(rooms)))
+        some = {room * self.size + self.size - 1 - m for room in rooms for m in each}
         for room in range(min(self.rooms, LISTENED_TALKER_ROOMS)):
             some |= {room * self.size + m for m in range(min(self.size, LISTENED_TALKERS))}
         return sorted(some)

@@ -161,7 +161,7 @@ class Rooms(RuleBasedStateMachine):
 
 
 Rooms.TestCase.settings = settings(
-    max_examples=25,
+    max_examples=12,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

@@ -38,6 +38,12 @@ def test_neighbouring_rooms_do_not_share_a_voice():
     assert len(set(which.tolist())) == 12
 
 
+def test_in_a_large_room_members_all_over_it_are_listened_to():
+    listeners = Scenario("mix", 1, 1000, "PCMU", 3).listeners()
+    assert len(listeners) >= 48
+    assert {caller // 250 for caller in listeners} == {0, 1, 2, 3}
+
+
 def test_talkers_and_listeners_are_listened_to():
     listeners = Scenario("mix", 300, 10, "PCMU", 3).listeners()
     members = {caller % 10 for caller in listeners}

@@ -11,12 +11,13 @@ import msgspec
 import pytest
 from demo_parts.server import Server
 from story import Story, steps
+from tables import ROOT, quoted, rows, section
 
 from roomtone.control.core import api
 from roomtone.control.core.problems import CODES
 from roomtone.control.core.requests import METHODS
 
-PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol"
+PROTOCOL = ROOT / "docs" / "protocol"
 SESSION = (PROTOCOL / "session.md").read_text()
 LIMIT_S = 120.0
 
@@ -31,20 +32,6 @@ def told(server: Server, document: str) -> Story:
 
     asyncio.run(limited())
     return story
-
-
-def section(document: str, heading: str) -> str:
-    return document.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-
-
-def rows(table: str) -> list[list[str]]:
-    """Cells of a Markdown table's body."""
-    lines = [line for line in table.splitlines() if line.startswith("|")][2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-def quoted(text: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", text)
 
 
 def test_every_example_of_the_session_protocol_holds(server: Server) -> None:

@@ -1,0 +1,58 @@
+"""docs/guide/configuration.md names every key with its default, and says truly which have an effect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tables import ROOT, quoted, rows, section
+
+from roomtone.control.core import config
+
+DOCUMENT = (ROOT / "docs" / "guide" / "configuration.md").read_text()
+UNUSED = "Accepted, without effect in this version"
+
+
+def declared(struct: type[msgspec.Struct], prefix: str = "") -> dict[str, Any]:
+    """Key -> default, tables as table.key."""
+    out: dict[str, Any] = {}
+    for field in msgspec.structs.fields(struct):
+        kind = field.type
+        if field.name == "tls":
+            out |= declared(config.Tls, "tls.")
+        elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            out |= declared(kind, f"{field.name}.")
+        elif field.name != "warnings":
+            out[prefix + field.name] = field.default
+    return out
+
+
+def written(default: Any) -> str:
+    return "–" if default is None else f"`{msgspec.json.encode(default).decode().replace(',', ', ')}`"
+
+
+def test_every_key_stands_in_a_table_with_its_default() -> None:
+    told = {quoted(row[0])[0]: row[1] for row in rows(DOCUMENT)}
+    assert told == {key: written(default) for key, default in declared(config.Config).items()}
+
+
+def test_keys_said_to_be_without_effect_are_used_nowhere_and_all_others_are() -> None:
+    unused = {quoted(row[0])[0].rpartition(".")[2] for row in rows(section(DOCUMENT, UNUSED))}
+    all_keys = {key.rpartition(".")[2] for key in declared(config.Config)}
+    sources = [*(ROOT / "control").rglob("*.py"), *(ROOT / "engine").rglob("*.py")]
+    text = "".join(path.read_text() for path in sources if path.name != Path(config.__file__).name)
+    used = {key for key in all_keys if f".{key}" in text}
+    # listen is read through a property of its own
+    assert all_keys - used - {"listen"} == unused
+
+
+def test_ignored_keys_are_all_named() -> None:
+    assert set(quoted(DOCUMENT.partition("Ignored with a warning:")[2])) == config.WITHOUT_MEANING
+
+
+def test_the_example_is_a_configuration() -> None:
+    example = DOCUMENT.partition("```toml\n")[2].partition("```")[0]
+    loaded = config.load(example)
+    assert loaded.workers == 4
+    assert loaded.warnings == ()
