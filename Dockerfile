@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # build: the wheel, its compiler, and what the wheel needs.  test: lint and all tests.  runtime: what ships.
-# Without a container engine, deploy/replay-dockerfile builds the same stages as directories.
+# Without a container engine, deploy/replay_dockerfile.py builds the same stages as directories.
 
 FROM debian:12-slim AS build
 WORKDIR /src

@@ -43,6 +43,7 @@ WORKER_COUNTERS = {
         None,
         "Frames played while their packet was missing",
     ),
+    "commands": ("roomtone_worker_commands_taken", None, "Commands the worker has taken"),
     "tick_overruns": ("roomtone_tick_overruns", None, "Bus ticks begun over 20 ms after their phase"),
     "ticks_late": ("roomtone_ticks_late", None, "Bus ticks begun over 3 ms after their phase"),
 }

@@ -37,19 +37,23 @@ cdef uint64_t fold(uint64_t h, uint64_t value) noexcept nogil:
     return (h ^ value) * 1099511628211u             # FNV-1a, 64 bit
 
 
+cdef uint64_t offset(const void* begin, const void* field) noexcept nogil:
+    return <uint64_t> field - <uint64_t> begin
+
+
 cdef uint64_t layout_hash() noexcept nogil:
     cdef uint64_t h = 14695981039346656037u
-    cdef endpoint_t* e = NULL
+    cdef endpoint_t e
     h = fold(h, ARENA_LAYOUT)
     h = fold(h, sizeof(arena_header_t))
     h = fold(h, sizeof(worker_t))
     h = fold(h, sizeof(endpoint_t))
     h = fold(h, sizeof(bus_t))
     h = fold(h, sizeof(partial_t))
-    h = fold(h, <uint64_t> &e.rx_ssrc)
-    h = fold(h, <uint64_t> &e.tx_ssrc)
-    h = fold(h, <uint64_t> &e.local)
-    h = fold(h, <uint64_t> &e.cname)
+    h = fold(h, offset(&e, &e.rx_ssrc))
+    h = fold(h, offset(&e, &e.tx_ssrc))
+    h = fold(h, offset(&e, &e.local))
+    h = fold(h, offset(&e, &e.cname))
     return h
 
 
@@ -207,17 +211,19 @@ cdef class Arena:
 
 def layout():
     """{name: (size, {field: offset})} of the structs in shared memory, for the layout test."""
-    cdef endpoint_t* e = NULL
+    cdef endpoint_t e
     return {
         "endpoint_t": (sizeof(endpoint_t), {
-            "rx_ssrc": <uint64_t> &e.rx_ssrc,
-            "play_ts": <uint64_t> &e.play_ts,
-            "tx_ssrc": <uint64_t> &e.tx_ssrc,
-            "key_tx_until_us": <uint64_t> &e.key_tx_until_us,
-            "receive_type": <uint64_t> &e.receive_type,
-            "rtt_at_us": <uint64_t> &e.rtt_at_us,
-            "local": <uint64_t> &e.local,
-            "cname": <uint64_t> &e.cname,
+            "rx_ssrc": offset(&e, &e.rx_ssrc),
+            "play_ts": offset(&e, &e.play_ts),
+            "tx_ssrc": offset(&e, &e.tx_ssrc),
+            "key_tx_until_us": offset(&e, &e.key_tx_until_us),
+            "receive_type": offset(&e, &e.receive_type),
+            "rtt_at_us": offset(&e, &e.rtt_at_us),
+            "next_key": offset(&e, &e.next_key),
+            "local": offset(&e, &e.local),
+            "remote_rtcp": offset(&e, &e.remote_rtcp),
+            "cname": offset(&e, &e.cname),
         }),
         "bus_t": (sizeof(bus_t), {}),
         "partial_t": (sizeof(partial_t), {}),

@@ -9,4 +9,6 @@ from roomtone.ext.flow.graph cimport fact_t, media_t
 # A fact to fill (kind and handle set, the rest zeroed), or NULL when the ring is full (counted).  fact_done publishes it.
 cdef fact_t* fact_new(media_t* m, uint32_t kind, handle_t handle) noexcept nogil
 cdef void fact_done(media_t* m) noexcept nogil
+# Facts were lost: say so (FACT_RESYNC) as soon as there is room, even when nothing else happens.
+cdef void fact_resync(media_t* m) noexcept nogil
 cdef void fact_put(media_t* m, uint32_t kind, handle_t handle, int64_t a, int64_t b) noexcept nogil

@@ -15,16 +15,23 @@ cdef fact_t* fact_new(media_t* m, uint32_t kind, handle_t handle) noexcept nogil
         m.facts_lost = 1
         return NULL
     if m.facts_lost:
-        m.facts_lost = 0
-        memset(fact, 0, sizeof(fact_t))
-        fact.kind = FACT_RESYNC_
-        ring_push(&m.facts)
+        fact_resync(m)
         return fact_new(m, kind, handle)
     memset(fact, 0, sizeof(fact_t))
     fact.kind = kind
     fact.handle = handle
     fact.text_bytes = -1
     return fact
+
+
+cdef void fact_resync(media_t* m) noexcept nogil:
+    cdef fact_t* fact = <fact_t*> ring_slot(&m.facts)
+    if fact == NULL:
+        return
+    m.facts_lost = 0
+    memset(fact, 0, sizeof(fact_t))
+    fact.kind = FACT_RESYNC_
+    fact_done(m)
 
 
 cdef void fact_done(media_t* m) noexcept nogil:

@@ -17,6 +17,7 @@ from roomtone.ext.base.types cimport rt_prefetch_write, rt_store_release32
 from roomtone.ext.flow._socket cimport epoll_event, epoll_pwait2, timespec
 from roomtone.ext.flow.bus cimport bus_deferred, bus_tick
 from roomtone.ext.flow.edit cimport edits_apply
+from roomtone.ext.flow.fact cimport fact_resync
 from roomtone.ext.flow.graph cimport (
     COUNT_TICK_OVERRUNS,
     COUNT_TICKS_LATE,
@@ -29,6 +30,8 @@ from roomtone.ext.flow.graph cimport (
     PHASE_US,
     PHASES,
     WHEEL_SLOT_US,
+    __ATOMIC_SEQ_CST,
+    __atomic_thread_fence,
     count,
     drop,
     endpoint_at,
@@ -132,6 +135,8 @@ cdef void housekeeping(media_t* m, int64_t now_us) noexcept nogil:
         m.next_wheel = now_us // WHEEL_SLOT_US
     else:
         report_turn(m, now_us)
+    if m.facts_lost:
+        fact_resync(m)
     if m.facts_new and m.fact_fd >= 0:
         m.facts_new = 0
         write(m.fact_fd, &one, 8)
@@ -170,6 +175,7 @@ cdef void loop_run(media_t* m) noexcept nogil:
     m.next_wheel = m.now_us // WHEEL_SLOT_US
     while not m.stop:
         rt_store_release32(<uint32_t*> &m.sleeping, 1)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST)     # said before the look at the ring, as Media.wake looks after writing
         wait_us = next_due_us(m) - m.now_us
         if wait_us < 0 or ring_peek(&m.edits) != NULL:
             wait_us = 0

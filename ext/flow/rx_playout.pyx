@@ -1,10 +1,11 @@
 """Write by timestamp, read by tick."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from roomtone.ext.base.types cimport RT_LATE, RT_LENGTH, RT_OK, ts_diff
-from roomtone.ext.codec.codec cimport codec_t
+from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.flow.graph cimport (
     COUNT_CONCEALED,
     COUNT_RESYNCS,
@@ -17,8 +18,10 @@ from roomtone.ext.flow.graph cimport (
     count,
     drop,
     endpoint_index,
+    endpoint_private_t,
     endpoint_t,
     media_t,
+    worker_t,
 )
 
 
@@ -225,3 +228,35 @@ cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* c) noexcept no
         return 0
     level = ts_diff(e.play_end_ts, e.play_ts)
     return <int64_t> level * 1000000 // c.sample_rate_hz if level > 0 else 0
+
+
+# -- for tests and tools -----------------------------------------------------------------------------------------------
+
+def bench(int codec_id, int sources, int ticks):
+    """put and get of one frame for each of so many lines in turn, ticks times over; returns the frames that were heard."""
+    cdef const codec_t* c = codec_get(codec_id)
+    cdef media_t* m = <media_t*> calloc(1, sizeof(media_t))
+    cdef worker_t* stats = <worker_t*> calloc(1, sizeof(worker_t))
+    cdef endpoint_t* endpoints = <endpoint_t*> calloc(sources, sizeof(endpoint_t))
+    cdef endpoint_private_t* privates = <endpoint_private_t*> calloc(sources, sizeof(endpoint_private_t))
+    cdef uint8_t* lines = <uint8_t*> calloc(sources, LINE_BYTES)
+    cdef uint8_t[1024] payload
+    cdef int64_t heard = 0
+    cdef int frame = c.sample_rate_hz // 50
+    cdef int tick, i
+    try:
+        if m == NULL or stats == NULL or endpoints == NULL or privates == NULL or lines == NULL:
+            raise MemoryError
+        memset(payload, 1, sizeof(payload))
+        m.stats, m.endpoints, m.privates, m.lines = stats, endpoints, privates, lines
+        for i in range(sources):
+            endpoints[i].handle = 1 << 20 | <uint32_t> i
+        with nogil:
+            for tick in range(ticks):
+                for i in range(sources):
+                    playout_put(m, &endpoints[i], c, <uint32_t> (tick * frame), payload, frame * c.bytes_per_sample)
+                    heard += playout_get(m, &endpoints[i], c, tick) > 0
+    finally:
+        for memory in (<uint64_t> m, <uint64_t> stats, <uint64_t> endpoints, <uint64_t> privates, <uint64_t> lines):
+            free(<void*> <uint64_t> memory)
+    return heard

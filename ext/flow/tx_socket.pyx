@@ -40,16 +40,16 @@ cdef socklen_t addr_to_sockaddr(const addr_t* a, sockaddr_storage* name) noexcep
 
 
 cdef int outbox_put(media_t* m, endpoint_t* e, const uint8_t* data, int n, uint32_t rtcp) noexcept nogil:
-    """Record: now_us, handle, bytes | rtcp << 31, then the datagram."""
+    """Record: now_us, handle, bytes | rtcp << 31, then the datagram, filled up to 8 bytes."""
     cdef uint8_t* at = m.outbox.data + m.outbox.used
-    if m.outbox.used + 16 + n > m.outbox.capacity:
+    if m.outbox.used + 16 + (n + 7 & ~7) > m.outbox.capacity:
         m.outbox.lost += 1
         return 0
     (<int64_t*> at)[0] = m.now_us
     (<uint32_t*> (at + 8))[0] = e.handle
     (<uint32_t*> (at + 12))[0] = <uint32_t> n | rtcp << 31
     memcpy(at + 16, data, n)
-    m.outbox.used += 16 + n
+    m.outbox.used += 16 + (n + 7 & ~7)
     return 1
 
 

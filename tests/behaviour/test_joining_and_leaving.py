@@ -1,4 +1,4 @@
-"""Members come, go, fall mute and change codec: everybody else's stream goes on as if nothing had happened."""
+"""Members come, go, fall mute and change codec: everybody else's stream goes on as if nothing were."""
 
 import itertools
 import random
@@ -11,12 +11,12 @@ FRAME_US = 20_000
 
 
 def continuous(peer, *, most_us=60_000):
-    """Sequence gap-free, timestamp by real time; no gap or overlap of more than `most_us` while packets flow."""
+    """Sequence gap-free, timestamp by real time; no gap or overlap of more than `most_us`."""
     packets = peer.voice()
     assert gap_free(peer.heard)
     for a, b in itertools.pairwise(packets):
         step_us = ((b.timestamp - a.timestamp) & 0xFFFFFFFF) * 1000 // 8
-        assert 0 < step_us, "two packets for the same time"
+        assert step_us > 0, "two packets for the same time"
         assert abs(step_us - (b.at_us - a.at_us)) <= most_us
     return packets
 
@@ -179,7 +179,15 @@ def test_joining_before_anything_was_negotiated_is_joining(lab):
     late.handle = lab.media.endpoint_take()
     lab.peers[late.handle] = late
     lab.media.endpoint_open(
-        late.handle, rtp_fd=-1, rtcp_fd=-1, local=late.address, local_rtcp_port=3, ssrc=1, cname="l", seq=1, timestamp=1
+        late.handle,
+        rtp_fd=-1,
+        rtcp_fd=-1,
+        local=late.address,
+        local_rtcp_port=3,
+        ssrc=1,
+        cname="l",
+        seq=1,
+        timestamp=1,
     )
     lab.media.destination_add(bus, late.handle)
     lab.run(100)
@@ -274,7 +282,7 @@ def test_a_codec_change_in_the_middle_of_a_large_rooms_sending_sends_no_tick_twi
         assert lab.media.check() == []
     for peer in changed:
         assert gap_free(peer.heard)
-        assert all(0 < step for step in timestamp_steps(peer.heard))
+        assert all(step > 0 for step in timestamp_steps(peer.heard))
 
 
 def test_a_wideband_member_that_joins_during_a_large_rooms_sending_hears_no_old_audio(lab_of_400):

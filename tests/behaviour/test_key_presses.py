@@ -5,6 +5,7 @@ import struct
 
 import pytest
 from lab import EVENT_TYPE, L16_16K, PCMA, PCMU, Lab, Network, gap_free, silence, timestamp_steps, tone
+
 from roomtone.ext.flow.media import FACT_INJECT_DONE, FACT_KEY
 from roomtone.ext.wire.telephone_event import RX_END, RX_SWITCH, Receiver
 
@@ -63,7 +64,9 @@ def test_each_press_is_one_fact_with_its_duration(lab):
 @pytest.mark.parametrize("seed", range(8))
 def test_loss_reordering_and_duplicates_make_no_press_of_one_and_no_two(seed):
     lab = Lab()
-    anna, ben = pair(lab, network=Network(seed, loss=0.15, burst=1.5, reorder=0.1, duplicate=0.1, jitter_ms=15))
+    anna, ben = pair(
+        lab, network=Network(seed, loss=0.15, burst=1.5, reorder=0.1, duplicate=0.1, jitter_ms=15)
+    )
     digits = [1, 1, 2, 3, 3, 3, 9, 11, 0, 0]
     dial(lab, anna, digits, press_ms=160, pause_ms=120)
     lab.run(1000)
@@ -85,7 +88,7 @@ def test_a_press_whose_end_never_comes_is_told_after_150_ms(lab):
     anna.talk(silence)
     ben.clear()
     lab.run(200)
-    assert len(ben.voice()) >= 9                        # the line is open again
+    assert len(ben.voice()) >= 9  # the line is open again
 
 
 def test_the_press_is_relayed_on_the_listeners_own_line(lab):
@@ -98,7 +101,7 @@ def test_the_press_is_relayed_on_the_listeners_own_line(lab):
     assert len({p.timestamp for p in events}) == 1
     assert [BODY.unpack(p.payload) for p in events][-3:] == [(5, 0x8A, 800)] * 3
     assert gap_free(ben.heard)
-    before = [p for p in ben.heard if p.payload_type == 0 and p.seq == (events[0].seq - 1) & 0xFFFF][0]
+    before = next(p for p in ben.heard if p.payload_type == 0 and p.seq == (events[0].seq - 1) & 0xFFFF)
     assert 0 <= (events[0].timestamp - before.timestamp) & 0xFFFFFFFF <= 320
 
 
@@ -118,7 +121,7 @@ def test_the_senders_clock_decides_the_duration_in_the_fact(lab):
     anna.talk(None)
     anna.press(3, 100, payload_type=110, rate=48000)
     lab.run(300)
-    for i in range(3):                                  # one without an end
+    for i in range(3):  # one without an end
         anna.send(BODY.pack(4, 10, 960 * (i + 1)), payload_type=110, timestamp=anna.timestamp + 9000)
         lab.run(20)
     lab.run(400)
@@ -135,7 +138,7 @@ def test_in_a_mix_audio_to_the_listener_pauses_and_its_timestamp_runs_on(lab):
     assert max(steps) == pytest.approx(200 * 8, abs=320) and min(steps) == 160
     assert lab.drops["audio_during_key"] > 10
     assert gap_free(ben.heard)
-    assert anna.keys() == []                            # never back to who pressed
+    assert anna.presses() == []  # never back to who pressed
 
 
 def test_a_straggler_behind_the_end_does_not_stop_the_audio(lab):
@@ -158,8 +161,12 @@ def test_the_rest_of_an_old_press_behind_a_new_one_is_not_pressed_again(lab):
     anna.talk(None)
     first, second = anna.timestamp, anna.timestamp + 1600
     for digit, stamp, ms, end in (
-        (1, first, 100, 0x80), (2, second, 20, 0), (1, first, 100, 0x80), (2, second, 40, 0), (2, second, 60, 0x80)
-    ):  # fmt: skip
+        (1, first, 100, 0x80),
+        (2, second, 20, 0),
+        (1, first, 100, 0x80),
+        (2, second, 40, 0),
+        (2, second, 60, 0x80),
+    ):
         anna.send(BODY.pack(digit, end | 10, ms * 8), payload_type=EVENT_TYPE, timestamp=stamp)
         lab.run(20)
     lab.run(300)
@@ -191,14 +198,20 @@ def test_a_press_of_ten_seconds_is_one_press_everywhere(lab):
             anna.send(BODY.pack(6, 10, 0xFFFF), payload_type=EVENT_TYPE, timestamp=start + base)
             base += 0xFFFF
         last = told_ticks - base
-        anna.send(BODY.pack(6, (0x80 if told_ticks == total else 0) | 10, last), payload_type=EVENT_TYPE,
-                  timestamp=start + base, marker=told_ticks == 160)  # fmt: skip
+        anna.send(
+            BODY.pack(6, (0x80 if told_ticks == total else 0) | 10, last),
+            payload_type=EVENT_TYPE,
+            timestamp=start + base,
+            marker=told_ticks == 160,
+        )
         lab.run(20)
     lab.run(300)
     assert told(lab, anna) == [(6, 10_000)]
     assert received(ben) == [(6, 10_000)]
-    assert [p.marker for p in ben.keys()].count(True) == 1
-    stamps = sorted({p.timestamp for p in ben.keys()}, key=lambda t: (t - ben.keys()[0].timestamp) & 0xFFFFFFFF)
+    assert [p.marker for p in ben.presses()].count(True) == 1
+    stamps = sorted(
+        {p.timestamp for p in ben.presses()}, key=lambda t: (t - ben.presses()[0].timestamp) & 0xFFFFFFFF
+    )
     assert [(b - a) & 0xFFFFFFFF for a, b in itertools.pairwise(stamps)] == [0xFFFF]
 
 
@@ -218,7 +231,7 @@ def test_in_a_bus_above_the_limit_keys_are_told_but_not_relayed(lab, members, re
     dial(lab, peers[0], [9])
     lab.run(100)
     assert told(lab, peers[0]) == [(9, 100)]
-    assert [bool(peer.keys()) for peer in peers[1:]] == [relayed] * (members - 1)
+    assert [bool(peer.presses()) for peer in peers[1:]] == [relayed] * (members - 1)
     assert lab.drops.get("key_large_bus", 0) == (0 if relayed else 7)
 
 
@@ -227,21 +240,21 @@ def test_a_telephone_event_that_is_too_short_is_counted_and_nothing_else(lab):
     ben.clear()
     anna.send(b"\1\2", payload_type=EVENT_TYPE)
     lab.run(5)
-    assert ben.keys() == [] and lab.drops["key_bad"] == 1
+    assert ben.presses() == [] and lab.drops["key_bad"] == 1
 
 
 def test_after_a_new_ssrc_keys_are_relayed_at_once(lab):
     anna, ben = pair(lab)
     anna.timestamp = 50_000
     dial(lab, anna, [1])
-    anna.ssrc, anna.seq, anna.timestamp = 0x4242, 9, 20_000     # older than the last press, by its number
+    anna.ssrc, anna.seq, anna.timestamp = 0x4242, 9, 20_000  # older than the last press, by its number
     lab.run(100)
     dial(lab, anna, [2])
     lab.run(200)
     assert [digit for digit, _ in received(ben)] == [1, 2]
 
 
-# -- injection ---------------------------------------------------------------------------------------------------------
+# -- injection -----------------------------------------------------------------------------------------
 
 
 def test_an_injected_key_has_marker_constant_timestamp_and_three_ends(lab):
@@ -250,7 +263,7 @@ def test_an_injected_key_has_marker_constant_timestamp_and_three_ends(lab):
     ben.clear()
     lab.media.inject(ben.handle, event=5, duration_ms=100, volume=7)
     lab.run(300)
-    events = ben.keys()
+    events = ben.presses()
     assert [p.marker for p in events] == [True] + [False] * (len(events) - 1)
     assert len({p.timestamp for p in events}) == 1
     bodies = [BODY.unpack(p.payload) for p in events]
@@ -260,7 +273,7 @@ def test_an_injected_key_has_marker_constant_timestamp_and_three_ends(lab):
     assert {b.at_us - a.at_us for a, b in itertools.pairwise(events)} == {20_000}
     assert gap_free(ben.heard) and received(ben) == [(5, 100)]
     assert lab.facts(FACT_INJECT_DONE) == [(ben.handle,)]
-    assert anna.keys() == [] and told(lab, anna) == told(lab, ben) == []
+    assert anna.presses() == [] and told(lab, anna) == told(lab, ben) == []
 
 
 def test_audio_stops_for_an_injected_key_and_goes_on_by_real_time(lab):
@@ -270,7 +283,7 @@ def test_audio_stops_for_an_injected_key_and_goes_on_by_real_time(lab):
     ben.clear()
     lab.media.inject(ben.handle, event=5, duration_ms=200, volume=7)
     lab.run(500)
-    during = [p for p in ben.voice() if ben.keys()[0].at_us < p.at_us < ben.keys()[-1].at_us]
+    during = [p for p in ben.voice() if ben.presses()[0].at_us < p.at_us < ben.presses()[-1].at_us]
     assert during == []
     voice = ben.voice()
     for a, b in itertools.pairwise(voice):
@@ -286,7 +299,7 @@ def test_an_injected_key_stands_on_the_audio_clock_of_its_line(lab, codec):
     lab.run(300)
     lab.media.inject(anna.handle, event=1, duration_ms=100, volume=10)
     lab.run(300)
-    event = anna.keys()[0]
+    event = anna.presses()[0]
     before = [p for p in anna.voice() if p.at_us <= event.at_us][-1]
     assert 0 <= (event.timestamp - before.timestamp) & 0xFFFFFFFF <= rate // 50
     assert received(anna, rate=rate) == [(1, 100)]
@@ -315,7 +328,7 @@ def test_an_injection_that_cannot_be_sent_is_done_at_once_and_counted(lab, negot
     lab.media.inject(ben.handle, event=1, duration_ms=200, volume=10)
     lab.run(20)
     assert lab.facts(FACT_INJECT_DONE) == [(ben.handle,)]
-    assert ben.keys() == [] and lab.drops[reason] == 1
+    assert ben.presses() == [] and lab.drops[reason] == 1
 
 
 @pytest.mark.parametrize("inject_after_ms", [10, 90, 190, 230])

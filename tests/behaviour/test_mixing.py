@@ -41,7 +41,9 @@ def best_match(peers, me):
     """(SNR, what was heard) against the reference, over the frame offset that the playout delay makes."""
     heard = me.audio()[-FRAMES * FRAME - 10 * FRAME : -10 * FRAME]
     spoken = len(me.spoken)
-    return max((snr_db(heard, sum_of_others(peers, me, k)), k) for k in range(spoken - FRAMES - 20, spoken - FRAMES))
+    return max(
+        (snr_db(heard, sum_of_others(peers, me, k)), k) for k in range(spoken - FRAMES - 20, spoken - FRAMES)
+    )
 
 
 @pytest.mark.parametrize("codec", [PCMU, PCMA, L16_8K])
@@ -126,7 +128,7 @@ def test_who_falls_silent_costs_nothing_after_a_fifth_of_a_second(lab):
     lab.run(400)
     before = lab.counters["encodings"]
     lab.run(200)
-    assert lab.counters["encodings"] - before == 3 * 10     # two talkers and one shared
+    assert lab.counters["encodings"] - before == 3 * 10  # two talkers and one shared
     assert level_at(peers[0].audio(last_ms=200), TONES[1] + 1) == pytest.approx(4000, rel=0.05)
 
 
@@ -147,7 +149,7 @@ def test_six_loud_talkers_never_clip(lab):
         full = np.abs(me.audio().astype(int)) >= 32767
         runs = full[:-2] & full[1:-1] & full[2:]
         assert not runs.any()
-    assert np.abs(peers[-1].audio(last_ms=1000).astype(int)).max() > 28000     # loud all the same
+    assert np.abs(peers[-1].audio(last_ms=1000).astype(int)).max() > 28000  # loud all the same
 
 
 def test_silence_of_everybody_is_sent_on(lab):
@@ -166,20 +168,26 @@ def test_a_short_word_is_heard_to_its_end(lab):
 
     def speech(first, count, rate):
         k = first - start - 320
-        return np.concatenate([np.zeros(10**5, np.int16), word, np.zeros(10**5, np.int16)])[10**5 + k : 10**5 + k + count]
+        return np.concatenate([np.zeros(10**5, np.int16), word, np.zeros(10**5, np.int16)])[
+            10**5 + k : 10**5 + k + count
+        ]
 
     peers[0].talk(speech)
     lab.run(600)
     heard = peers[1].audio()
     at = np.argmax(np.abs(heard))
-    np.testing.assert_array_equal(heard[at - 200 : at + 200], word[np.argmax(word) - 200 : np.argmax(word) + 200])
+    np.testing.assert_array_equal(
+        heard[at - 200 : at + 200], word[np.argmax(word) - 200 : np.argmax(word) + 200]
+    )
 
 
 def test_five_and_twenty_rooms_at_all_phases_do_not_hear_each_other(lab):
     rooms = []
     for i in range(20):
         bus = lab.bus(phase=i)
-        rooms.append([lab.peer(bus, codec=L16_8K, signal=tone(300 + 100 * i + 10 * k, 4000)) for k in range(3)])
+        rooms.append(
+            [lab.peer(bus, codec=L16_8K, signal=tone(300 + 100 * i + 10 * k, 4000)) for k in range(3)]
+        )
     lab.run(700)
     for i, peers in enumerate(rooms):
         heard = peers[0].audio(last_ms=400)

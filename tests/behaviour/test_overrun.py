@@ -68,11 +68,17 @@ def test_a_relay_that_becomes_a_mix_after_idle_time_misses_nothing(lab):
     anna = lab.peer(bus, signal=silence, receive=(PCMU, PCMA))
     lab.peer(bus, signal=silence)
     lab.run(200)
-    lab.now_us += 900_000                                   # nothing is due: the thread sleeps
+    lab.now_us += 900_000  # nothing is due: the thread sleeps
     for peer in lab.peers.values():
         peer.frames += 45
-    anna.codec = PCMA                                       # its next packet makes this bus transcode
-    anna.feed(bytes([0x80, 8]) + (anna.seq).to_bytes(2, "big") + bytes(4) + anna.ssrc.to_bytes(4, "big") + bytes(160))
+    anna.codec = PCMA  # its next packet makes this bus transcode
+    anna.feed(
+        bytes([0x80, 8])
+        + (anna.seq).to_bytes(2, "big")
+        + bytes(4)
+        + anna.ssrc.to_bytes(4, "big")
+        + bytes(160)
+    )
     lab.run(100)
     assert lab.counters["tick_overruns"] == 0 and lab.counters["ticks"] > 3
 

@@ -1,4 +1,4 @@
-"""Whatever arrives: each datagram is accepted or dropped by name, nothing crashes, and other calls notice nothing."""
+"""Whatever arrives is accepted or dropped by name, nothing crashes, and other calls notice nothing."""
 
 import random
 import struct
@@ -7,12 +7,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lab import Lab, Network, gap_free, rtp, silence, tone
 
-# Drops at the door: what is counted here was not accepted, and the other way round.  Every other reason is about accepted
-# packets, or about packets that were not sent.
+# Drops at the door: what is counted here was not accepted, and the other way round.  Every other reason is
+# about accepted packets, or about packets that were not sent.
 DOOR = (
-    "short", "version", "length", "oversize", "payload_type", "unknown_ssrc", "probation", "bad_seq", "duplicate", "late",
-    "wrong_source", "foreign_network", "rtcp_bad", "rtcp_source", "unknown_protocol", "stale", "direction",
-)  # fmt: skip
+    "short",
+    "version",
+    "length",
+    "oversize",
+    "payload_type",
+    "unknown_ssrc",
+    "probation",
+    "bad_seq",
+    "duplicate",
+    "late",
+    "wrong_source",
+    "foreign_network",
+    "rtcp_bad",
+    "rtcp_source",
+    "unknown_protocol",
+    "stale",
+    "direction",
+)
 ELSEWHERE = ("192.0.2.9", 4000)
 QUICK = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -51,13 +66,17 @@ def datagrams(draw):
     if kind == "rtcp":
         data = bytearray(draw(st.sampled_from([REPORT, BYE, REPORT + BYE])))
     else:
-        data = bytearray(rtp(
-            draw(st.sampled_from([0, 8, 101, 13])),
-            draw(st.one_of(st.integers(100, 130), st.integers(0, 65535))),
-            draw(st.one_of(st.integers(0, 5000), st.integers(0, 2**32 - 1))),
-            draw(st.sampled_from([0x1001, 0x1001, 0, 0x77])),
-            draw(st.binary(max_size=8)) if kind == "event" else bytes(draw(st.sampled_from([0, 1, 80, 160, 240, 480]))),
-        ))  # fmt: skip
+        data = bytearray(
+            rtp(
+                draw(st.sampled_from([0, 8, 101, 13])),
+                draw(st.one_of(st.integers(100, 130), st.integers(0, 65535))),
+                draw(st.one_of(st.integers(0, 5000), st.integers(0, 2**32 - 1))),
+                draw(st.sampled_from([0x1001, 0x1001, 0, 0x77])),
+                draw(st.binary(max_size=8))
+                if kind == "event"
+                else bytes(draw(st.sampled_from([0, 1, 80, 160, 240, 480]))),
+            )
+        )
     for _ in range(draw(st.integers(0, 2))):
         data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
     return bytes(data[: draw(st.integers(len(data) // 2, len(data)))]) if draw(st.booleans()) else bytes(data)
@@ -121,7 +140,9 @@ def test_a_bad_network_is_accounted_for_to_the_last_packet():
     stats = [peer.stats for peer in peers]
     assert sum(s["rx_packets"] for s in stats) == lab.counters["rx_packets"]
     assert sum(s["rx_raw_packets"] for s in stats) == lab.counters["rx_raw_packets"]
-    assert sum(s["tx_packets"] for s in stats) == lab.counters["tx_packets"] == sum(len(p.heard) for p in peers)
+    assert (
+        sum(s["tx_packets"] for s in stats) == lab.counters["tx_packets"] == sum(len(p.heard) for p in peers)
+    )
     assert sum(s["tx_bytes"] for s in stats) == lab.counters["tx_bytes"]
     assert all(gap_free(p.heard) for p in peers)
 

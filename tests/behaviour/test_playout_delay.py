@@ -24,8 +24,7 @@ def listen(lab, signal=ramp, network=None, codec=L16_8K):
 def delays_ms(lab, listener, talker, last_ms=None):
     """Per heard packet: time from the speaking of its first sample to its sending; silence is left out.
 
-    A packet of 20 ms can be sent at the earliest when its last sample was spoken; the peer sends it at the time of
-    its first, so that is the origin here.
+    The lab's telephones send a packet at the time of its first sample: that is the origin here.
     """
     out = []
     for p in listener.heard:
@@ -55,7 +54,7 @@ def test_on_a_clean_network_the_delay_is_40_to_60_ms(phase):
     carl = lab.peer(bus, codec=L16_8K, source=False, send_at_once=True)
     lab.run(1000)
     found = delays_ms(lab, carl, anna)
-    assert len(found) > 40 and 40 <= found.min() and found.max() <= 60
+    assert len(found) > 40 and found.min() >= 40 and found.max() <= 60
     assert 40 <= anna.stats["playout_delay_ms"] <= 60
     assert anna.stats["concealed_ms"] == 0
 
@@ -114,7 +113,7 @@ def test_a_step_of_80_ms_is_followed_within_a_fifth_of_a_second(lab):
     lab.run(1000)
     assert gaps(carl, 750) == 0
     found = delays_ms(lab, carl, anna, last_ms=500)
-    assert 120 <= found.min() and found.max() <= 160
+    assert found.min() >= 120 and found.max() <= 160
 
 
 def test_a_step_back_is_followed_within_three_seconds(lab):
@@ -132,7 +131,7 @@ def test_a_step_back_is_followed_within_three_seconds(lab):
 def test_a_stall_with_its_burst_is_forgotten_within_two_seconds(lab):
     anna, carl = listen(lab)
     lab.run(1000)
-    anna.network.newest_us = lab.now_us + 400_000       # a stall: what is sent now arrives in one burst
+    anna.network.newest_us = lab.now_us + 400_000  # a stall: what is sent now arrives in one burst
     lab.run(3000)
     assert delays_ms(lab, carl, anna, last_ms=500).max() <= 100
     assert gaps(carl, 500) == 0
@@ -259,6 +258,6 @@ def test_a_sender_clock_that_is_off_for_an_hour_neither_grows_the_delay_nor_lose
     stats = media.stats(anna.handle)
     assert stats["rx_packets"] == n and lab.counters["ticks"] > 179_000
     assert worst_ms <= 100
-    drift_frames = 3600 * 200e-6 / 0.02                 # what a perfect listener must leave out or add: 36
+    drift_frames = 3600 * 200e-6 / 0.02  # what a perfect listener must leave out or add: 36
     assert stats["rx_late"] + stats["concealed_ms"] / 20 <= 4 * drift_frames
     assert lab.counters["playout_resyncs"] <= 2 * drift_frames

@@ -21,7 +21,9 @@ from lab import (
 
 def pair(lab, *, network=None, codec=PCMU, **more):
     bus = lab.bus()
-    return lab.peer(bus, signal=tone(440), network=network, codec=codec, **more), lab.peer(bus, codec=codec, signal=silence)
+    return lab.peer(bus, signal=tone(440), network=network, codec=codec, **more), lab.peer(
+        bus, codec=codec, signal=silence
+    )
 
 
 @pytest.mark.parametrize("codec", [PCMU, PCMA, L16_8K, L16_16K])
@@ -80,7 +82,15 @@ def test_csrcs_extension_and_padding_are_left_behind(lab):
     ben.clear()
     payload = bytes(range(160))
     plain = rtp(0, anna.seq, anna.timestamp, anna.ssrc, b"")
-    dressed = bytes([0x80 | 0x20 | 0x10 | 2]) + plain[1:] + bytes(8) + b"\xbe\xde\0\1" + bytes(4) + payload + b"\0\0\0\4"
+    dressed = (
+        bytes([0x80 | 0x20 | 0x10 | 2])
+        + plain[1:]
+        + bytes(8)
+        + b"\xbe\xde\0\1"
+        + bytes(4)
+        + payload
+        + b"\0\0\0\4"
+    )
     anna.feed(dressed)
     assert [p.payload for p in ben.heard] == [payload]
 
@@ -233,9 +243,15 @@ def test_a_payload_type_that_gets_another_codec_is_decoded_as_the_new_one(lab):
     ben = lab.peer(bus, codec=PCMA, signal=silence)
     lab.run(300)
     lab.media.endpoint_media(
-        anna.handle, receive=[(0, L16_8K)], send_payload_type=0, send_codec=L16_8K,
-        event_receive=[], event_send=None, may_receive=True, may_send=True,
-    )  # fmt: skip
+        anna.handle,
+        receive=[(0, L16_8K)],
+        send_payload_type=0,
+        send_codec=L16_8K,
+        event_receive=[],
+        event_send=None,
+        may_receive=True,
+        may_send=True,
+    )
     anna.codec = L16_8K
     lab.run(20)
     send = anna.send

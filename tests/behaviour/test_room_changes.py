@@ -1,4 +1,4 @@
-"""Any order of joins, leaves, mutes, codec changes, moves and closes: lists and counts agree, packets reach the right ears."""
+"""Joins, leaves, mutes, codec changes, moves and closes in any order: lists and counts agree."""
 
 import numpy as np
 from hypothesis import HealthCheck, settings
@@ -12,7 +12,7 @@ LARGE = 150  # listeners of bus 0: more than one slice of 128
 
 
 def level(bus):
-    """Everybody on a bus says the same constant, one a bus: who hears another bus's constant was served wrongly."""
+    """Everybody on a bus says its constant: who hears another bus's was served wrongly."""
     value = (3000, 7000, 12000)[bus]
 
     def signal(first, count, rate):
@@ -43,12 +43,18 @@ class Rooms(RuleBasedStateMachine):
         return self.lab.peers[handles[n % len(handles)]]
 
     @rule(
-        bus=st.integers(0, BUSES - 1), codec=st.sampled_from(CODECS), source=st.booleans(), quiet=st.booleans(), ms=after
+        bus=st.integers(0, BUSES - 1),
+        codec=st.sampled_from(CODECS),
+        source=st.booleans(),
+        quiet=st.booleans(),
+        ms=after,
     )
     def come(self, bus, codec, source, quiet, ms):
         self.lab.run(ms)
         if len(self.on) < 12:
-            peer = self.lab.peer(self.buses[bus], codec=codec, source=source, signal=silence if quiet else level(bus))
+            peer = self.lab.peer(
+                self.buses[bus], codec=codec, source=source, signal=silence if quiet else level(bus)
+            )
             self.on[peer.handle] = bus
 
     @rule(n=peers, ms=after, bus=st.integers(0, BUSES - 1))
@@ -61,7 +67,11 @@ class Rooms(RuleBasedStateMachine):
             peer.talk(level(bus))
         self.on[peer.handle] = bus
 
-    @rule(n=peers, ms=after, which=st.sampled_from(["source_add", "source_remove", "destination_add", "destination_remove"]))
+    @rule(
+        n=peers,
+        ms=after,
+        which=st.sampled_from(["source_add", "source_remove", "destination_add", "destination_remove"]),
+    )
     def direction(self, n, ms, which):
         peer = self.pick(n)
         self.lab.run(ms)

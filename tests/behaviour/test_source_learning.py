@@ -2,6 +2,7 @@
 
 import pytest
 from lab import PCMU, Network, Packet, rtp, silence, tone
+
 from roomtone.ext.flow.media import FACT_PINNED
 
 ELSEWHERE = ("192.0.2.9", 4000)
@@ -51,7 +52,10 @@ def test_a_packet_of_an_unknown_type_pins_nobody(lab):
     anna.feed(b"\x00" * 100, ELSEWHERE)
     assert [fact for fact in lab.facts(FACT_PINNED) if fact[0] == anna.handle] == []
     assert {name: lab.drops.get(name) for name in ("payload_type", "short", "unknown_protocol")} == {
-        "payload_type": 1, "short": 1, "unknown_protocol": 1}  # fmt: skip
+        "payload_type": 1,
+        "short": 1,
+        "unknown_protocol": 1,
+    }
 
 
 def test_a_first_packet_from_a_network_that_is_not_allowed_is_dropped(lab):
@@ -100,14 +104,14 @@ def test_losses_are_expected_less_received_and_a_late_packet_is_no_65536_losses(
     anna, _ = call(lab)
     for seq in (65533, 65534, 1, 2, 65535, 3):
         anna.feed(frame(seq))
-    assert anna.stats["rx_lost"] == 1                   # sequence number 0
+    assert anna.stats["rx_lost"] == 1  # sequence number 0
     assert anna.stats["rx_reordered"] == 1
 
 
 def test_jitter_is_that_of_rfc_3550_a_8_by_hand(lab):
     anna, _ = call(lab)
     jitter, last = 0, None
-    timestamp = 2**32 - 3 * 160                         # wraps on the way
+    timestamp = 2**32 - 3 * 160  # wraps on the way
     for i, late_ms in enumerate((0, 5, 1, 7, 0, 0, 12, 3)):
         lab.now_us = 2_000_000 + i * 20_000 + late_ms * 1000
         anna.feed(rtp(0, i, timestamp + i * 160, 0x77, bytes(160)))
@@ -135,7 +139,7 @@ def test_learning_opened_again_takes_the_next_address(lab):
     lab.run(10)
     anna.clear()
     ben.feed(rtp(0, 1000, 0, 5, bytes(160)))
-    assert anna.heard == []                             # nothing until its first packet
+    assert anna.heard == []  # nothing until its first packet
     anna.feed(frame(9, ssrc=3), ELSEWHERE)
     lab.run(100)
     assert anna.stats["remote_rtp_addr"] == "192.0.2.9:4000" and len(anna.heard) >= 4
@@ -150,7 +154,9 @@ def test_a_key_may_be_the_first_packet_of_a_call(lab):
 
 def test_probation_under_loss_ends_within_a_few_packets(lab):
     bus = lab.bus()
-    anna = lab.peer(bus, signal=tone(300), remote=("198.51.100.1", 5000), network=Network(4, loss=0.3), codec=PCMU)
+    anna = lab.peer(
+        bus, signal=tone(300), remote=("198.51.100.1", 5000), network=Network(4, loss=0.3), codec=PCMU
+    )
     ben = lab.peer(bus, signal=silence)
     lab.run(500)
     assert len(ben.heard) >= 10 and all(isinstance(p, Packet) for p in ben.heard)

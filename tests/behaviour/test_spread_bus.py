@@ -87,9 +87,9 @@ def test_a_partial_that_is_late_three_times_makes_the_bus_wait_longer():
         return {p.at_us // 1000 % 20 for p in anna.heard[-10:]}
 
     spread.run(500)
-    assert at_offsets() == {9}                              # phase 5 and 4 ms
+    assert at_offsets() == {9}  # phase 5 and 4 ms
     other = spread.labs[1]
-    for _ in range(500):                                    # the other worker runs 6 ms late
+    for _ in range(500):  # the other worker runs 6 ms late
         spread.labs[0].run(1)
         other.now_us += 1000
         other.media.step(other.now_us - 6000)
@@ -104,7 +104,7 @@ def test_the_end_of_spreading_is_a_bus_like_any_other():
     spread.run(300)
     mixed = spread.labs[0].counters["mixed_packets"]
     spread.run(300)
-    assert spread.labs[0].counters["mixed_packets"] == mixed        # a relay again
+    assert spread.labs[0].counters["mixed_packets"] == mixed  # a relay again
     assert gap_free(anna.heard) and gap_free(ben.heard)
     assert spread.labs[0].media.check() == []
 
@@ -123,5 +123,5 @@ def test_keys_are_told_but_not_relayed_within_a_worker_of_a_spread_bus():
     anna.talk(None)
     anna.press(4)
     spread.run(300)
-    assert ben.keys() == [] and spread.labs[0].drops["key_large_bus"] == 7
+    assert ben.presses() == [] and spread.labs[0].drops["key_large_bus"] == 7
     assert spread.labs[0].counters["keys"] == 1

@@ -7,8 +7,8 @@
     lab.run(2000)                       # two seconds of call, milliseconds of test
     ben.heard, ben.audio()
 
-Time is `lab.now_us`; it only goes forward.  Every millisecond the peers speak, the network delivers, and the media thread
-takes one turn.  Nothing here opens a socket.
+Time is `lab.now_us`; it only goes forward.  Every millisecond the peers speak, the network delivers, and
+the media thread takes one turn.  Nothing here opens a socket.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from roomtone.ext.codec import codec as codecs
 from roomtone.ext.flow.media import Arena, Media
 
@@ -61,7 +62,9 @@ def decode(codec: int, payload: bytes) -> np.ndarray:
     return out[: codecs.decode(codec, np.frombuffer(payload, np.uint8), out)].copy()
 
 
-def rtp(payload_type: int, seq: int, timestamp: int, ssrc: int, payload: bytes, marker: bool = False) -> bytes:
+def rtp(
+    payload_type: int, seq: int, timestamp: int, ssrc: int, payload: bytes, marker: bool = False
+) -> bytes:
     return HEADER.pack(0x80, payload_type | marker << 7, seq & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc) + payload
 
 
@@ -86,8 +89,9 @@ class Packet(NamedTuple):
 class Network:
     """When, and how often, a datagram arrives.  Same seed, same network.
 
-    loss: share lost, in bursts of `burst` packets on average (Gilbert); jitter_ms: uniform extra delay that keeps the order;
-    reorder: share that is overtaken, arriving `reorder_ms` later than it should; duplicate: share that comes twice.
+    loss: share lost, in bursts of `burst` packets on average (Gilbert); jitter_ms: uniform extra delay that
+    keeps the order; reorder: share that is overtaken, arriving `reorder_ms` later than it should; duplicate:
+    share that comes twice.
     """
 
     def __init__(
@@ -132,7 +136,9 @@ class Network:
 class Peer:
     """A telephone: sends its signal in packets of ptime_ms by its own clock, keeps what it was sent."""
 
-    def __init__(self, lab: Lab, index: int, *, codec: int, signal: Signal | None, network: Network | None) -> None:
+    def __init__(
+        self, lab: Lab, index: int, *, codec: int, signal: Signal | None, network: Network | None
+    ) -> None:
         self.lab = lab
         self.codec = codec
         self.signal = signal
@@ -152,7 +158,7 @@ class Peer:
         self.reports: list[tuple[int, bytes]] = []
         self.spoken: list[np.ndarray] = []  # what the other side can decode at best, a frame each
 
-    # -- sending ------------------------------------------------------------------------------------------------------
+    # -- sending ----------------------------------------------------------------------------------------
 
     def talk(self, signal: Signal | None) -> None:
         """Change what is said; None: nothing is sent (and the timestamp stands still)."""
@@ -215,9 +221,15 @@ class Peer:
         self.lab.collect()
 
     def press(
-        self, event: int, ms: int = 100, *, timestamp: int | None = None, payload_type: int = EVENT_TYPE, rate: int = 8000
+        self,
+        event: int,
+        ms: int = 100,
+        *,
+        timestamp: int | None = None,
+        payload_type: int = EVENT_TYPE,
+        rate: int = 8000,
     ) -> None:
-        """Queue one key press: updates every 20 ms, the end three times; audio pauses, its timestamp runs on."""
+        """Queue one key press: updates every 20 ms, the end three times; speech does not pause by itself."""
         start_us = self.lab.now_us
         stamp = self.timestamp if timestamp is None else timestamp
         updates = ms // 20
@@ -225,10 +237,14 @@ class Peer:
             told = min(i + 1, updates)
             body = struct.pack("!BBH", event, (0x80 if told == updates else 0) | 10, told * rate // 50)
             at = start_us + i * TICK_US
-            self.lab.call_at(at, lambda body=body, i=i, at=at: self.send(
-                body, payload_type=payload_type, timestamp=stamp, marker=i == 0, at_us=at))  # fmt: skip
+            self.lab.call_at(
+                at,
+                lambda body=body, i=i, at=at: self.send(
+                    body, payload_type=payload_type, timestamp=stamp, marker=i == 0, at_us=at
+                ),
+            )
 
-    # -- hearing -------------------------------------------------------------------------------------------------------
+    # -- hearing ----------------------------------------------------------------------------------------
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -241,7 +257,7 @@ class Peer:
     def voice(self) -> list[Packet]:
         return [p for p in self.heard if p.payload_type != EVENT_TYPE]
 
-    def keys(self) -> list[Packet]:
+    def presses(self) -> list[Packet]:
         return [p for p in self.heard if p.payload_type == EVENT_TYPE]
 
     def audio(self, *, codec: int | None = None, last_ms: int | None = None) -> np.ndarray:
@@ -269,7 +285,7 @@ class Lab:
         self.told: list[tuple[Any, ...]] = []
         self.media.step(now_us)
 
-    # -- building ------------------------------------------------------------------------------------------------------
+    # -- building ---------------------------------------------------------------------------------------
 
     def bus(self, *, phase: int = 3, key_relay_limit: int = 20) -> int:
         bus = self.media.bus_take()
@@ -357,7 +373,7 @@ class Lab:
         self.media.endpoint_free(peer.handle)
         del self.peers[peer.handle]
 
-    # -- time ----------------------------------------------------------------------------------------------------------
+    # -- time -------------------------------------------------------------------------------------------
 
     def call_at(self, at_us: int, action: Callable[[], None]) -> None:
         heapq.heappush(self.queue, (at_us, next(self.order), action))
@@ -402,7 +418,7 @@ class Lab:
         self.collect()
         return [fact[1:] for fact in self.told if fact[0] == kind]
 
-    # -- reading -------------------------------------------------------------------------------------------------------
+    # -- reading ----------------------------------------------------------------------------------------
 
     @property
     def counters(self) -> dict[str, int]:
@@ -414,7 +430,7 @@ class Lab:
         return {name: n for name, n in self.media.metrics()["drops"].items() if n}
 
 
-# -- what tests ask of packets and samples ------------------------------------------------------------------------------
+# -- what tests ask of packets and samples -------------------------------------------------------------
 
 
 def gap_free(packets: Iterable[Packet]) -> bool:
@@ -423,7 +439,9 @@ def gap_free(packets: Iterable[Packet]) -> bool:
 
 def timestamp_steps(packets: Iterable[Packet]) -> list[int]:
     """Signed differences."""
-    return [((b.timestamp - a.timestamp + 2**31) & 0xFFFFFFFF) - 2**31 for a, b in itertools.pairwise(packets)]
+    return [
+        ((b.timestamp - a.timestamp + 2**31) & 0xFFFFFFFF) - 2**31 for a, b in itertools.pairwise(packets)
+    ]
 
 
 def level_at(pcm: np.ndarray, frequency_hz: float, rate: int = 8000) -> float:
