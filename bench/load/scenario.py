@@ -90,7 +90,7 @@ class Scenario:
         return np.stack(rows), which
 
     def listeners(self) -> list[int]:
-        """Callers whose audio is kept: members of some rooms, evenly spaced, and talkers of the first rooms."""
+        """Callers whose audio is kept: members of some rooms, evenly spaced, and some talkers."""
         if self.kind == "relay" or self.size == 1:
             return []
         rooms = spaced(self.rooms, LISTENED_ROOMS)

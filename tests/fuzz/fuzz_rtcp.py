@@ -4,6 +4,7 @@ import sys
 
 import atheris
 from guard import Guarded
+
 from roomtone.ext.wire import rtcp
 
 OK, SHORT, VERSION, LENGTH, TYPE = 0, -1, -2, -3, -4

@@ -4,6 +4,7 @@ import sys
 
 import atheris
 from guard import Guarded
+
 from roomtone.ext.wire import rtp
 
 SHORT, VERSION, LENGTH = -1, -2, -3

@@ -4,6 +4,7 @@ import sys
 
 import atheris
 from guard import Guarded
+
 from roomtone.ext.wire import telephone_event as te
 
 SHORT, EMPTY = -1, -8

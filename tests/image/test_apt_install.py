@@ -65,7 +65,7 @@ def test_root_installs_what_is_missing_and_nothing_can_ask_a_question(system: Sy
     assert install.startswith("noninteractive apt-get install -y")
     assert "--no-install-recommends" in install
     assert install.endswith(" new gone-but-for-its-configuration")
-    assert system.asked.count("an answer") <= 1, "the install itself has no input"
+    assert "an answer" not in system.asked
 
 
 def test_lists_that_cannot_be_fetched_are_told_and_the_old_ones_serve(system: System) -> None:

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from roomtone.ext.base import cpu
 from roomtone.ext.codec import codec
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from roomtone.ext.dsp import resample
 
 LOW_HZ, HIGH_HZ = 8000, 16000

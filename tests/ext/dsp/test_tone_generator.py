@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from roomtone.ext.codec import codec
 from roomtone.ext.dsp import tone
 

@@ -1,6 +1,13 @@
 """A relay with keys, a mix of three codecs and a tone, for a second; then the count."""
 
-import ctypes, json, os, select, socket, struct, sys, threading
+import ctypes
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import threading
 
 from roomtone.ext.flow.media import Arena, Media
 

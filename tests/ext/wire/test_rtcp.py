@@ -5,6 +5,7 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from roomtone.ext.wire import rtcp
 
 OK, SHORT, VERSION, LENGTH, TYPE, FULL, RANGE = 0, -1, -2, -3, -4, -7, -11

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from presses import START_TS, TICKS_PER_MS, Packet, hear, moving, press
+
 from roomtone.ext.wire import telephone_event as te
 
 SHORT = -1

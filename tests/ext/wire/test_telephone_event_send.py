@@ -5,6 +5,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from presses import SEGMENT_MAX, TICKS_PER_MS, Packet, hear
+
 from roomtone.ext.wire import telephone_event as te
 
 EMPTY = -8
