@@ -87,7 +87,8 @@ class Room:
 
 
 def note(benchmark, operations: int) -> None:
-    benchmark.extra_info["ns_per_operation"] = round(benchmark.stats.stats.median / operations * 1e9, 1)
+    if benchmark.stats is not None:
+        benchmark.extra_info["ns_per_operation"] = round(benchmark.stats.stats.median / operations * 1e9, 1)
 
 
 def test_relay_of_a_packet(benchmark):

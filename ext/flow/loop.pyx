@@ -117,7 +117,7 @@ cdef int64_t next_due_us(media_t* m) noexcept nogil:
                 due = (m.next_ms + i) * PHASE_US
                 break
     if m.wheel_members:
-        wheel = (m.next_wheel + 1) * WHEEL_SLOT_US
+        wheel = m.next_wheel * WHEEL_SLOT_US
         if wheel < due:
             due = wheel
     return due

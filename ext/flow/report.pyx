@@ -67,14 +67,16 @@ cdef uint32_t random32(media_t* m) noexcept nogil:
 cdef void report_schedule(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     # 0.5 to 1.5 of the interval, divided by e - 3/2 = 1.21828 (RFC 3550 6.3.1)
     cdef int64_t wait = <int64_t> ((0.5 + random32(m) / 4294967296.0) * INTERVAL_US / 1.21828)
-    cdef uint32_t slot = ((now_us + wait) // WHEEL_SLOT_US) % WHEEL_SLOTS
+    cdef int64_t due = (now_us + wait) // WHEEL_SLOT_US
     report_cancel(m, e)
-    e.wheel_slot = slot
+    if due < m.next_wheel:
+        m.next_wheel = due
+    e.wheel_slot = due % WHEEL_SLOTS
     e.prev_wheel = NONE
-    e.next_wheel = m.wheel[slot]
+    e.next_wheel = m.wheel[e.wheel_slot]
     if e.next_wheel != NONE:
         endpoint_at(m, e.next_wheel).prev_wheel = endpoint_index(e)
-    m.wheel[slot] = endpoint_index(e)
+    m.wheel[e.wheel_slot] = endpoint_index(e)
     m.wheel_members += 1
 
 
@@ -104,6 +106,9 @@ cdef void report_turn(media_t* m, int64_t now_us) noexcept nogil:
             i = e.next_wheel
             report_send(m, e, False, now_us)
             report_schedule(m, e, now_us)
+        m.next_wheel += 1
+    # Empty slots are passed over, so that nothing wakes up for them.
+    while m.wheel_members and m.wheel[m.next_wheel % WHEEL_SLOTS] == NONE and m.next_wheel < due + WHEEL_SLOTS:
         m.next_wheel += 1
 
 
