@@ -71,11 +71,11 @@ build/asan build/trace: setup
 
 asan: build/asan ## the compiled part's tests under address and undefined-behaviour sanitizers
 	@cd build/asan && LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-	  ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=build/cyroot ../../$(PY) -m pytest tests/ext tests/lab
+	  ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=build/cyroot ../../$(PY) -m pytest tests/ext tests/lab tests/behaviour
 
 trace: build/trace ## line coverage inside the compiled part
 	@$(PY) -m pip install --quiet coverage
-	@cd build/trace && PYTHONPATH=build/cyroot ../../$(PY) -m coverage run --rcfile=/dev/null -m pytest tests/ext tests/lab
+	@cd build/trace && PYTHONPATH=build/cyroot ../../$(PY) -m coverage run --rcfile=/dev/null -m pytest tests/ext tests/lab tests/behaviour
 	@cd build/trace && ../../$(PY) -m coverage report --rcfile=/dev/null
 
 clean: ## remove what was built; the virtual environment stays

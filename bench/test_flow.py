@@ -3,7 +3,8 @@
     pytest bench/test_flow.py
 
 The lab's media thread runs inside one call without the GIL (`Media.drive`); sockets cost nothing here, a
-copy into memory stands for a send.  ``ns_per_operation`` in extra_info is the cost of one packet, tick, frame or join.
+copy into memory stands for a send.  ``ns_per_operation`` in extra_info is the cost of one
+packet, tick, frame or join.
 """
 
 import os
