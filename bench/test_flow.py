@@ -2,7 +2,7 @@
 
     pytest bench/test_flow.py
 
-The lab's media thread runs inside one call without the GIL (`Media.drive`); sockets cost nothing here, a
+The lab's media thread runs inside one call without the GIL (`LabMedia.drive`); sockets cost nothing here, a
 copy into memory stands for a send.  ``ns_per_operation`` in extra_info is the cost of one
 packet, tick, frame or join.
 """
@@ -13,7 +13,8 @@ import pytest
 
 from roomtone.ext.codec import codec as codecs
 from roomtone.ext.flow import rx_playout
-from roomtone.ext.flow.media import Arena, Media
+from roomtone.ext.flow.lab import LabMedia
+from roomtone.ext.flow.media import Arena
 from roomtone.ext.wire import rtp
 
 PCMU = codecs.PCMU
@@ -29,7 +30,7 @@ class Room:
     def __init__(self, members: int, talkers: int, payload: bytes = SPEECH, senders: int = 0) -> None:
         fd = os.memfd_create("bench")
         Arena.format(fd, endpoints=members + 8, worker=0, epoch=1)
-        self.media = media = Media(Arena(fd, writable=True), fact_fd=-1, lab=True)
+        self.media = media = LabMedia(Arena(fd, writable=True), fact_fd=-1, lab=True)
         os.close(fd)
         self.now_us = START_US
         media.step(self.now_us)

@@ -45,7 +45,7 @@ class Media:
     def __init__(self, arena: Arena, *, fact_fd: int, lab: bool = False) -> None:
         """fact_fd: an eventfd the media thread writes to (once a loop turn) when facts wait.
 
-        lab=True: no sockets, no epoll; `feed`, `step` and `sent` drive it in virtual time (tests/lab).
+        lab=True: no sockets, no epoll, no thread: for `LabMedia` (lab.pyi).
         """
     def run(self) -> None: ...
     def stop(self) -> None: ...
@@ -142,16 +142,6 @@ class Media:
     def last_activity_us(self, handle: int) -> int: ...
     def metrics(self) -> dict[str, Any]:
         """Keys counters, drops, gauges (dicts) and tick_duration_us, tick_late_us (histograms), as messages.Metrics."""
-    # -- lab -----------------------------------------------------------------------------------------------------------
-    def feed(self, handle: int, data: bytes, source: tuple[str, int], now_us: int, rtcp: bool = False) -> None: ...
-    def step(self, now_us: int) -> None:
-        """One loop turn at that time: edits, due phases, RTCP."""
-    def drive(self, handles: list[int], data: bytes, now_us: int, ticks: int, turns: int = 1) -> int:
-        """A call by itself, for benchmarks: each tick every handle gets `data` moved on by a packet; returns the time."""
-    def sent(self) -> list[tuple[int, int, bytes, bool]]:
-        """Drain what would have been sent: (now_us, handle, datagram, is_rtcp)."""
-    def check(self) -> list[str]:
-        """What contradicts itself in lists, counts and flags; only between steps."""
 
 FACT_PINNED: int
 FACT_KEY: int

@@ -40,15 +40,9 @@ from roomtone.ext.flow._socket cimport (
     epoll_event,
     eventfd,
 )
-from roomtone.ext.flow.arena cimport Arena as ArenaView
 from roomtone.ext.flow.arena cimport addr_text
-from roomtone.ext.flow.audit cimport audit
 from roomtone.ext.flow.graph cimport (
     CNAME_BYTES,
-    COUNT_RX_RAW,
-    DATAGRAM_MAX,
-    DROP_OVERSIZE,
-    DROP_SHORT,
     EDIT_BUS_CLOSE,
     EDIT_BUS_OPEN,
     EDIT_BUS_SPREAD,
@@ -66,7 +60,6 @@ from roomtone.ext.flow.graph cimport (
     EDIT_TONE,
     EP_LEARNING,
     EP_PROBE,
-    EP_TICKED,
     EVENT_TYPES,
     FACT_BYE_,
     FACT_INJECT_DONE_,
@@ -76,7 +69,6 @@ from roomtone.ext.flow.graph cimport (
     FACT_RESYNC_,
     FACT_RING,
     FACT_TONE_DONE_,
-    FRAME_8K,
     KIND_FREE,
     KIND_RTP,
     KIND_TONE,
@@ -86,14 +78,11 @@ from roomtone.ext.flow.graph cimport (
     PARTIAL_SLOTS,
     PHASES,
     RECEIVE_TYPES,
-    TICK_US,
     WHEEL_SLOTS,
     __ATOMIC_SEQ_CST,
     __atomic_thread_fence,
     addr_t,
     bus_private_t,
-    count,
-    drop,
     edit_t,
     endpoint_private_t,
     endpoint_t,
@@ -104,8 +93,6 @@ from roomtone.ext.flow.graph cimport (
     partial_t,
 )
 from roomtone.ext.flow.loop cimport loop_run, loop_step
-from roomtone.ext.flow.report cimport report_receive
-from roomtone.ext.flow.rx_demux cimport rx_datagram, rx_learn
 from roomtone.ext.flow.rx_socket cimport POLL_WAKE
 from roomtone.ext.flow.snapshot cimport endpoint_stats, silent_scan, worker_metrics
 
@@ -148,18 +135,6 @@ cdef tuple addr_pair(const addr_t* a):
     return socket.inet_ntop(socket.AF_INET, (<const uint8_t*> a.ip)[:4]), a.port
 
 
-cdef void packet_move(uint8_t* data, int packets) noexcept nogil:
-    """Move an RTP header on by so many packets of 160 samples."""
-    cdef uint16_t seq = (<uint16_t> data[2] << 8 | data[3]) + <uint16_t> packets
-    cdef uint32_t timestamp = (<uint32_t> data[4] << 24 | <uint32_t> data[5] << 16 | <uint32_t> data[6] << 8 | data[7])
-    cdef int i
-    timestamp += <uint32_t> packets * FRAME_8K
-    data[2] = seq >> 8
-    data[3] = seq & 0xFF
-    for i in range(4):
-        data[4 + i] = timestamp >> (24 - 8 * i) & 0xFF
-
-
 cdef void* room(size_t n) except NULL:
     """Zeroed memory that costs nothing until it is touched."""
     cdef void* at = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
@@ -170,21 +145,6 @@ cdef void* room(size_t n) except NULL:
 
 cdef class Media:
     """One worker's media thread and its Python side.  See media.pyi."""
-
-    cdef:
-        media_t m
-        ArenaView arena
-        object free_endpoints           # deque of (index, not before, us)
-        object free_buses
-        list free_partials
-        dict peer_arrays                # bus index -> address of the array in force
-        int64_t lost
-        dict silences                   # handle -> start of a silence that has been told
-        list retired                    # (edit number, address) of arrays to free
-        uint64_t edits_written
-        uint32_t capacity
-        uint8_t* edit_memory
-        uint8_t* fact_memory
 
     def __cinit__(self, ArenaView arena, *, int fact_fd, bint lab=False):
         cdef uint32_t i
@@ -582,79 +542,3 @@ cdef class Media:
         self.lost = max(self.lost, out["counters"].pop("rx_gaps") - out["counters"].pop("rx_gaps_filled"))
         out["counters"]["lost"] = self.lost
         return out
-
-    # -- lab -----------------------------------------------------------------------------------------------------------
-
-    def feed(self, uint32_t handle, bytes data, source, int64_t now_us, bint rtcp=False):
-        """One datagram, as if its socket had been read now."""
-        cdef endpoint_t* e = self.slot(handle)
-        cdef addr_t address
-        cdef int n = len(data)
-        addr_fill(&address, source[0], source[1])
-        self.m.now_us = now_us
-        if not 0 < n <= DATAGRAM_MAX:
-            count(&self.m, COUNT_RX_RAW)
-            e.rx_raw_packets += 1
-            e.rx_raw_bytes += n
-            e.rx_dropped += 1
-            drop(&self.m, DROP_OVERSIZE if n else DROP_SHORT)
-            return
-        memcpy(self.m.packet, <const uint8_t*> data, n)
-        if rtcp:
-            count(&self.m, COUNT_RX_RAW)
-            e.rx_raw_packets += 1
-            e.rx_raw_bytes += n
-            report_receive(&self.m, e, n, &address, now_us)
-        elif e.flags & EP_LEARNING:
-            rx_learn(&self.m, e, n, &address, now_us)
-        else:
-            rx_datagram(&self.m, e, n, now_us, now_us)
-            if e.flags & EP_TICKED:
-                e.idle_reads = 0
-
-    def step(self, int64_t now_us):
-        loop_step(&self.m, now_us)
-
-    def drive(self, handles, bytes data, int64_t now_us, int ticks, int turns=1):
-        """A call by itself, for benchmarks: ticks times 20 ms in which each handle gets the packet in `data`, its sequence
-        number and timestamp (of 160 samples a packet) running on, and `turns` loop turns are taken.  What is sent is
-        thrown away.  Returns the time reached."""
-        cdef uint32_t[1024] who
-        cdef int members = len(handles)
-        cdef int size = len(data)
-        cdef int tick, _turn, i
-        cdef const uint8_t* bytes_ = data
-        if not (0 < members <= 1024 and 12 <= size <= DATAGRAM_MAX and 0 < turns <= 20):
-            raise ValueError("1 to 1024 members, one RTP packet, 1 to 20 turns")
-        for i in range(members):
-            self.slot(handles[i])
-            who[i] = handles[i] & INDEX_MASK
-        with nogil:
-            for tick in range(ticks):
-                for i in range(members):
-                    memcpy(self.m.packet, bytes_, size)
-                    packet_move(self.m.packet, tick)
-                    rx_datagram(&self.m, self.m.endpoints + who[i], size, now_us, now_us)
-                    self.m.endpoints[who[i]].idle_reads = 0
-                for _turn in range(turns):
-                    now_us += TICK_US // turns
-                    loop_step(&self.m, now_us)
-                self.m.outbox.used = 0
-        return now_us
-
-    def sent(self):
-        cdef uint8_t* at = self.m.outbox.data
-        cdef uint32_t used = self.m.outbox.used
-        cdef uint32_t size
-        out = []
-        while at < self.m.outbox.data + used:
-            size = (<uint32_t*> (at + 12))[0]
-            out.append(((<int64_t*> at)[0], (<uint32_t*> (at + 8))[0], at[16:16 + (size & 0x7FFFFFFF)],
-                        bool(size >> 31)))
-            at += 16 + ((size & 0x7FFFFFFF) + 7 & ~<uint32_t> 7)
-        self.m.outbox.used = 0
-        return out
-
-    def check(self):
-        """What contradicts itself in lists, counts and flags (ext/flow/audit); only in the lab, between steps."""
-        return audit(&self.m)

@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from roomtone.ext.codec import codec as codecs
-from roomtone.ext.flow.media import Arena, Media
+from roomtone.ext.flow.lab import LabMedia
+from roomtone.ext.flow.media import Arena
 
 PCMU, PCMA, L16_8K, L16_16K = codecs.PCMU, codecs.PCMA, codecs.L16_8K, codecs.L16_16K
 PAYLOAD_TYPE = {PCMU: 0, PCMA: 8, L16_8K: 96, L16_16K: 97}
@@ -276,7 +277,7 @@ class Lab:
         Arena.format(fd, endpoints=endpoints, worker=worker, epoch=1)
         self.arena = Arena(fd, writable=True)
         os.close(fd)
-        self.media = Media(self.arena, fact_fd=-1, lab=True)
+        self.media = LabMedia(self.arena, fact_fd=-1, lab=True)
         self.now_us = now_us
         self.peers: dict[int, Peer] = {}
         self.indices = itertools.count(1 + 1000 * worker)

@@ -6,7 +6,8 @@ import struct
 import pytest
 
 from roomtone.ext.flow import arena
-from roomtone.ext.flow.media import Arena, Media
+from roomtone.ext.flow.lab import LabMedia
+from roomtone.ext.flow.media import Arena
 
 ENDPOINTS = 16
 
@@ -18,7 +19,7 @@ def fresh(**more):
 
 
 def opened(fd):
-    media = Media(Arena(fd, writable=True), fact_fd=-1, lab=True)
+    media = LabMedia(Arena(fd, writable=True), fact_fd=-1, lab=True)
     media.step(1_000_000)
     handle = media.endpoint_take()
     media.endpoint_open(
@@ -70,7 +71,7 @@ def test_a_truncated_arena_is_refused():
 
 def test_a_mapping_for_reading_cannot_run_a_media_thread():
     with pytest.raises(ValueError, match="read-only"):
-        Media(Arena(fresh()), fact_fd=-1, lab=True)
+        LabMedia(Arena(fresh()), fact_fd=-1, lab=True)
 
 
 def test_another_process_sees_every_endpoint_in_use():
