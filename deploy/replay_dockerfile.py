@@ -20,7 +20,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -40,8 +40,9 @@ class Stage:
     user, cwd, env, entrypoint, health and ports are those at the stage's end.
     """
 
-    def __init__(self, roots: Path, name: str, base: str) -> None:
-        self.name, self.base = name, base
+    def __init__(self, roots: Path, name: str, base: str, before: Iterable[tuple[str, str]] = ()) -> None:
+        """before: the steps of the stage it starts from, already in that root."""
+        self.name, self.base, self.before = name, base, tuple(before)
         self.roots, self.root = roots, roots / name
         self.steps: list[tuple[str, str]] = []
         self.env = {"PATH": SEARCH_PATH}
@@ -50,6 +51,8 @@ class Stage:
         self.health: list[str] = []
         self.ports: list[str] = []
         self.stop_signal = "SIGTERM"
+        for step in self.before:
+            self.settle(*step)
 
     def settle(self, word: str, rest: str) -> None:
         """Take over a step that changes no file."""
@@ -83,7 +86,7 @@ class Stage:
         call("cp", "-a", str(origin), str(self.root))
         for name in ("hosts", "resolv.conf"):
             shutil.copy(f"/etc/{name}", self.root / "etc" / name)
-        state = Stage(self.roots, self.name, self.base)
+        state = Stage(self.roots, self.name, self.base, self.before)
         for word, rest in self.steps:
             began = time.monotonic()
             state.settle(word, rest)
@@ -160,9 +163,7 @@ def read(roots: Path = Path()) -> dict[str, Stage]:
         word, _, rest = line.partition(" ")
         if word == "FROM":
             base, _, name = rest.partition(" AS ")
-            stage = stages[name] = Stage(roots, name, base)
-            for step in stages[base].steps if base in stages else ():
-                stage.settle(*step)
+            stage = stages[name] = Stage(roots, name, base, stages[base].steps if base in stages else ())
         else:
             stage.steps.append((word, rest.strip()))
             stage.settle(word, rest.strip())

@@ -42,6 +42,7 @@ cdef enum:
     LINE_BYTES = 16384                  # playout line: 512 ms at 16 kHz, 16 bit; G.711 uses the first 4096
     LINE_SAMPLES_8K = 4096
     LINE_SAMPLES_16K = 8192
+    PRESENT_WORDS = 4
 
     BUS_SLICE = 128                     # destinations sent to in one phase; larger buses use several
     BUS_SLICES_MAX = 14                 # so that the last slice is over before the next tick
@@ -351,7 +352,6 @@ ctypedef struct endpoint_private_t:
     event_rx_t event_rx
     event_tx_t event_tx
     uint32_t key_rate                   # clock of the press in progress
-    uint64_t present[4]                 # playout line: bit per 2 ms granule that holds audio
 
 
 ctypedef struct packet_t:               # an encoded frame with room for the header in front
@@ -458,7 +458,8 @@ ctypedef struct media_t:                # the media thread: everything it owns, 
     endpoint_private_t* privates
     bus_t* buses
     bus_private_t* bus_privates
-    uint8_t* lines
+    uint8_t* lines                      # LINE_BYTES an endpoint
+    uint64_t* present                   # PRESENT_WORDS an endpoint: bit per 2 ms granule of its line that holds audio
     partial_t* partials
     const kernel_t* kernel
     worker_t* stats

@@ -77,6 +77,7 @@ from roomtone.ext.flow.graph cimport (
     PARTIAL_DEPTH,
     PARTIAL_SLOTS,
     PHASES,
+    PRESENT_WORDS,
     RECEIVE_TYPES,
     WHEEL_SLOTS,
     __ATOMIC_SEQ_CST,
@@ -163,6 +164,7 @@ cdef class Media:
         self.m.privates = <endpoint_private_t*> room(self.capacity * sizeof(endpoint_private_t))
         self.m.bus_privates = <bus_private_t*> room(self.capacity * sizeof(bus_private_t))
         self.m.lines = <uint8_t*> room(<size_t> self.capacity * LINE_BYTES)
+        self.m.present = <uint64_t*> room(<size_t> self.capacity * PRESENT_WORDS * sizeof(uint64_t))
         self.edit_memory = <uint8_t*> calloc(EDIT_RING, sizeof(edit_t))
         self.fact_memory = <uint8_t*> calloc(FACT_RING, sizeof(fact_t))
         if self.edit_memory == NULL or self.fact_memory == NULL:
@@ -206,6 +208,8 @@ cdef class Media:
             munmap(self.m.bus_privates, self.capacity * sizeof(bus_private_t))
         if self.m.lines != NULL:
             munmap(self.m.lines, <size_t> self.capacity * LINE_BYTES)
+        if self.m.present != NULL:
+            munmap(self.m.present, <size_t> self.capacity * PRESENT_WORDS * sizeof(uint64_t))
         if self.m.outbox.data != NULL:
             munmap(self.m.outbox.data, OUTBOX_BYTES)
         if self.m.epoll_fd >= 0:

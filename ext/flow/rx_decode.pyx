@@ -1,7 +1,7 @@
 """Decode, change the rate if someone needs the other one, and decide whether it is worth adding."""
 
 from libc.stdint cimport int16_t, int64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.dsp.resample cimport resample_down2, resample_up2
@@ -61,6 +61,7 @@ cdef bint source_frame(media_t* m, bus_t* b, endpoint_t* e, int64_t tick) noexce
         endpoint_private_t* p = &m.privates[endpoint_index(e)]
         const codec_t* codec
         int n
+        int samples
         bint wide
     if e.kind == KIND_TONE:
         return tone_frame(m, b, e, p)
@@ -68,15 +69,18 @@ cdef bint source_frame(media_t* m, bus_t* b, endpoint_t* e, int64_t tick) noexce
     if codec == NULL:
         return False
     wide = codec.sample_rate_hz == 16000
+    samples = FRAME_16K if wide else FRAME_8K
     n = playout_get(m, e, codec, tick)
+    # Decoded beside the endpoint's own memory: most members of a room are silent, and silence leaves no trace there.
     if n:
-        codec.decode(m.frame, n, &p.pcm16[0] if wide else &p.pcm8[0])
+        codec.decode(m.frame, n, m.pcm_in)
     elif e.hangover == 0:
         return False
     else:
-        memset(&p.pcm16[0] if wide else &p.pcm8[0], 0, 2 * (FRAME_16K if wide else FRAME_8K))
-    if not talks(m, e, &p.pcm16[0] if wide else &p.pcm8[0], FRAME_16K if wide else FRAME_8K):
+        memset(m.pcm_in, 0, 2 * samples)
+    if not talks(m, e, m.pcm_in, samples):
         return False
+    memcpy(&p.pcm16[0] if wide else &p.pcm8[0], m.pcm_in, 2 * samples)
     if wide:
         resample_down2(&p.down, p.pcm8, p.pcm16, FRAME_16K)
     elif b.rates & RATE_16K:

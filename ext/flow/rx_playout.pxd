@@ -1,7 +1,7 @@
 """The playout buffer: a line of encoded samples in media time, read one frame a tick.
 
-A packet is written where its timestamp says; the tick copies the next frame out and leaves silence behind, so what
-never came is silence by itself.  A bit per 2 ms tells what is there.  The delay is fixed: a source that begins is
+A packet is written where its timestamp says; the tick copies the next frame out.  A bit per 2 ms
+tells what is there; the rest is silence.  The delay is fixed: a source that begins is
 played two frames after the tick that finds it, i.e. 40 ms plus the wait for that tick (0-20 ms).  A line that stays
 fuller than it needs to for a second is shortened by the surplus; one that sees too many late packets starts anew.
 """
@@ -9,14 +9,15 @@ fuller than it needs to for a second is shortened by the surplus; one that sees 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from roomtone.ext.codec.codec cimport codec_t
-from roomtone.ext.base.types cimport rt_prefetch_write
-from roomtone.ext.flow.graph cimport LINE_BYTES, endpoint_index, endpoint_t, media_t
+from roomtone.ext.base.types cimport rt_prefetch, rt_prefetch_write
+from roomtone.ext.flow.graph cimport LINE_BYTES, PRESENT_WORDS, endpoint_index, endpoint_t, media_t
 
 
 cdef enum playout_state_t:
     PLAYOUT_EMPTY = 0           # the next packet begins it
     PLAYOUT_ANCHORED = 1        # begun; the next tick takes the first frame
-    PLAYOUT_RUNNING = 2
+    PLAYOUT_FILLING = 2         # ticking; no audio has been reached yet
+    PLAYOUT_RUNNING = 3
 
 
 # Forget what is buffered.
@@ -31,10 +32,14 @@ cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* codec) noexcep
 
 
 cdef inline void playout_prefetch(media_t* m, endpoint_t* e) noexcept nogil:
-    """Where the next G.711 packet will be written: fetched while the kernel copies the packet."""
-    cdef uint8_t* at = m.lines + <size_t> endpoint_index(e) * LINE_BYTES
-    cdef uint32_t position = e.play_end_ts - e.play_anchor_ts
-    rt_prefetch_write(at + (position & 4095))
-    rt_prefetch_write(at + (position + 64 & 4095))
-    rt_prefetch_write(at + (position + 128 & 4095))
-    rt_prefetch_write(m.privates[endpoint_index(e)].present)
+    """The places of a G.711 line that this tick will write and read: fetched while the kernel copies the packet."""
+    cdef uint8_t* line = m.lines + <size_t> endpoint_index(e) * LINE_BYTES
+    cdef uint32_t put = e.play_end_ts - e.play_anchor_ts
+    cdef uint32_t get = e.play_ts - e.play_anchor_ts
+    rt_prefetch_write(line + (put & 4095))
+    rt_prefetch_write(line + (put + 64 & 4095))
+    rt_prefetch_write(line + (put + 128 & 4095))
+    rt_prefetch(line + (get & 4095))
+    rt_prefetch(line + (get + 64 & 4095))
+    rt_prefetch(line + (get + 128 & 4095))
+    rt_prefetch_write(m.present + <size_t> endpoint_index(e) * PRESENT_WORDS)

@@ -15,10 +15,10 @@ from roomtone.ext.flow.graph cimport (
     LINE_BYTES,
     LINE_SAMPLES_8K,
     LINE_SAMPLES_16K,
+    PRESENT_WORDS,
     count,
     drop,
     endpoint_index,
-    endpoint_private_t,
     endpoint_t,
     media_t,
     worker_t,
@@ -28,6 +28,8 @@ from roomtone.ext.flow.graph cimport (
 cdef enum:
     GRANULES = 256                  # a line of 512 ms in granules of 2 ms
     GRANULES_A_TICK = 10
+    TICK_MASK = 0x3FF               # as many bits
+    SKEW_STEP = 148                 # granules from one endpoint's beginning to the next one's; 4 x 37: whole cache lines
     TARGET_TICKS = 2                # 40 ms
     # A late packet weighs as much as ten in time: three in a row, or more than a tenth for some seconds, mean that the
     # delay has grown: start anew.
@@ -51,6 +53,10 @@ cdef inline uint8_t* line_of(media_t* m, endpoint_t* e) noexcept nogil:
     return m.lines + <size_t> endpoint_index(e) * LINE_BYTES
 
 
+cdef inline uint64_t* present_of(media_t* m, endpoint_t* e) noexcept nogil:
+    return m.present + <size_t> endpoint_index(e) * PRESENT_WORDS
+
+
 cdef void playout_reset(endpoint_t* e) noexcept nogil:
     e.playing = PLAYOUT_EMPTY
     e.late_run = 0
@@ -58,10 +64,12 @@ cdef void playout_reset(endpoint_t* e) noexcept nogil:
 
 cdef void playout_begin(media_t* m, endpoint_t* e, const codec_t* c, uint32_t timestamp) noexcept nogil:
     """An empty line; the packet at hand is played TARGET_TICKS ticks after the next one."""
-    cdef uint64_t* present = m.privates[endpoint_index(e)].present
-    memset(line_of(m, e), c.silence, line_samples(c) * c.bytes_per_sample)
+    cdef uint64_t* present = present_of(m, e)
+    # Sources that begin together write at different places of their lines: lines are a power of two apart, and the
+    # same place in all of them would fall into the same sets of the cache.
+    cdef uint32_t skew = (endpoint_index(e) * SKEW_STEP) & (GRANULES - 1)
     present[0] = present[1] = present[2] = present[3] = 0
-    e.play_anchor_ts = timestamp
+    e.play_anchor_ts = timestamp - skew * granule_samples(c)
     e.play_ts = timestamp - TARGET_TICKS * (c.sample_rate_hz // 50)
     e.play_end_ts = timestamp
     e.playing = PLAYOUT_ANCHORED
@@ -71,26 +79,35 @@ cdef void playout_begin(media_t* m, endpoint_t* e, const codec_t* c, uint32_t ti
 
 
 cdef void present_set(uint64_t* present, uint32_t first, int n) noexcept nogil:
-    cdef uint32_t i
-    cdef int k
-    for k in range(n):
-        i = (first + k) & (GRANULES - 1)
-        present[i >> 6] |= <uint64_t> 1 << (i & 63)
+    cdef int here
+    while n > 0:
+        first &= GRANULES - 1
+        here = min(n, <int> (64 - (first & 63)))
+        present[first >> 6] |= (~<uint64_t> 0 >> (64 - here)) << (first & 63)
+        first += here
+        n -= here
 
 
-cdef int present_take(uint64_t* present, uint32_t first) noexcept nogil:
-    """How many of a tick's granules are there; they are there no more."""
-    cdef uint32_t i
-    cdef int k
-    cdef int n = 0
-    cdef uint64_t bit
-    for k in range(GRANULES_A_TICK):
-        i = (first + k) & (GRANULES - 1)
-        bit = <uint64_t> 1 << (i & 63)
-        if present[i >> 6] & bit:
-            n += 1
-            present[i >> 6] ^= bit
-    return n
+cdef bint present_at(const uint64_t* present, uint32_t i) noexcept nogil:
+    i &= GRANULES - 1
+    return present[i >> 6] >> (i & 63) & 1
+
+
+cdef uint32_t present_take(uint64_t* present, uint32_t first) noexcept nogil:
+    """Which of a tick's granules are there, a bit each; they are there no more."""
+    cdef uint32_t word
+    cdef uint32_t shift
+    cdef uint64_t bits
+    first &= GRANULES - 1
+    word = first >> 6
+    shift = first & 63
+    bits = present[word] >> shift & TICK_MASK
+    present[word] &= ~(<uint64_t> TICK_MASK << shift)
+    if shift > 64 - GRANULES_A_TICK:
+        word = word + 1 & PRESENT_WORDS - 1
+        bits |= present[word] << (64 - shift) & TICK_MASK
+        present[word] &= ~(<uint64_t> TICK_MASK >> (64 - shift))
+    return <uint32_t> bits
 
 
 cdef void line_write(uint8_t* line, int capacity, uint32_t at, const uint8_t* payload, int n) noexcept nogil:
@@ -103,17 +120,26 @@ cdef void line_write(uint8_t* line, int capacity, uint32_t at, const uint8_t* pa
         memcpy(line, payload + first, n - first)
 
 
-cdef void line_take(uint8_t* line, int capacity, uint32_t at, uint8_t* out, int n, int silence) noexcept nogil:
-    """Copy n bytes out and leave silence."""
-    cdef int first = capacity - <int> at
-    if n <= first:
-        memcpy(out, line + at, n)
-        memset(line + at, silence, n)
-    else:
-        memcpy(out, line + at, first)
-        memset(line + at, silence, first)
-        memcpy(out + first, line, n - first)
-        memset(line, silence, n - first)
+cdef void line_edge(media_t* m, endpoint_t* e, const codec_t* c, uint32_t granule) noexcept nogil:
+    """A granule that will be there in part: what it lacks is silence."""
+    cdef int n = granule_samples(c) * c.bytes_per_sample
+    granule &= GRANULES - 1
+    if not present_at(present_of(m, e), granule):
+        memset(line_of(m, e) + granule * n, c.silence, n)
+
+
+cdef void line_read(const uint8_t* line, const codec_t* c, uint32_t granule, uint32_t there, uint8_t* out) noexcept nogil:
+    """The tick's granules from `granule` on; those that are not `there` are silence, whatever the line holds."""
+    cdef int n = granule_samples(c) * c.bytes_per_sample
+    cdef int k
+    if there == TICK_MASK and (granule & GRANULES - 1) + GRANULES_A_TICK <= GRANULES:
+        memcpy(out, line + (granule & GRANULES - 1) * n, n * GRANULES_A_TICK)
+        return
+    for k in range(GRANULES_A_TICK):
+        if there >> k & 1:
+            memcpy(out + k * n, line + (granule + k & GRANULES - 1) * n, n)
+        else:
+            memset(out + k * n, c.silence, n)
 
 
 cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* c, uint32_t timestamp, const uint8_t* payload,
@@ -151,27 +177,28 @@ cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* c, uint32_t times
         samples += ahead
         timestamp = e.play_ts
     position = (timestamp - e.play_anchor_ts) & (capacity - 1)
+    if position % granule:
+        line_edge(m, e, c, position // granule)
+    if (position + samples) % granule:
+        line_edge(m, e, c, (position + samples) // granule)
     line_write(line_of(m, e), capacity * bps, position * bps, payload, samples * bps)
-    # A granule that is there in part is there: what it lacks is silence in the line.
-    present_set(m.privates[endpoint_index(e)].present, position // granule,
-                (position % granule + samples + granule - 1) // granule)
+    present_set(present_of(m, e), position // granule, (position % granule + samples + granule - 1) // granule)
     if ts_diff(timestamp + samples, e.play_end_ts) > 0:
         e.play_end_ts = timestamp + samples
     return RT_OK
 
 
+cdef inline uint32_t granule_at(const endpoint_t* e, const codec_t* c) noexcept nogil:
+    """The granule of the line that the cursor stands at."""
+    return ((e.play_ts - e.play_anchor_ts) & (line_samples(c) - 1)) // granule_samples(c)
+
+
 cdef void playout_skip(media_t* m, endpoint_t* e, const codec_t* c, uint32_t ticks) noexcept nogil:
-    """Ticks that were missed, or a frame taken out: the cursor moves on, what it passes is gone."""
-    cdef:
-        int frame = c.sample_rate_hz // 50
-        int bps = c.bytes_per_sample
-        uint32_t position
-        uint32_t _tick
+    """Ticks that were missed, or frames taken out: the cursor moves on, what it passes is gone."""
+    cdef uint32_t _tick
     for _tick in range(ticks):
-        position = (e.play_ts - e.play_anchor_ts) & (line_samples(c) - 1)
-        line_take(line_of(m, e), line_samples(c) * bps, position * bps, m.frame, frame * bps, c.silence)
-        present_take(m.privates[endpoint_index(e)].present, position // granule_samples(c))
-        e.play_ts += frame
+        present_take(present_of(m, e), granule_at(e, c))
+        e.play_ts += c.sample_rate_hz // 50
 
 
 cdef void level_watch(media_t* m, endpoint_t* e, const codec_t* c) noexcept nogil:
@@ -191,14 +218,13 @@ cdef void level_watch(media_t* m, endpoint_t* e, const codec_t* c) noexcept nogi
 cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) noexcept nogil:
     cdef:
         int frame = c.sample_rate_hz // 50
-        int bps = c.bytes_per_sample
-        int there
-        uint32_t position
+        uint32_t there
+        uint32_t granule
         uint32_t passed
     if e.playing == PLAYOUT_EMPTY:
         return 0
     if e.playing == PLAYOUT_ANCHORED:
-        e.playing = PLAYOUT_RUNNING
+        e.playing = PLAYOUT_FILLING
     else:
         passed = <uint32_t> tick - e.play_tick_low
         if passed > 1:
@@ -211,15 +237,16 @@ cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) 
     if ts_diff(e.play_ts, e.play_end_ts) > IDLE_TICKS * frame:
         playout_reset(e)
         return 0
-    position = (e.play_ts - e.play_anchor_ts) & (line_samples(c) - 1)
-    there = present_take(m.privates[endpoint_index(e)].present, position // granule_samples(c))
+    granule = granule_at(e, c)
+    there = present_take(present_of(m, e), granule)
     if there:
-        line_take(line_of(m, e), line_samples(c) * bps, position * bps, m.frame, frame * bps, c.silence)
-    elif ts_diff(e.play_end_ts, e.play_anchor_ts) > 0 and ts_diff(e.play_ts, e.play_anchor_ts) >= 0:
+        e.playing = PLAYOUT_RUNNING
+        line_read(line_of(m, e), c, granule, there, m.frame)
+    elif e.playing == PLAYOUT_RUNNING:
         e.concealed_frames += 1
         count(m, COUNT_CONCEALED)
     e.play_ts += frame
-    return frame * bps if there else 0
+    return frame * c.bytes_per_sample if there else 0
 
 
 cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* c) noexcept nogil:
@@ -238,17 +265,17 @@ def bench(int codec_id, int sources, int ticks):
     cdef media_t* m = <media_t*> calloc(1, sizeof(media_t))
     cdef worker_t* stats = <worker_t*> calloc(1, sizeof(worker_t))
     cdef endpoint_t* endpoints = <endpoint_t*> calloc(sources, sizeof(endpoint_t))
-    cdef endpoint_private_t* privates = <endpoint_private_t*> calloc(sources, sizeof(endpoint_private_t))
+    cdef uint64_t* present = <uint64_t*> calloc(sources, PRESENT_WORDS * sizeof(uint64_t))
     cdef uint8_t* lines = <uint8_t*> calloc(sources, LINE_BYTES)
     cdef uint8_t[1024] payload
     cdef int64_t heard = 0
     cdef int frame = c.sample_rate_hz // 50
     cdef int tick, i
     try:
-        if m == NULL or stats == NULL or endpoints == NULL or privates == NULL or lines == NULL:
+        if m == NULL or stats == NULL or endpoints == NULL or present == NULL or lines == NULL:
             raise MemoryError
         memset(payload, 1, sizeof(payload))
-        m.stats, m.endpoints, m.privates, m.lines = stats, endpoints, privates, lines
+        m.stats, m.endpoints, m.present, m.lines = stats, endpoints, present, lines
         for i in range(sources):
             endpoints[i].handle = 1 << 20 | <uint32_t> i
         with nogil:
@@ -257,6 +284,6 @@ def bench(int codec_id, int sources, int ticks):
                     playout_put(m, &endpoints[i], c, <uint32_t> (tick * frame), payload, frame * c.bytes_per_sample)
                     heard += playout_get(m, &endpoints[i], c, tick) > 0
     finally:
-        for memory in (<uint64_t> m, <uint64_t> stats, <uint64_t> endpoints, <uint64_t> privates, <uint64_t> lines):
+        for memory in (<uint64_t> m, <uint64_t> stats, <uint64_t> endpoints, <uint64_t> present, <uint64_t> lines):
             free(<void*> <uint64_t> memory)
     return heard
