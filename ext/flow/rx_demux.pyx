@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from roomtone.ext.base.types cimport RT_SHORT, RT_VERSION, rt_likely, rt_unlikely
+from roomtone.ext.base.types cimport RT_SHORT, RT_VERSION, rt_likely, rt_unlikely, ts_diff
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.flow.fact cimport fact_done, fact_new, fact_put
 from roomtone.ext.flow.graph cimport (
@@ -36,6 +36,7 @@ from roomtone.ext.flow.graph cimport (
     bus_t,
     count,
     drop,
+    endpoint_index,
     endpoint_t,
     fact_t,
     media_t,
@@ -45,7 +46,7 @@ from roomtone.ext.flow.key cimport key_packet, key_restarted
 from roomtone.ext.flow.relay cimport relay_packet, relay_restarted
 from roomtone.ext.flow.report cimport report_receive, report_schedule
 from roomtone.ext.flow.route cimport bus_plan, source_tick_on
-from roomtone.ext.flow.rx_playout cimport playout_prefetch, playout_put, playout_reset
+from roomtone.ext.flow.rx_playout cimport PLAYOUT_EMPTY, playout_prefetch, playout_put, playout_reset
 from roomtone.ext.flow.rx_socket cimport addr_equal, rx_connect, rx_read, rx_read_from, rx_read_stamped
 from roomtone.ext.flow.rx_source cimport SOURCE_RESTARTED, source_start, source_update
 from roomtone.ext.wire.rtp cimport rtp_header_t, rtp_parse
@@ -58,6 +59,9 @@ cdef enum:
     RTCP_TYPE_LAST = 223
     ODD_RUN = 3                 # packets of another packet time before the route of a running source changes
     TICK_READS_MAX = 4          # a peer that sends more costs itself, not the bus
+    STAMP_EVERY = 16            # ticks; in the first STAMP_RUN of them arrival times are read
+    STAMP_RUN = 3
+    FRAMES_IN_STEP = 3          # in the line after a packet came and before the tick took its frame (rx_playout)
     LEARN_DRAIN = 64
     NOT_AUDIO = -1
 
@@ -308,22 +312,34 @@ cdef void rx_rtcp_readable(media_t* m, endpoint_t* e, int64_t now_us) noexcept n
     report_receive(m, e, n, &source, now_us)
 
 
+cdef bint behind(const endpoint_t* e) noexcept nogil:
+    """The line holds less than a source in step has in it: another packet is likely to wait."""
+    cdef const codec_t* codec = codec_get(e.rx_codec)
+    if codec == NULL or e.playing == PLAYOUT_EMPTY:
+        return False
+    return ts_diff(e.play_end_ts, e.play_ts) < FRAMES_IN_STEP * (codec.sample_rate_hz // 50)
+
+
 cdef void rx_tick(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
-    cdef int64_t arrival_us
+    cdef int64_t arrival_us = 0
+    # Arrival times cost a tenth of a packet.  A few packets in a row tell jitter, and whether the queue is old.
+    cdef bint stamped = (now_us // TICK_US + endpoint_index(e)) % STAMP_EVERY < STAMP_RUN
     cdef int n
     cdef int i
     playout_prefetch(m, e)
     for i in range(TICK_READS_MAX):
-        n = rx_read_stamped(m, e, &arrival_us)
+        n = rx_read_stamped(m, e, &arrival_us) if stamped else rx_read(m, e)
         if n == 0:
             if i == 0:
                 e.idle_reads += 1
             return
         e.idle_reads = 0
-        if arrival_us == 0 or arrival_us > now_us:
+        if arrival_us > now_us:
             arrival_us = now_us
         if n > 0:
             rx_datagram(m, e, n, arrival_us, now_us)
-        # One that arrived within this tick leaves nothing behind it worth a second call.
-        if now_us - arrival_us < TICK_US or not e.flags & EP_TICKED:
+        if not e.flags & EP_TICKED:
+            return
+        # In step, and (when it is known) arrived within this tick: nothing behind it is worth another call.
+        if not behind(e) and not (arrival_us and now_us - arrival_us >= TICK_US):
             return

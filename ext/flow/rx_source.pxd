@@ -19,7 +19,8 @@ cdef enum:
 
 # A source begins with this packet.  waive: it counts at once (its address is the one the SDP named).
 cdef void source_start(endpoint_t* e, uint32_t ssrc, uint16_t seq, bint waive) noexcept nogil
-# One RTP packet.  SOURCE_* or a negative error, its drop counted.  clock_rate_hz 0: no jitter (telephone-event, whose
+# One RTP packet.  SOURCE_* or a negative error, its drop counted.  arrival_us 0: not known, no jitter.
+# clock_rate_hz 0: no jitter (telephone-event, whose
 # timestamps stand still).
 cdef int source_update(media_t* m, endpoint_t* e, const rtp_header_t* h, int64_t arrival_us,
                        int clock_rate_hz) noexcept nogil

@@ -133,7 +133,10 @@ cdef int source_update(media_t* m, endpoint_t* e, const rtp_header_t* h, int64_t
         result = SOURCE_REORDERED
     e.received += 1
     if clock_rate_hz:
-        jitter_update(e, h, arrival_us, clock_rate_hz)
+        if arrival_us:
+            jitter_update(e, h, arrival_us, clock_rate_hz)
+        else:
+            e.transit_known = 0     # jitter is measured between packets whose arrivals are both known
         if result != SOURCE_REORDERED or ts_diff(h.timestamp, e.rx_ts) > 0:
             e.rx_ts = h.timestamp
     return result
