@@ -194,6 +194,6 @@ def first_in_line(wanted: bool) -> Iterator[bool]:
 @contextmanager
 def alone() -> Iterator[None]:
     """Only one measurement at a time on this machine; waits for its turn."""
-    with (Path(tempfile.gettempdir()) / "roomtone-bench.lock").open("w") as file:
+    with (Path(tempfile.gettempdir()) / f"roomtone-bench-{os.getuid()}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
