@@ -66,3 +66,16 @@ cdef class Ring:
         data = slot[:self.ring.record_bytes]
         ring_pop(&self.ring)
         return data
+
+    def bench(self, int n):
+        """n times one record in and out; how many came out."""
+        cdef int _n
+        cdef int out = 0
+        with nogil:
+            for _n in range(n):
+                if ring_slot(&self.ring) != NULL:
+                    ring_push(&self.ring)
+                if ring_peek(&self.ring) != NULL:
+                    ring_pop(&self.ring)
+                    out += 1
+        return out
