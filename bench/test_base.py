@@ -1,4 +1,4 @@
-"""What the lowest layer costs: one reading of the clock, one record through the ring, the choice of a kernel level.
+"""What the lowest layer costs: a reading of the clock, a record through the ring, the choice of a level.
 
 ``ns_per_operation`` in extra_info is the cost of one; the loops run inside one call without the GIL.
 """
