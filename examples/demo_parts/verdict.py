@@ -5,7 +5,7 @@ from __future__ import annotations
 from demo_parts.caller import Caller
 from demo_parts.hearing import Match
 
-HEARD_AT_LEAST = 0.7  # a caller who loses 5 % of its packets arrives with about 0.95
+HEARD_AT_LEAST = 0.85  # a caller who loses 5 % of its packets arrives with about 0.95
 SELF_AT_MOST = 0.2  # speech agrees with other speech by chance up to about 0.1
 RELAY_MAY_MISS = 5  # packets sent before the other side's address was known
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.interop
 
 SECONDS = 2.0
 LEVEL_TOLERANCE_DB = 0.5
-PRESENT_AT_LEAST = 0.7  # packets of a peer that gets no CPU for a while come too late; the level stays exact
+PRESENT_AT_LEAST = 0.9  # packets of a peer that gets no CPU for a while come too late; the level stays exact
 RELAY_TONE_HZ = 1000
 
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.interop
 
 PACKETS = 100  # 2 s
 LEVEL_TOLERANCE_DB = 0.5
-PRESENT_AT_LEAST = 0.7  # packets of a peer that gets no CPU for a while come too late; the level stays exact
+PRESENT_AT_LEAST = 0.9  # packets of a peer that gets no CPU for a while come too late; the level stays exact
 
 
 async def speaker(client: Client, form: Format, tone_hz: int) -> list[str]:
