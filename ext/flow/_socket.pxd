@@ -8,9 +8,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int AF_INET6
     int AF_UNSPEC
     int SOL_SOCKET
-    int SO_RXQ_OVFL
-    int SO_TIMESTAMPNS
-    int SCM_TIMESTAMPNS
+    int SO_MEMINFO
     int MSG_DONTWAIT
     int MSG_TRUNC
     int MSG_NOSIGNAL
@@ -30,15 +28,8 @@ cdef extern from "<sys/socket.h>" nogil:
         void* msg_control
         size_t msg_controllen
         int msg_flags
-    cdef struct cmsghdr:
-        size_t cmsg_len
-        int cmsg_level
-        int cmsg_type
-    cmsghdr* CMSG_FIRSTHDR(msghdr* m)
-    cmsghdr* CMSG_NXTHDR(msghdr* m, cmsghdr* c)
-    uint8_t* CMSG_DATA(cmsghdr* c)
     int connect(int fd, const sockaddr* addr, socklen_t n)
-    int setsockopt(int fd, int level, int name, const void* value, socklen_t n)
+    int getsockopt(int fd, int level, int name, void* value, socklen_t* n)
 
 # The bare system calls: glibc's wrappers are cancellation points and cost two atomic operations each in a process with
 # threads (3 % of a mixed packet).
@@ -55,6 +46,15 @@ cdef extern from *:
     ssize_t recvmsg "rt_recvmsg"(int fd, msghdr* m, int flags) nogil
     ssize_t send "rt_send"(int fd, const void* buf, size_t n, int flags) nogil
     ssize_t sendto "rt_sendto"(int fd, const void* buf, size_t n, int flags, const sockaddr* to, socklen_t tolen) nogil
+
+cdef extern from "<linux/sockios.h>" nogil:
+    unsigned long SIOCGSTAMPNS
+
+cdef extern from "<linux/sock_diag.h>" nogil:
+    int SK_MEMINFO_DROPS
+
+cdef extern from "<sys/ioctl.h>" nogil:
+    int ioctl(int fd, unsigned long request, void* argument)
 
 cdef extern from "<netinet/in.h>" nogil:
     cdef struct in_addr:

@@ -62,6 +62,7 @@ from roomtone.ext.flow.rx_playout cimport playout_reset
 from roomtone.ext.flow.rx_socket cimport (
     rx_connect,
     rx_disconnect,
+    rx_kernel_drops,
     rx_poll_rtcp,
     rx_poll_rtp,
     rx_unpoll_rtcp,
@@ -155,6 +156,7 @@ cdef void close(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     key_forget(m, e)
     report_cancel(m, e)
     if e.kind == KIND_RTP:
+        rx_kernel_drops(m, e)
         if not e.bye_sent and (e.tx_packets or e.rx_packets):
             e.bye_sent = 1
             report_send(m, e, True, now_us)

@@ -24,7 +24,7 @@ from roomtone.ext.wire.telephone_event cimport event_rx_t, event_tx_t
 
 cdef enum:
     ARENA_MAGIC = 0x524D544E            # "RMTN"
-    ARENA_LAYOUT = 1                    # raised by hand when a struct below changes its meaning
+    ARENA_LAYOUT = 2                    # raised by hand when a struct below changes its meaning
     NONE = 0xFFFFFFFF                   # no index
 
     TICK_US = 20000                     # one tick, and the packet time we send
@@ -43,6 +43,7 @@ cdef enum:
     LINE_SAMPLES_8K = 4096
     LINE_SAMPLES_16K = 8192
     PRESENT_WORDS = 4
+    PLAYOUT_WORDS = 2 * PRESENT_WORDS   # an endpoint's: which granules are there, and which of them are not silence
 
     BUS_SLICE = 128                     # destinations sent to in one phase; larger buses use several
     BUS_SLICES_MAX = 14                 # so that the last slice is over before the next tick
@@ -72,7 +73,7 @@ cdef enum endpoint_flag_t:
     EP_HEARD = 0x40             # the source has passed probation
     EP_POLLED = 0x80            # the RTP socket is in epoll
     EP_TICKED = 0x100           # the RTP socket is read on the bus's tick, without readiness
-    EP_STAMPED = 0x200          # SO_TIMESTAMPNS is on
+    EP_STAMPED = 0x200          # the kernel keeps arrival times
     EP_ODD_PTIME = 0x400        # the peer's packets are not 20 ms: cannot be relayed
     EP_KEY_TX = 0x800           # a telephone-event goes to the peer now: no audio
     EP_KEY_RX = 0x1000          # a press is in progress (on the key list)
@@ -114,23 +115,24 @@ ctypedef struct endpoint_t:
     uint32_t prev_source
     uint32_t next_destination           # list of the bus's destinations with this codec
     uint32_t prev_destination
-    # line 1: the source, RFC 3550 A.1 and A.8 (names as there)
+    # line 1: the source, RFC 3550 A.1 and A.8 (names as there), and what else a tick touches
     uint32_t rx_ssrc
     uint32_t cycles
-    uint32_t base_seq
     uint32_t bad_seq
     uint16_t max_seq
     uint16_t transit_known
     int32_t probation
     uint32_t received
-    uint32_t expected_prior
-    uint32_t received_prior
     uint32_t transit
     uint32_t jitter                     # 1/16 RTP units
-    uint32_t candidate_ssrc             # a new SSRC that needs a second packet in sequence
-    uint32_t candidate_seq
     uint32_t rx_ts                      # newest accepted
+    uint16_t level_min                  # smallest fill of the line in this second, 2 ms granules
+    uint8_t level_ticks
+    uint8_t quiet_granules              # silence that came in a row, 2 ms granules, up to QUIET_GRANULES (rx_playout)
     uint64_t seen                       # bit i: max_seq - i has been accepted
+    uint64_t rx_raw_bytes
+    uint32_t base_seq
+    uint32_t expected_prior
     # line 2: the playout cursor and counters of the receive side
     uint32_t play_ts                    # next timestamp the tick takes
     uint32_t play_tick_low              # tick number of the last take, low 32 bits
@@ -163,7 +165,8 @@ ctypedef struct endpoint_t:
     handle_t key_tx_source              # its sender,
     # line 4
     int64_t key_tx_until_us             # and when it is given up
-    uint64_t rx_raw_bytes
+    uint32_t candidate_ssrc             # a new SSRC that needs a second packet in sequence
+    uint32_t candidate_seq
     int32_t rtcp_fd                     # -1: muxed
     uint32_t next_wheel
     uint32_t prev_wheel
@@ -183,7 +186,7 @@ ctypedef struct endpoint_t:
     uint8_t bye_sent
     uint32_t event_rate[EVENT_TYPES]
     uint32_t event_tx_rate
-    uint32_t kernel_drops               # last SO_RXQ_OVFL value
+    uint32_t kernel_drops               # what the kernel had dropped at the last look
     int64_t sr_us                       # when the peer's last SR came
     uint32_t remote_lost                # from the peer's report
     uint32_t remote_jitter
@@ -193,8 +196,7 @@ ctypedef struct endpoint_t:
     uint32_t next_inject
     uint32_t prev_inject
     uint32_t remote_reported            # remote_lost and remote_jitter are valid
-    uint16_t level_min                  # smallest fill of the line in this second, 2 ms granules
-    uint16_t level_ticks
+    uint32_t received_prior             # RFC 3550 A.3
     addr_t local
     addr_t remote                       # pinned, or what the SDP says
     # line 7
@@ -271,7 +273,7 @@ cdef enum drop_t:
     DROP_NOT_LEARNED = 15               # a destination whose peer's address is not known yet
     DROP_SEND = 16                      # the kernel refused a send (buffer full)
     DROP_REFUSED = 17                   # ICMP refusal of an earlier packet
-    DROP_KERNEL = 18                    # receive queue overflow, told by SO_RXQ_OVFL
+    DROP_KERNEL = 18                    # receive queue overflow: looked up with every report and at the end
     DROP_KEY_NO_TYPE = 19               # key not relayed: the destination negotiated no telephone-event
     DROP_KEY_LARGE_BUS = 20             # key not relayed: more members than key_relay_limit
     DROP_KEY_BAD = 21
@@ -459,7 +461,7 @@ ctypedef struct media_t:                # the media thread: everything it owns, 
     bus_t* buses
     bus_private_t* bus_privates
     uint8_t* lines                      # LINE_BYTES an endpoint
-    uint64_t* present                   # PRESENT_WORDS an endpoint: bit per 2 ms granule of its line that holds audio
+    uint64_t* present                   # PLAYOUT_WORDS an endpoint: bit per 2 ms granule of its line
     partial_t* partials
     const kernel_t* kernel
     worker_t* stats
@@ -499,7 +501,6 @@ ctypedef struct media_t:                # the media thread: everything it owns, 
     int16_t pcm_in[FRAME_16K]
     uint8_t frame[2 * FRAME_16K]        # scratch: one encoded frame out of a playout line
     uint8_t packet[2048]                # the datagram at hand
-    uint8_t control[256]                # its control messages
 
 
 cdef inline endpoint_t* endpoint_at(media_t* m, uint32_t index) noexcept nogil:

@@ -143,6 +143,10 @@ class Media:
     def metrics(self) -> dict[str, Any]:
         """Keys counters, drops, gauges (dicts) and tick_duration_us, tick_late_us (histograms), as messages.Metrics."""
 
+    def memory(self) -> dict[str, int]:
+        """Gauges in bytes, also in metrics(): arena_bytes and private_bytes (mapped), *_resident_bytes (in memory) and
+        endpoint_resident_bytes: both pools' memory over the slots that were ever in use."""
+
 FACT_PINNED: int
 FACT_KEY: int
 FACT_INJECT_DONE: int

@@ -6,14 +6,7 @@ from libc.string cimport memcpy, memset
 
 from posix.mman cimport (
     MADV_DONTNEED,
-    MAP_ANONYMOUS,
-    MAP_FAILED,
-    MAP_NORESERVE,
-    MAP_PRIVATE,
-    PROT_READ,
-    PROT_WRITE,
     madvise,
-    mmap,
     munmap,
 )
 from posix.unistd cimport close, write
@@ -22,7 +15,6 @@ import ipaddress
 import os
 import socket
 import threading
-from collections import deque
 
 from roomtone.ext.base.clock cimport clock_us, clock_wall_us
 from roomtone.ext.base.ring cimport ring_init, ring_peek, ring_pop, ring_push, ring_slot
@@ -77,7 +69,7 @@ from roomtone.ext.flow.graph cimport (
     PARTIAL_DEPTH,
     PARTIAL_SLOTS,
     PHASES,
-    PRESENT_WORDS,
+    PLAYOUT_WORDS,
     RECEIVE_TYPES,
     WHEEL_SLOTS,
     __ATOMIC_SEQ_CST,
@@ -94,6 +86,7 @@ from roomtone.ext.flow.graph cimport (
     partial_t,
 )
 from roomtone.ext.flow.loop cimport loop_run, loop_step
+from roomtone.ext.flow.pool cimport Slots, pool_resident, pool_room
 from roomtone.ext.flow.rx_socket cimport POLL_WAKE
 from roomtone.ext.flow.snapshot cimport endpoint_stats, silent_scan, worker_metrics
 
@@ -106,8 +99,6 @@ FACT_TONE_DONE = FACT_TONE_DONE_
 FACT_BYE = FACT_BYE_
 FACT_PROBE = FACT_PROBE_
 FACT_RESYNC = FACT_RESYNC_
-
-REST_US = 2_000_000                 # a freed slot rests this long before it is used again
 
 cdef enum:
     INDEX_MASK = 0xFFFFF
@@ -136,14 +127,6 @@ cdef tuple addr_pair(const addr_t* a):
     return socket.inet_ntop(socket.AF_INET, (<const uint8_t*> a.ip)[:4]), a.port
 
 
-cdef void* room(size_t n) except NULL:
-    """Zeroed memory that costs nothing until it is touched."""
-    cdef void* at = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-    if at == MAP_FAILED:
-        raise MemoryError
-    return at
-
-
 cdef class Media:
     """One worker's media thread and its Python side.  See media.pyi."""
 
@@ -161,10 +144,10 @@ cdef class Media:
         self.m.buses = arena.bus(0)
         self.m.partials = arena.partial(0)
         self.m.stats = &arena.header.stats
-        self.m.privates = <endpoint_private_t*> room(self.capacity * sizeof(endpoint_private_t))
-        self.m.bus_privates = <bus_private_t*> room(self.capacity * sizeof(bus_private_t))
-        self.m.lines = <uint8_t*> room(<size_t> self.capacity * LINE_BYTES)
-        self.m.present = <uint64_t*> room(<size_t> self.capacity * PRESENT_WORDS * sizeof(uint64_t))
+        self.m.privates = <endpoint_private_t*> pool_room(self.capacity * sizeof(endpoint_private_t))
+        self.m.bus_privates = <bus_private_t*> pool_room(self.capacity * sizeof(bus_private_t))
+        self.m.lines = <uint8_t*> pool_room(<size_t> self.capacity * LINE_BYTES)
+        self.m.present = <uint64_t*> pool_room(<size_t> self.capacity * PLAYOUT_WORDS * sizeof(uint64_t))
         self.edit_memory = <uint8_t*> calloc(EDIT_RING, sizeof(edit_t))
         self.fact_memory = <uint8_t*> calloc(FACT_RING, sizeof(fact_t))
         if self.edit_memory == NULL or self.fact_memory == NULL:
@@ -182,7 +165,7 @@ cdef class Media:
         self.m.deferred_first = self.m.key_first = self.m.inject_first = NONE
         self.m.epoll_fd = self.m.wake_fd = -1
         if lab:
-            self.m.outbox.data = <uint8_t*> room(OUTBOX_BYTES)
+            self.m.outbox.data = <uint8_t*> pool_room(OUTBOX_BYTES)
             self.m.outbox.capacity = OUTBOX_BYTES
         else:
             self.m.wall_offset_us = clock_wall_us() - clock_us()
@@ -193,9 +176,8 @@ cdef class Media:
             event.events = EPOLLIN
             event.data.u64 = <uint64_t> POLL_WAKE << 32
             epoll_ctl(self.m.epoll_fd, EPOLL_CTL_ADD, self.m.wake_fd, &event)
-        # Slot 0 stays unused, so that 0 is never a live handle.
-        self.free_endpoints = deque((index, 0) for index in range(1, self.capacity))
-        self.free_buses = deque((index, 0) for index in range(self.capacity))
+        self.endpoint_slots = Slots(self.capacity, 1)       # slot 0 stays unused, so that 0 is never a live handle
+        self.bus_slots = Slots(self.capacity)
         self.free_partials = list(range(PARTIAL_SLOTS - 1, -1, -1))
         self.peer_arrays = {}
         self.silences = {}
@@ -209,7 +191,7 @@ cdef class Media:
         if self.m.lines != NULL:
             munmap(self.m.lines, <size_t> self.capacity * LINE_BYTES)
         if self.m.present != NULL:
-            munmap(self.m.present, <size_t> self.capacity * PRESENT_WORDS * sizeof(uint64_t))
+            munmap(self.m.present, <size_t> self.capacity * PLAYOUT_WORDS * sizeof(uint64_t))
         if self.m.outbox.data != NULL:
             munmap(self.m.outbox.data, OUTBOX_BYTES)
         if self.m.epoll_fd >= 0:
@@ -276,9 +258,9 @@ cdef class Media:
     def endpoint_take(self):
         cdef endpoint_t* e
         cdef uint32_t generation
-        if not self.free_endpoints or self.free_endpoints[0][1] > self.now():
+        index = self.endpoint_slots.take(self.now())
+        if index < 0:
             raise RuntimeError("no endpoint slot is free")
-        index, _ = self.free_endpoints.popleft()
         e = self.arena.endpoint(index)
         generation = (e.handle >> 20) + 1 & GENERATION_MASK
         memset(e, 0, sizeof(endpoint_t))
@@ -292,7 +274,7 @@ cdef class Media:
         e.rtt_us = NONE
         e.event_tx_type = 0xFF
         memset(e.event_type, 0xFF, sizeof(e.event_type))
-        self.m.arena.high_water = max(self.m.arena.high_water, <uint32_t> index + 1)
+        self.m.arena.high_water = self.endpoint_slots.used
         return e.handle
 
     def endpoint_free(self, uint32_t handle):
@@ -303,10 +285,15 @@ cdef class Media:
             raise RuntimeError("the endpoint is still open")
         madvise(self.m.lines + <size_t> index * LINE_BYTES, LINE_BYTES, MADV_DONTNEED)
         e.handle = handle & ~<uint32_t> INDEX_MASK          # index 0: no live handle, the generation is kept
-        self.free_endpoints.append((index, self.now() + REST_US))
+        self.endpoint_slots.give_back(index, self.now())
 
     def now(self):
         return self.m.now_us if self.m.lab else clock_us()
+
+    cdef void touch(self, uint32_t handle) noexcept:
+        """Have the kernel find the pages of a slot's private memory now, so that the media thread never waits for that."""
+        cdef endpoint_private_t* p = self.m.privates + (handle & INDEX_MASK)
+        memset(p, 0, sizeof(endpoint_private_t))
 
     def endpoint_open(self, uint32_t handle, *, int rtp_fd, int rtcp_fd, local, int local_rtcp_port, uint32_t ssrc,
                       str cname, uint16_t seq, uint32_t timestamp):
@@ -325,6 +312,7 @@ cdef class Media:
         e.flags = EP_PROBE if cname == "probe" else EP_LEARNING
         e.kind = KIND_RTP
         lock_end(e)
+        self.touch(handle)
         self.edit_new(EDIT_OPEN).handle = handle
         return self.edit_done()
 
@@ -403,6 +391,7 @@ cdef class Media:
         lock_begin(e)
         e.kind = KIND_TONE
         lock_end(e)
+        self.touch(handle)
         d = self.edit_new(EDIT_TONE)
         d.handle = handle
         d.a = kind
@@ -413,15 +402,15 @@ cdef class Media:
     # -- buses ---------------------------------------------------------------------------------------------------------
 
     def bus_take(self):
-        if not self.free_buses or self.free_buses[0][1] > self.now():
+        index = self.bus_slots.take(self.now())
+        if index < 0:
             raise RuntimeError("no bus is free")
-        index, _ = self.free_buses.popleft()
         self.arena.bus(index).in_use = (self.arena.bus(index).in_use >> 1) + 1 << 1 | 1
         return index
 
     def bus_free(self, uint32_t bus):
         self.arena.bus(bus).in_use &= ~<uint32_t> 1
-        self.free_buses.append((bus, self.now() + REST_US))
+        self.bus_slots.give_back(bus, self.now())
 
     cdef edit_t* bus_edit(self, uint32_t kind, uint32_t bus) except NULL:
         cdef edit_t* d
@@ -542,7 +531,26 @@ cdef class Media:
 
     def metrics(self):
         out = worker_metrics(&self.m)
+        out["gauges"].update(self.memory())
         # A late packet fills a gap that was counted: the total told never goes back.
         self.lost = max(self.lost, out["counters"].pop("rx_gaps") - out["counters"].pop("rx_gaps_filled"))
         out["counters"]["lost"] = self.lost
         return out
+
+    def memory(self):
+        cdef size_t n = self.capacity
+        cdef size_t mapped = 0
+        cdef uint64_t held = 0
+        cdef uint64_t arena = pool_resident(self.m.arena, self.arena.mapped)
+        cdef list pools = [
+            (<uint64_t> self.m.privates, n * sizeof(endpoint_private_t)),
+            (<uint64_t> self.m.bus_privates, n * sizeof(bus_private_t)),
+            (<uint64_t> self.m.lines, n * LINE_BYTES),
+            (<uint64_t> self.m.present, n * PLAYOUT_WORDS * sizeof(uint64_t)),
+        ]
+        for at, size in pools:
+            mapped += size
+            held += pool_resident(<void*> <uint64_t> at, size)
+        slots = max(1, self.endpoint_slots.used)
+        return {"arena_bytes": self.arena.mapped, "arena_resident_bytes": arena, "private_bytes": mapped,
+                "private_resident_bytes": held, "endpoint_resident_bytes": (arena + held) // slots}

@@ -27,7 +27,7 @@ from roomtone.ext.flow.graph cimport (
     fact_t,
     media_t,
 )
-from roomtone.ext.flow.rx_socket cimport addr_same_host
+from roomtone.ext.flow.rx_socket cimport addr_same_host, rx_kernel_drops
 from roomtone.ext.flow.rx_source cimport source_extended, source_lost
 from roomtone.ext.flow.tx_packetize cimport tx_timestamp_at
 from roomtone.ext.flow.tx_socket cimport tx_send_rtcp
@@ -104,6 +104,7 @@ cdef void report_turn(media_t* m, int64_t now_us) noexcept nogil:
         while i != NONE:
             e = endpoint_at(m, i)
             i = e.next_wheel
+            rx_kernel_drops(m, e)
             report_send(m, e, False, now_us)
             report_schedule(m, e, now_us)
         m.next_wheel += 1

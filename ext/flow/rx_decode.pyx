@@ -19,13 +19,11 @@ from roomtone.ext.flow.graph cimport (
     endpoint_t,
     media_t,
 )
-from roomtone.ext.flow.rx_playout cimport playout_get
+from roomtone.ext.flow.rx_playout cimport SILENCE_RMS, playout_get
 
 
 cdef enum:
     RATE_16K = 2
-    # A frame under -60 dBov (rms 33 of 32768) is silence: under any room's noise, above G.711's idle steps of 8.
-    SILENCE_RMS = 33
     HANGOVER_TICKS = 10             # 200 ms: the end of a word is not cut
 
 

@@ -47,7 +47,7 @@ from roomtone.ext.flow.relay cimport relay_packet, relay_restarted
 from roomtone.ext.flow.report cimport report_receive, report_schedule
 from roomtone.ext.flow.route cimport bus_plan, source_tick_on
 from roomtone.ext.flow.rx_playout cimport PLAYOUT_EMPTY, playout_prefetch, playout_put, playout_reset
-from roomtone.ext.flow.rx_socket cimport addr_equal, rx_connect, rx_read, rx_read_from, rx_read_stamped
+from roomtone.ext.flow.rx_socket cimport addr_equal, rx_arrival_us, rx_connect, rx_read, rx_read_from
 from roomtone.ext.flow.rx_source cimport SOURCE_RESTARTED, source_start, source_update
 from roomtone.ext.wire.rtp cimport rtp_header_t, rtp_parse
 
@@ -322,18 +322,20 @@ cdef bint behind(const endpoint_t* e) noexcept nogil:
 
 cdef void rx_tick(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     cdef int64_t arrival_us = 0
-    # Arrival times cost a tenth of a packet.  A few packets in a row tell jitter, and whether the queue is old.
+    # An arrival time costs another call.  A few packets in a row tell jitter, and whether the queue is old.
     cdef bint stamped = (now_us // TICK_US + endpoint_index(e)) % STAMP_EVERY < STAMP_RUN
     cdef int n
     cdef int i
     playout_prefetch(m, e)
     for i in range(TICK_READS_MAX):
-        n = rx_read_stamped(m, e, &arrival_us) if stamped else rx_read(m, e)
+        n = rx_read(m, e)
         if n == 0:
             if i == 0:
                 e.idle_reads += 1
             return
         e.idle_reads = 0
+        if stamped:
+            arrival_us = rx_arrival_us(m, e)
         if arrival_us > now_us:
             arrival_us = now_us
         if n > 0:

@@ -1,16 +1,24 @@
 """The playout buffer: a line of encoded samples in media time, read one frame a tick.
 
-A packet is written where its timestamp says; the tick copies the next frame out.  A bit per 2 ms
-tells what is there; the rest is silence.  The delay is fixed: a source that begins is
+A packet is written where its timestamp says; the tick copies the next frame out.  A bit per 2 ms tells what is there;
+the rest is silence.  What came but is silence (a muted telephone) after QUIET_GRANULES of silence is only noted as
+having come: most members of a room listen, and neither writing nor reading their lines is then needed.  The delay is
+fixed: a source that begins is
 played two frames after the tick that finds it, i.e. 40 ms plus the wait for that tick (0-20 ms).  A line that stays
 fuller than it needs to for a second is shortened by the surplus; one that sees too many late packets starts anew.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from roomtone.ext.codec.codec cimport codec_t
 from roomtone.ext.base.types cimport rt_prefetch, rt_prefetch_write
-from roomtone.ext.flow.graph cimport LINE_BYTES, PRESENT_WORDS, endpoint_index, endpoint_t, media_t
+from roomtone.ext.flow.graph cimport LINE_BYTES, PLAYOUT_WORDS, endpoint_index, endpoint_t, media_t
+
+
+cdef enum:
+    # A frame under -60 dBov (rms 33 of 32768) is silence: under any room's noise, above G.711's idle steps of 8.
+    SILENCE_RMS = 33
+    QUIET_GRANULES = 100        # 200 ms of silence are kept: the end of a word is not cut (rx_decode's hangover)
 
 
 cdef enum playout_state_t:
@@ -31,15 +39,25 @@ cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* codec, int64_t ti
 cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* codec) noexcept nogil
 
 
+cdef inline uint64_t* playout_present(media_t* m, endpoint_t* e) noexcept nogil:
+    """PRESENT_WORDS of what has come, then as many of what is worth reading."""
+    return m.present + <size_t> endpoint_index(e) * PLAYOUT_WORDS
+
+
 cdef inline void playout_prefetch(media_t* m, endpoint_t* e) noexcept nogil:
     """The places of a G.711 line that this tick will write and read: fetched while the kernel copies the packet."""
-    cdef uint8_t* line = m.lines + <size_t> endpoint_index(e) * LINE_BYTES
-    cdef uint32_t put = e.play_end_ts - e.play_anchor_ts
-    cdef uint32_t get = e.play_ts - e.play_anchor_ts
+    cdef uint8_t* line
+    cdef uint32_t put
+    cdef uint32_t get
+    rt_prefetch_write(playout_present(m, e))
+    if e.quiet_granules >= QUIET_GRANULES:
+        return
+    line = m.lines + <size_t> endpoint_index(e) * LINE_BYTES
+    put = e.play_end_ts - e.play_anchor_ts
+    get = e.play_ts - e.play_anchor_ts
     rt_prefetch_write(line + (put & 4095))
     rt_prefetch_write(line + (put + 64 & 4095))
     rt_prefetch_write(line + (put + 128 & 4095))
     rt_prefetch(line + (get & 4095))
     rt_prefetch(line + (get + 64 & 4095))
     rt_prefetch(line + (get + 128 & 4095))
-    rt_prefetch_write(m.present + <size_t> endpoint_index(e) * PRESENT_WORDS)

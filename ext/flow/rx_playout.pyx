@@ -6,15 +6,18 @@ from libc.string cimport memcpy, memset
 
 from roomtone.ext.base.types cimport RT_LATE, RT_LENGTH, RT_OK, ts_diff
 from roomtone.ext.codec.codec cimport codec_get, codec_t
+from roomtone.ext.dsp.dispatch cimport kernel_get
 from roomtone.ext.flow.graph cimport (
     COUNT_CONCEALED,
     COUNT_RESYNCS,
     DROP_EMPTY,
     DROP_LINE_RANGE,
     DROP_PLAYOUT_LATE,
+    FRAME_16K,
     LINE_BYTES,
     LINE_SAMPLES_8K,
     LINE_SAMPLES_16K,
+    PLAYOUT_WORDS,
     PRESENT_WORDS,
     count,
     drop,
@@ -53,22 +56,18 @@ cdef inline uint8_t* line_of(media_t* m, endpoint_t* e) noexcept nogil:
     return m.lines + <size_t> endpoint_index(e) * LINE_BYTES
 
 
-cdef inline uint64_t* present_of(media_t* m, endpoint_t* e) noexcept nogil:
-    return m.present + <size_t> endpoint_index(e) * PRESENT_WORDS
-
-
 cdef void playout_reset(endpoint_t* e) noexcept nogil:
     e.playing = PLAYOUT_EMPTY
     e.late_run = 0
+    e.quiet_granules = 0
 
 
 cdef void playout_begin(media_t* m, endpoint_t* e, const codec_t* c, uint32_t timestamp) noexcept nogil:
     """An empty line; the packet at hand is played TARGET_TICKS ticks after the next one."""
-    cdef uint64_t* present = present_of(m, e)
     # Sources that begin together write at different places of their lines: lines are a power of two apart, and the
     # same place in all of them would fall into the same sets of the cache.
     cdef uint32_t skew = (endpoint_index(e) * SKEW_STEP) & (GRANULES - 1)
-    present[0] = present[1] = present[2] = present[3] = 0
+    memset(playout_present(m, e), 0, PLAYOUT_WORDS * sizeof(uint64_t))
     e.play_anchor_ts = timestamp - skew * granule_samples(c)
     e.play_ts = timestamp - TARGET_TICKS * (c.sample_rate_hz // 50)
     e.play_end_ts = timestamp
@@ -124,7 +123,7 @@ cdef void line_edge(media_t* m, endpoint_t* e, const codec_t* c, uint32_t granul
     """A granule that will be there in part: what it lacks is silence."""
     cdef int n = granule_samples(c) * c.bytes_per_sample
     granule &= GRANULES - 1
-    if not present_at(present_of(m, e), granule):
+    if not present_at(playout_present(m, e) + PRESENT_WORDS, granule):
         memset(line_of(m, e) + granule * n, c.silence, n)
 
 
@@ -142,14 +141,34 @@ cdef void line_read(const uint8_t* line, const codec_t* c, uint32_t granule, uin
             memset(out + k * n, c.silence, n)
 
 
+cdef bint is_quiet(media_t* m, endpoint_t* e, const codec_t* c, const uint8_t* payload, int samples) noexcept nogil:
+    """The packet is silence, and so was all that came before it for QUIET_GRANULES."""
+    cdef int quiet
+    if samples > FRAME_16K:
+        e.quiet_granules = 0
+        return False
+    c.decode(payload, samples * c.bytes_per_sample, m.pcm_in)
+    if m.kernel.level_energy(m.pcm_in, samples) > <int64_t> SILENCE_RMS * SILENCE_RMS * samples:
+        e.quiet_granules = 0
+        return False
+    if e.quiet_granules >= QUIET_GRANULES:
+        return True
+    quiet = e.quiet_granules + samples // granule_samples(c)
+    e.quiet_granules = <uint8_t> min(quiet, QUIET_GRANULES)
+    return False
+
+
 cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* c, uint32_t timestamp, const uint8_t* payload,
                      int n_bytes) noexcept nogil:
     cdef:
+        uint64_t* present = playout_present(m, e)
         int bps = c.bytes_per_sample
         int capacity = line_samples(c)
         int samples = n_bytes // bps
         int32_t ahead
         uint32_t position
+        uint32_t first
+        int granules
         int granule = granule_samples(c)
     if samples == 0 or samples > capacity // 2:
         drop(m, DROP_EMPTY if samples == 0 else DROP_LINE_RANGE)
@@ -177,12 +196,16 @@ cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* c, uint32_t times
         samples += ahead
         timestamp = e.play_ts
     position = (timestamp - e.play_anchor_ts) & (capacity - 1)
-    if position % granule:
-        line_edge(m, e, c, position // granule)
-    if (position + samples) % granule:
-        line_edge(m, e, c, (position + samples) // granule)
-    line_write(line_of(m, e), capacity * bps, position * bps, payload, samples * bps)
-    present_set(present_of(m, e), position // granule, (position % granule + samples + granule - 1) // granule)
+    first = position // granule
+    granules = (position % granule + samples + granule - 1) // granule
+    if not is_quiet(m, e, c, payload, samples):
+        if position % granule:
+            line_edge(m, e, c, first)
+        if (position + samples) % granule:
+            line_edge(m, e, c, (position + samples) // granule)
+        line_write(line_of(m, e), capacity * bps, position * bps, payload, samples * bps)
+        present_set(present + PRESENT_WORDS, first, granules)
+    present_set(present, first, granules)
     if ts_diff(timestamp + samples, e.play_end_ts) > 0:
         e.play_end_ts = timestamp + samples
     return RT_OK
@@ -195,9 +218,11 @@ cdef inline uint32_t granule_at(const endpoint_t* e, const codec_t* c) noexcept 
 
 cdef void playout_skip(media_t* m, endpoint_t* e, const codec_t* c, uint32_t ticks) noexcept nogil:
     """Ticks that were missed, or frames taken out: the cursor moves on, what it passes is gone."""
+    cdef uint64_t* present = playout_present(m, e)
     cdef uint32_t _tick
     for _tick in range(ticks):
-        present_take(present_of(m, e), granule_at(e, c))
+        present_take(present, granule_at(e, c))
+        present_take(present + PRESENT_WORDS, granule_at(e, c))
         e.play_ts += c.sample_rate_hz // 50
 
 
@@ -218,7 +243,9 @@ cdef void level_watch(media_t* m, endpoint_t* e, const codec_t* c) noexcept nogi
 cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) noexcept nogil:
     cdef:
         int frame = c.sample_rate_hz // 50
+        uint64_t* present = playout_present(m, e)
         uint32_t there
+        uint32_t heard
         uint32_t granule
         uint32_t passed
     if e.playing == PLAYOUT_EMPTY:
@@ -238,15 +265,17 @@ cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) 
         playout_reset(e)
         return 0
     granule = granule_at(e, c)
-    there = present_take(present_of(m, e), granule)
+    there = present_take(present, granule)
+    heard = present_take(present + PRESENT_WORDS, granule)
     if there:
         e.playing = PLAYOUT_RUNNING
-        line_read(line_of(m, e), c, granule, there, m.frame)
+        if heard:
+            line_read(line_of(m, e), c, granule, heard, m.frame)
     elif e.playing == PLAYOUT_RUNNING:
         e.concealed_frames += 1
         count(m, COUNT_CONCEALED)
     e.play_ts += frame
-    return frame * c.bytes_per_sample if there else 0
+    return frame * c.bytes_per_sample if heard else 0
 
 
 cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* c) noexcept nogil:
@@ -265,7 +294,7 @@ def bench(int codec_id, int sources, int ticks):
     cdef media_t* m = <media_t*> calloc(1, sizeof(media_t))
     cdef worker_t* stats = <worker_t*> calloc(1, sizeof(worker_t))
     cdef endpoint_t* endpoints = <endpoint_t*> calloc(sources, sizeof(endpoint_t))
-    cdef uint64_t* present = <uint64_t*> calloc(sources, PRESENT_WORDS * sizeof(uint64_t))
+    cdef uint64_t* present = <uint64_t*> calloc(sources, PLAYOUT_WORDS * sizeof(uint64_t))
     cdef uint8_t* lines = <uint8_t*> calloc(sources, LINE_BYTES)
     cdef uint8_t[1024] payload
     cdef int64_t heard = 0

@@ -20,8 +20,10 @@ cdef void rx_unpoll_rtcp(media_t* m, endpoint_t* e) noexcept nogil
 # Read one datagram into m.packet.  Bytes, 0 for "nothing there", -1 for one that was dropped (counted).
 # The connected way: no address.
 cdef int rx_read(media_t* m, endpoint_t* e) noexcept nogil
-# With the kernel's arrival time, as monotonic microseconds (0 when the kernel gave none), and overflow counts.
-cdef int rx_read_stamped(media_t* m, endpoint_t* e, int64_t* arrival_us) noexcept nogil
+# When the kernel got the datagram read last, as monotonic microseconds; 0: unknown.
+cdef int64_t rx_arrival_us(media_t* m, endpoint_t* e) noexcept nogil
+# Count what the kernel dropped since the last look because the socket's queue was full (DROP_KERNEL).
+cdef void rx_kernel_drops(media_t* m, endpoint_t* e) noexcept nogil
 # With the sender's address.
 cdef int rx_read_from(media_t* m, endpoint_t* e, int fd, addr_t* source) noexcept nogil
 # Kernel arrival times on this socket from now on.

@@ -8,9 +8,6 @@ from roomtone.ext.flow._socket cimport (
     AF_INET,
     AF_INET6,
     AF_UNSPEC,
-    CMSG_DATA,
-    CMSG_FIRSTHDR,
-    CMSG_NXTHDR,
     EAGAIN,
     EINTR,
     EPOLL_CTL_ADD,
@@ -18,25 +15,26 @@ from roomtone.ext.flow._socket cimport (
     EPOLLIN,
     MSG_DONTWAIT,
     MSG_TRUNC,
-    SCM_TIMESTAMPNS,
-    SO_RXQ_OVFL,
-    SO_TIMESTAMPNS,
+    SIOCGSTAMPNS,
+    SK_MEMINFO_DROPS,
+    SO_MEMINFO,
     SOL_SOCKET,
-    cmsghdr,
     connect,
     epoll_ctl,
     epoll_event,
     errno,
+    getsockopt,
+    ioctl,
     iovec,
     msghdr,
     ntohs,
     recv,
     recvmsg,
-    setsockopt,
     sockaddr,
     sockaddr_in,
     sockaddr_in6,
     sockaddr_storage,
+    socklen_t,
     timespec,
 )
 from roomtone.ext.flow.graph cimport (
@@ -62,6 +60,7 @@ from roomtone.ext.flow.tx_socket cimport addr_to_sockaddr
 
 
 cdef enum:
+    SK_MEMINFO_VARIABLES = 16       # as many numbers, and more, as SO_MEMINFO gives (linux/sock_diag.h)
     DRAIN_MAX = 256                 # datagrams thrown away at most when learning starts afresh
 
 
@@ -132,42 +131,23 @@ cdef int rx_read(media_t* m, endpoint_t* e) noexcept nogil:
     return accepted(m, e, n)
 
 
-cdef int rx_read_stamped(media_t* m, endpoint_t* e, int64_t* arrival_us) noexcept nogil:
-    cdef:
-        msghdr message
-        iovec vector
-        cmsghdr* c
-        timespec* stamp
-        uint32_t lost
-        ssize_t n
-    arrival_us[0] = 0
-    if e.rtp_fd < 0:
+cdef int64_t rx_arrival_us(media_t* m, endpoint_t* e) noexcept nogil:
+    cdef timespec stamp
+    if e.rtp_fd < 0 or ioctl(e.rtp_fd, SIOCGSTAMPNS, &stamp) < 0:
         return 0
-    vector.iov_base = m.packet
-    vector.iov_len = sizeof(m.packet)
-    message.msg_name = NULL
-    message.msg_namelen = 0
-    message.msg_iov = &vector
-    message.msg_iovlen = 1
-    message.msg_control = m.control
-    message.msg_controllen = sizeof(m.control)
-    message.msg_flags = 0
-    n = recvmsg(e.rtp_fd, &message, MSG_DONTWAIT | MSG_TRUNC)
-    if n < 0:
-        return failed(m)
-    c = CMSG_FIRSTHDR(&message)
-    while c != NULL:
-        if c.cmsg_level == SOL_SOCKET:
-            if c.cmsg_type == SCM_TIMESTAMPNS:
-                stamp = <timespec*> CMSG_DATA(c)
-                arrival_us[0] = <int64_t> stamp.tv_sec * 1000000 + stamp.tv_nsec // 1000 - m.wall_offset_us
-            elif c.cmsg_type == SO_RXQ_OVFL:
-                lost = (<uint32_t*> CMSG_DATA(c))[0]
-                m.stats.drops[<int> DROP_KERNEL] += <uint32_t> (lost - e.kernel_drops)
-                e.rx_dropped += lost - e.kernel_drops
-                e.kernel_drops = lost
-        c = CMSG_NXTHDR(&message, c)
-    return accepted(m, e, n)
+    return <int64_t> stamp.tv_sec * 1000000 + stamp.tv_nsec // 1000 - m.wall_offset_us
+
+
+cdef void rx_kernel_drops(media_t* m, endpoint_t* e) noexcept nogil:
+    cdef uint32_t[SK_MEMINFO_VARIABLES] memory
+    cdef socklen_t n = sizeof(memory)
+    cdef uint32_t lost
+    if e.rtp_fd < 0 or getsockopt(e.rtp_fd, SOL_SOCKET, SO_MEMINFO, memory, &n) < 0 or n <= SK_MEMINFO_DROPS * 4:
+        return
+    lost = memory[SK_MEMINFO_DROPS] - e.kernel_drops
+    m.stats.drops[<int> DROP_KERNEL] += lost
+    e.rx_dropped += lost
+    e.kernel_drops = memory[SK_MEMINFO_DROPS]
 
 
 cdef int rx_read_from(media_t* m, endpoint_t* e, int fd, addr_t* source) noexcept nogil:
@@ -207,10 +187,9 @@ cdef int rx_read_from(media_t* m, endpoint_t* e, int fd, addr_t* source) noexcep
 
 
 cdef void rx_stamp(endpoint_t* e) noexcept nogil:
-    cdef int on = 1
+    cdef timespec stamp
     if e.rtp_fd >= 0 and not e.flags & EP_STAMPED:
-        setsockopt(e.rtp_fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on))
-        setsockopt(e.rtp_fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on))
+        ioctl(e.rtp_fd, SIOCGSTAMPNS, &stamp)       # the first question turns arrival times on
     e.flags |= EP_STAMPED
 
 
