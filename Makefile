@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help setup build demo serve test bench lint fuzz asan trace clean
+.PHONY: help setup build demo serve test bench peers lint fuzz asan trace clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -51,6 +51,10 @@ test: setup ## every test
 
 bench: setup ## short benchmarks; bench/README.md explains the long ones
 	@$(PY) -m pytest bench --benchmark-only
+
+peers: setup ## install rtpengine and Janus, and try them: what `roomtone bench peers` compares with
+	@deploy/apt-install deploy/apt-bench.txt
+	@$(PY) -m pytest bench/peers
 
 lint: setup ## style, types and the import rules
 	@$(VENV)/bin/ruff check .

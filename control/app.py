@@ -11,6 +11,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import version as installed
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ import msgspec
 import uvloop
 from setproctitle import setproctitle
 
+from roomtone.control.core import polling
 from roomtone.control.core.config import Config
 from roomtone.control.core.core import Core
 from roomtone.control.core.effects import ShutdownBegan
@@ -90,6 +92,7 @@ class App:
         self.connections = Connections(
             submit=self.runtime.submit,
             next_outgoing=self.core.next_message,
+            keep=partial(polling.keep, self.core),
             max_message_bytes=config.ws_max_message_size_kb * KB,
             max_connections=config.max_connections,
             ping_interval_us=config.ws_ping_interval_secs * US_PER_S,

@@ -313,6 +313,9 @@ class Supervisor:
             rtp_port_max=config.rtp_port_range[1],
             media_timeout_ms=config.media_timeout_secs * 1000,
             source_networks=tuple(config.rtp_source_networks),
+            relay_gather_us=config.relay_gather_us,
+            overload_shed_at=config.overload_shed_at,
+            overload_refuse_at=config.overload_refuse_at,
             log_level=config.log_level,
         )
         return msgspec.json.encode(start).decode()

@@ -29,6 +29,7 @@ from roomtone.engine.messages import (
     worker_identity,
 )
 from roomtone.engine.supervisor_link import SupervisorLink
+from roomtone.engine.thread_clock import Clock, thread_clock
 from roomtone.engine.worker import Worker
 from roomtone.ext.flow.media import Arena, Media
 
@@ -53,6 +54,11 @@ class MediaThread:
     def start(self) -> str:
         self._thread.start()
         return self._level.get()
+
+    def clock(self) -> Clock:
+        """How long it ran and waited.  Only between `start` and `stop`."""
+        assert self._thread.ident is not None and self._thread.native_id is not None
+        return thread_clock(self._thread.ident, self._thread.native_id)
 
     def stop(self) -> None:
         self._stopping = True
@@ -80,6 +86,7 @@ def main() -> int:
     fact_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
     media = Media(Arena(config.arena_fd, writable=True), fact_fd=fact_fd)
     media.source_networks(list(config.source_networks))
+    media.gather(config.relay_gather_us)
     thread = MediaThread(media)
     scheduling = scheduling_level(thread.start(), step_back())
     context = zmq.Context(io_threads=1)
@@ -103,7 +110,15 @@ def main() -> int:
         return True
 
     worker = Worker(
-        config, media, fact_fd=fact_fd, commands=dealer, send=send, link=link, log=log, map_arena=Arena
+        config,
+        media,
+        fact_fd=fact_fd,
+        commands=dealer,
+        send=send,
+        link=link,
+        log=log,
+        map_arena=Arena,
+        media_clock=thread.clock(),
     )
     gc.collect()
     gc.freeze()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TONES = {"ringback": 0, "ringing": 1, "busy": 2, "beep": 3, "sine": 4, "silence": 5}  # ext/dsp/tone.pxd
 A_SLICE = 32  # endpoints handled in one piece: some 10 us each
+POLL_A_SLICE = 256  # endpoints and sessions handled in one piece: some 2 us each
 SNAPSHOT_A_SLICE = 1024  # entries built in one piece: under 1 us each
 MAX_SPREAD_PEERS = 63  # ext/flow: partial sums a bus adds
 PARTIAL_REST_US = 2_000_000  # a partial slot rests: another worker may still add it for a few ticks
@@ -166,7 +167,7 @@ def close_session(worker: Worker, body: m.CloseSession) -> Slices:
     session = plan.sessions.pop(body.session, None)
     if session is None:
         return m.Done()
-    for number, endpoint in enumerate(session.members[:], 1):
+    for number, endpoint in enumerate(list(session.members.values()), 1):
         if not endpoint.gone:
             _retire(worker, endpoint)
         if number % A_SLICE == 0:
@@ -189,7 +190,7 @@ def inject_key(worker: Worker, body: m.InjectKey) -> Result:
 def get_stats(worker: Worker, body: m.GetStats) -> Slices:
     session = worker.plan.sessions.get(body.session)
     out: list[m.EndpointStats] = []
-    for number, endpoint in enumerate(session.members[:] if session else (), 1):
+    for number, endpoint in enumerate(list(session.members.values()) if session else (), 1):
         if not endpoint.gone:
             out.append(_stats(worker, endpoint))
         if number % A_SLICE == 0:
@@ -197,13 +198,40 @@ def get_stats(worker: Worker, body: m.GetStats) -> Slices:
     return m.Stats(out)
 
 
-def get_activity(worker: Worker, body: m.GetActivity) -> Result:
+def poll_stats(worker: Worker, body: m.PollStats) -> Slices:
+    """Statistics of many sessions in one message: what subscribers get."""
+    sessions, read = worker.plan.sessions, worker.media.stats_records
+    endpoints: list[list[str]] = []
+    records: list[bytes] = []
+    handled = 0
+    for name in body.sessions:
+        found: list[str] = []
+        endpoints.append(found)
+        session = sessions.get(name)
+        members = list(session.members.values()) if session is not None else []
+        handled += 1
+        for start in range(0, len(members), POLL_A_SLICE):
+            if handled >= POLL_A_SLICE:
+                handled = 0
+                yield
+            some = [endpoint for endpoint in members[start : start + POLL_A_SLICE] if not endpoint.gone]
+            records.append(read([endpoint.handle for endpoint in some]))
+            found += [endpoint.id for endpoint in some]
+            handled += len(some)
+    return m.StatsPolled(endpoints, b"".join(records))
+
+
+def get_activity(worker: Worker, body: m.GetActivity) -> Slices:
     session = worker.plan.sessions.get(body.session)
     if session is None:
         return m.Activity(0)
-    ask = worker.media.last_activity_us
-    times = [ask(endpoint.handle) for endpoint in session.members if isinstance(endpoint, RtpEndpoint)]
-    return m.Activity(max([session.activity_us, *times]))
+    last_us = 0
+    for number, endpoint in enumerate(list(session.members.values()), 1):
+        if isinstance(endpoint, RtpEndpoint) and not endpoint.gone:
+            last_us = max(last_us, worker.media.last_activity_us(endpoint.handle))
+        if number % SNAPSHOT_A_SLICE == 0:
+            yield
+    return m.Activity(max(last_us, session.activity_us))
 
 
 def take_snapshot(worker: Worker, body: m.TakeSnapshot) -> Slices:
@@ -243,7 +271,7 @@ def get_metrics(worker: Worker, body: m.GetMetrics) -> Result:
     return m.Metrics(
         counters={**media["counters"], **worker.counters()},
         drops=dict(media["drops"]),
-        gauges={**media["gauges"], **worker.gauges()},
+        gauges={**media["gauges"], **worker.media.memory(), **worker.gauges()},
         tick_duration_us=list(media["tick_duration_us"]),
         tick_late_us=list(media["tick_late_us"]),
     )
@@ -382,6 +410,7 @@ COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
     m.CloseSession: close_session,
     m.InjectKey: inject_key,
     m.GetStats: get_stats,
+    m.PollStats: poll_stats,
     m.GetActivity: get_activity,
     m.OpenSpread: open_spread,
     m.SetSpread: set_spread,

@@ -1,8 +1,8 @@
 """Facts of the media thread become events; replies and events leave on one numbered stream.
 
 Replies and state events are never dropped: what ZeroMQ does not take waits in the outbox, and the worker
-takes no commands meanwhile.  Metrics and self-probe results are the exception: they are dropped while the
-outbox is blocked, before they have a number, and counted.
+takes no commands meanwhile.  Metrics, self-probe results and loads are the exception: they are dropped while
+the outbox is blocked, before they have a number, and counted.
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ from roomtone.engine.supervisor_link import SupervisorLink
 from roomtone.ext.flow.media import Arena
 
 PATIENCE_S = 10.0
+BLOCK_BYTES = 512  # stat(2): the unit of st_blocks
+KIB = 1024
 COLUMNS = (  # (heading, key of Arena.inspect or of ours)
     ("worker", "worker"),
     ("state", "state"),
@@ -49,7 +51,10 @@ class InspectError(Exception):
 
 
 class WorkerReport(msgspec.Struct, kw_only=True):
-    """One worker.  sockets: (key, address, port) the supervisor holds bound; endpoints: `Arena.inspect`."""
+    """One worker.  sockets: (key, address, port) the supervisor holds bound; endpoints: `Arena.inspect`.
+
+    arena_bytes: its size; arena_resident_bytes: what of it is in memory.
+    """
 
     worker: int
     epoch: int
@@ -57,6 +62,8 @@ class WorkerReport(msgspec.Struct, kw_only=True):
     state: str  # "alive", or "dead" and how
     status: int | None
     ended_ms_ago: int | None
+    arena_bytes: int = 0
+    arena_resident_bytes: int = 0
     sockets: list[tuple[int, str, int]] = []
     endpoints: list[dict[str, Any]] = []
 
@@ -98,6 +105,7 @@ def _report(told: m.InspectWorker, fds: list[int], open_arena: Callable[[int], A
         how = f"signal {-told.status}" if told.status < 0 else f"status {told.status}"
         state = f"dead ({how})"
     arena = open_arena(fds[0])
+    size = os.fstat(fds[0])
     endpoints = [endpoint for endpoint in arena.inspect() if endpoint["cname"] != PROBE_CNAME]
     arena.close()
     for fd in fds:
@@ -109,6 +117,8 @@ def _report(told: m.InspectWorker, fds: list[int], open_arena: Callable[[int], A
         state=state,
         status=told.status,
         ended_ms_ago=told.ended_ms_ago,
+        arena_bytes=size.st_size,
+        arena_resident_bytes=size.st_blocks * BLOCK_BYTES,
         endpoints=endpoints,
     )
 
@@ -137,7 +147,8 @@ def table(reports: list[WorkerReport]) -> str:
         ended = "" if report.ended_ms_ago is None else f", ended {report.ended_ms_ago} ms ago"
         lines.append(
             f"worker {report.worker}/{report.epoch} pid {report.pid} {report.state}{ended}:"
-            f" {len(report.endpoints)} endpoints, {len(report.sockets)} sockets held bound"
+            f" {len(report.endpoints)} endpoints, {len(report.sockets)} sockets held bound,"
+            f" arena {report.arena_resident_bytes // KIB} of {report.arena_bytes // KIB} KiB in memory"
         )
     return "\n".join(lines)
 

@@ -37,6 +37,9 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     rtp_port_max: int = 39999
     media_timeout_ms: int = 5000
     source_networks: tuple[str, ...] = ()  # CIDR; empty: any
+    relay_gather_us: int = 0  # relayed packets wait so long for company under load
+    overload_shed_at: float = 0.85  # of the CPU; 0: never (engine/overload.py)
+    overload_refuse_at: float = 0.92
     log_level: str = "info"
 
 
@@ -280,6 +283,12 @@ class GetStats(msgspec.Struct, tag="get_stats", tag_field="t"):
     session: str
 
 
+class PollStats(msgspec.Struct, tag="poll_stats", tag_field="t"):
+    """Reply: `StatsPolled`, about every endpoint of these sessions on this worker."""
+
+    sessions: list[str]
+
+
 class GetActivity(msgspec.Struct, tag="get_activity", tag_field="t"):
     """Reply: `Activity`: when the session last received from or sent RTP to a peer."""
 
@@ -310,8 +319,8 @@ class GetMetrics(msgspec.Struct, tag="get_metrics", tag_field="t"):
 
 
 CommandBody = (
-    CreateRtp | UpdateRtp | CreateTone | RemoveEndpoint | CloseSession | InjectKey | GetStats | GetActivity
-    | OpenSpread | SetSpread | TakeSnapshot | GetMetrics
+    CreateRtp | UpdateRtp | CreateTone | RemoveEndpoint | CloseSession | InjectKey | GetStats | PollStats
+    | GetActivity | OpenSpread | SetSpread | TakeSnapshot | GetMetrics
 )  # fmt: skip
 
 
@@ -380,6 +389,17 @@ class Stats(msgspec.Struct, tag="stats", tag_field="t"):
     endpoints: list[EndpointStats]
 
 
+class StatsPolled(msgspec.Struct, tag="stats_polled", tag_field="t"):
+    """What `PollStats` asked for, compact: it comes once a second for each subscriber.
+
+    endpoints: by session, in the order of asking; of an unknown one none.  records: one for each of them, in
+    that order (ext/wire/stats_record.pxd).
+    """
+
+    endpoints: list[list[str]]
+    records: bytes
+
+
 class Activity(msgspec.Struct, tag="activity", tag_field="t"):
     last_us: int  # 0: never
 
@@ -417,7 +437,7 @@ class Failed(msgspec.Struct, tag="failed", tag_field="t", kw_only=True):
     message: str
 
 
-ReplyBody = Done | RtpCreated | SpreadOpened | Stats | Activity | Snapshot | Metrics | Failed
+ReplyBody = Done | RtpCreated | SpreadOpened | Stats | StatsPolled | Activity | Snapshot | Metrics | Failed
 
 
 class Reply(msgspec.Struct, tag="reply", tag_field="t", kw_only=True):
@@ -476,7 +496,19 @@ class Probe(msgspec.Struct, tag="probe", tag_field="t"):
     ok: bool
 
 
-Event = WorkerUp | KeyPressed | ToneFinished | MediaTimeout | ByeReceived | PeerLearned | Probe
+class WorkerLoad(msgspec.Struct, tag="load", tag_field="t", kw_only=True):
+    """Once a second, and at once when the level changes.  Shares 0 to 1 of about the last second.
+
+    level: engine.overload.Level, what the worker has given up.
+    """
+
+    busy: float  # of the CPU: the media thread ran
+    waiting: float  # it wanted to run and could not
+    late: float  # of its phases: begun late
+    level: int
+
+
+Event = WorkerUp | KeyPressed | ToneFinished | MediaTimeout | ByeReceived | PeerLearned | Probe | WorkerLoad
 
 
 class Batch(msgspec.Struct, kw_only=True):

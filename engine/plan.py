@@ -100,7 +100,7 @@ class Session:
     def __init__(self, id: str, bus: int) -> None:
         self.id = id
         self.bus = bus
-        self.members: list[Endpoint] = []
+        self.members: dict[str, Endpoint] = {}  # by endpoint id, in the order they came
         self.slot = _NO_SLOT  # our partial sum, when spread
         self.peers: list[SpreadPeer] | None = None
         self.activity_us = 0  # latest activity of endpoints that are gone
@@ -159,7 +159,7 @@ class Plan:
         self.changes += 1
         self.endpoints[endpoint.id] = endpoint
         self.by_handle[endpoint.handle] = endpoint
-        endpoint.session.members.append(endpoint)
+        endpoint.session.members[endpoint.id] = endpoint
 
     def profile(self, media: Negotiated) -> Profile:
         """The shared form of what was negotiated.  CommandError when a media slot cannot hold it."""
@@ -211,7 +211,7 @@ class Plan:
         self.changes += 1
         del self.endpoints[endpoint.id]
         del self.by_handle[endpoint.handle]
-        session.members.remove(endpoint)
+        del session.members[endpoint.id]
         if isinstance(endpoint, RtpEndpoint):
             session.activity_us = max(session.activity_us, self.media.last_activity_us(endpoint.handle))
         return self.media.endpoint_close(endpoint.handle)

@@ -19,6 +19,8 @@ from roomtone.engine.commands import COMMANDS, PARTIAL_REST_US, After, drop_spre
 from roomtone.engine.errors import CommandError
 from roomtone.engine.events import Facts, Outbox, clear_eventfd
 from roomtone.engine.keys import Keys
+from roomtone.engine.load import SAMPLE_US
+from roomtone.engine.overload import Overload
 from roomtone.engine.plan import Plan, Session
 from roomtone.engine.ports import Ports
 from roomtone.engine.probe import SelfProbe
@@ -28,6 +30,7 @@ from roomtone.engine.timers import Timers, monotonic_us
 if TYPE_CHECKING:
     from roomtone.engine.log import Log
     from roomtone.engine.supervisor_link import SupervisorLink
+    from roomtone.engine.thread_clock import Clock
     from roomtone.ext.flow.media import Arena, Media
 
 COMMANDS_US = 1000  # time for commands in one turn
@@ -37,6 +40,7 @@ SILENCE_PERIOD_US = 400_000  # websocket.md section 4: reported within 1 s
 SUPERVISOR_GRACE_US = 10_000_000  # a worker without a supervisor ends (design.md section 1)
 RETIRE_POLL_MS = 1  # how long the media thread may take until an edit is looked for again
 IDLE_MS = 1000
+LOAD_REPORT_US = 1_000_000  # how often control is told the load while the level stays
 _US_A_MS = 1000
 
 
@@ -61,6 +65,7 @@ class Worker:
         log: Log,
         clock: Callable[[], int] = monotonic_us,
         map_arena: Callable[[int], Arena] | None = None,
+        media_clock: Clock | None = None,
     ) -> None:
         self.config = config
         self.media = media
@@ -80,11 +85,14 @@ class Worker:
         self.keys = Keys(media, self.timers)
         self.arenas: dict[tuple[int, int], Arena] = {}  # other workers', by (worker, epoch)
         self.spread: dict[str, Session] = {}  # sessions that add other workers' partial sums
+        self.overload = Overload(config.overload_shed_at, config.overload_refuse_at, log)
         self.ended = False
         self._fact_fd = fact_fd
         self._commands = commands
         self._link = link
         self._map_arena = map_arena
+        self._media_clock = media_clock
+        self._load_told_us = 0
         self._probe = SelfProbe(media, self.outbox, self.timers)
         self._facts = Facts(media, self.plan, self.keys, self._probe, self.outbox)
         self._decode = msgspec.msgpack.Decoder(m.Command).decode
@@ -102,6 +110,8 @@ class Worker:
         now_us = self.now_us()
         self.outbox.put(m.WorkerUp(pid=pid, scheduling=scheduling, endpoints=self.config.endpoints))
         self._probe.start(now_us)
+        if self._media_clock is not None:
+            self._measure(self._media_clock, now_us)
 
     def watch_silence(self) -> None:
         """There is an endpoint: look for silence as long as there is one.  Idle costs nothing."""
@@ -298,6 +308,21 @@ class Worker:
         if self.plan.endpoints:
             self.watch_silence()
 
+    def _measure(self, clock: Clock, now_us: int) -> None:
+        """Look at the media thread's load, and tell it.  Reports may be lost: the next one says the same."""
+        media = self.media.metrics()
+        phases = sum(count for _, count in media["tick_late_us"])
+        changed = self.overload.sample(now_us, *clock(), phases, media["counters"]["ticks_late"])
+        if changed or now_us - self._load_told_us >= LOAD_REPORT_US:
+            self._load_told_us = now_us
+            load = self.overload.load
+            self.outbox.put_droppable(
+                m.WorkerLoad(
+                    busy=load.busy, waiting=load.waiting, late=load.late, level=int(self.overload.level)
+                )
+            )
+        self.timers.at(now_us + SAMPLE_US, self._measure, clock)
+
     def rest_partial(self, slot: int) -> None:
         """A partial slot nobody publishes to any more; others may still read it for a moment."""
         self.timers.at(self.now_us() + PARTIAL_REST_US, self._free_partial, slot)
@@ -315,6 +340,7 @@ class Worker:
             "commands_undecodable": self._undecodable,
             "replies_dropped": self.outbox.dropped,
             "fact_resyncs": self._facts.resyncs,
+            "overload_steps": self.overload.steps,
         }
 
     def gauges(self) -> dict[str, float]:
@@ -324,8 +350,19 @@ class Worker:
             "ports_used": self.ports.used,
             "ports_resting": self.ports.resting,
             "outbox_waiting": self.outbox.backlog,
+            "resident_bytes": resident_bytes(),
+            "media_busy": self.overload.load.busy,
+            "media_waiting": self.overload.load.waiting,
+            "media_late": self.overload.load.late,
+            "overload_level": self.overload.level,
         }
 
 
 def _close_arena(arena: Arena) -> None:
     arena.close()
+
+
+def resident_bytes() -> int:
+    """Memory of this process, what it touched of shared arenas included."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,6 +1,6 @@
 """The callers' own process.  JSON lines on standard input, one JSON line back for each.
 
-{"open": {"count", "ip"}}           -> {"ports": [...]}
+{"open": {"count", "ips"}}          -> {"addresses": [[ip, port], ...]}
 {"connect": [[ip, port], ...]}      -> {"ok": true}
 {"speak": {a Scenario's fields}}    -> {"ok": true}
 {"run": {"start_ns", "end_ns", "until_ns", "capture_frames", "first"}}
@@ -30,8 +30,8 @@ class CallerProcess:
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         if "open" in request:
             proc.raise_descriptors()
-            self.callers = Callers(request["open"]["count"], request["open"]["ip"])
-            return {"ports": self.callers.ports()}
+            self.callers = Callers(request["open"]["count"], request["open"]["ips"])
+            return {"addresses": self.callers.addresses()}
         if self.callers is None:
             raise ValueError("open first")
         if "connect" in request:
@@ -40,9 +40,16 @@ class CallerProcess:
         if "speak" in request:
             self.ready_for = scenario = Scenario(**request["speak"])
             table, which = scenario.payloads()
-            fmt = scenario.format
+            everybody = range(scenario.count)
             self.callers.speak(
-                scenario.phases_ns(), table, which, fmt.payload_type, fmt.samples, scenario.kind == "relay"
+                scenario.phases_ns(),
+                table,
+                which,
+                [scenario.format_of(i).payload_type for i in everybody],
+                scenario.format.samples,
+                scenario.stamped,
+                [scenario.sends(i) for i in everybody],
+                scenario.sampled(),
             )
             return {"ok": True}
         return {"figures": self.run(**request["run"])}

@@ -58,6 +58,7 @@ cdef enum:
     DRAIN_AFTER_NS = 200000000   # how long arrivals are awaited after the last send
     RTCP_FIRST = 192             # RFC 5761 section 4: second byte 192..223 is RTCP
     RTCP_LAST = 223
+    LEAST_BUFFER = 1             # SO_RCVBUF of sockets nobody reads: the kernel makes the least it knows of it
     LATENESS_BUCKETS = 20001     # wake-up lateness in 1 us steps, the last holds all above
     NS_PER_US = 1000
     NS_PER_S = 1000000000
@@ -67,7 +68,10 @@ cdef enum:
 
 cdef struct caller_t:
     int fd
+    int32_t row                  # row of the arrivals, -1: its socket is not read
     int32_t capture              # row of the capture buffer, -1: payloads are not kept
+    uint8_t payload_type
+    uint8_t sends
     const uint8_t* payload       # loop_frames frames of payload_bytes each
     uint32_t loop_frames
     uint32_t stored              # arrivals stored
@@ -87,16 +91,16 @@ cdef packed struct arrival_t:
 
 cdef struct load_t:
     caller_t* callers
-    int32_t* order               # caller numbers by phase
+    int32_t* order               # numbers of callers that send or are read, by phase
+    int32_t order_count
     int32_t count
-    arrival_t* arrivals          # [count][arrivals_each]
+    arrival_t* arrivals          # [callers read][arrivals_each]
     uint32_t arrivals_each
     uint8_t* capture             # [rows][frames_each][payload_bytes]
     arrival_t* capture_arrivals  # [rows][frames_each]
     uint32_t capture_frames
     uint32_t payload_bytes
     uint32_t samples             # timestamp units a frame
-    uint8_t payload_type
     bint stamp                   # put the send time into the payload
     int64_t start_ns             # window, wall clock
     int64_t end_ns

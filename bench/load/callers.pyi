@@ -9,17 +9,19 @@ from numpy.typing import NDArray
 ARRIVAL: np.dtype[Any]
 
 class Callers:
-    def __init__(self, count: int, ip: str = "127.0.0.1") -> None: ...
-    def ports(self) -> list[int]: ...
+    def __init__(self, count: int, ips: Sequence[str] = ("127.0.0.1",)) -> None: ...
+    def addresses(self) -> list[tuple[str, int]]: ...
     def connect(self, addresses: Sequence[Sequence[Any]]) -> None: ...
     def speak(
         self,
         phases_ns: NDArray[np.int64],
         table: NDArray[np.uint8],
         which: NDArray[np.int64],
-        payload_type: int,
+        payload_types: Sequence[int],
         samples: int,
         stamp: bool,
+        sends: Sequence[bool] | None = None,
+        read: Sequence[int] | None = None,
     ) -> None: ...
     def run(
         self,

@@ -5,6 +5,9 @@ for that caller, then sends.  There is no epoll: arrival times are the kernel's 
 reading late does not falsify a delay.  Frame k of a caller is due at k * 20 ms + phase on the wall clock;
 sequence number and timestamp are made from k, so that they only go forward from one run to the next.
 
+Not every socket need be read: what comes to the others fills the smallest receive buffer and is dropped there,
+which costs the callers nothing.
+
 Everything that comes in is stored as one `arrival_t`; numbers are made of it afterwards (figures.py).
 """
 
@@ -23,7 +26,7 @@ cdef inline int64_t clock_ns(int clock) noexcept nogil:
     return t.tv_sec * <int64_t> NS_PER_S + t.tv_nsec
 
 
-cdef bint caller_read(load_t* load, caller_t* c, uint32_t number, int64_t now_ns) noexcept nogil:
+cdef bint caller_read(load_t* load, caller_t* c, int64_t now_ns) noexcept nogil:
     """Read one datagram; True: there may be another that is due already.
 
     A second read is made only when the first found a packet older than one frame (or RTCP): in the steady
@@ -67,18 +70,17 @@ cdef bint caller_read(load_t* load, caller_t* c, uint32_t number, int64_t now_ns
     c.received += 1
     if now_ns >= load.start_ns:
         load.packets_window += now_ns < load.end_ns
-        arrival_store(load, c, number, &a, &data[HEADER_BYTES])
+        arrival_store(load, c, &a, &data[HEADER_BYTES])
     return now_ns - a.arrival_ns > FRAME_NS
 
 
-cdef void arrival_store(load_t* load, caller_t* c, uint32_t number, const arrival_t* a,
-                        const uint8_t* payload) noexcept nogil:
+cdef void arrival_store(load_t* load, caller_t* c, const arrival_t* a, const uint8_t* payload) noexcept nogil:
     """Keep one arrival, and its payload when this caller is listened to."""
     cdef size_t row
     if c.stored >= load.arrivals_each:
         load.overflow += 1
         return
-    load.arrivals[<size_t> number * load.arrivals_each + c.stored] = a[0]
+    load.arrivals[<size_t> c.row * load.arrivals_each + c.stored] = a[0]
     c.stored += 1
     if c.capture >= 0 and c.captured < load.capture_frames and a.size == HEADER_BYTES + load.payload_bytes:
         row = <size_t> c.capture * load.capture_frames + c.captured
@@ -87,17 +89,17 @@ cdef void arrival_store(load_t* load, caller_t* c, uint32_t number, const arriva
         c.captured += 1
 
 
-cdef void caller_send(load_t* load, caller_t* c, uint32_t number, int64_t frame) noexcept nogil:
+cdef void caller_send(load_t* load, caller_t* c, uint32_t number, int64_t frame, int64_t now_ns) noexcept nogil:
+    """now_ns: the time of the wake-up; a stamped packet takes its own."""
     cdef uint8_t data[DATAGRAM_BYTES]
-    cdef int64_t now_ns
     data[0] = RTP_VERSION_BITS
-    data[1] = load.payload_type
+    data[1] = c.payload_type
     (<uint16_t*> &data[2])[0] = htons(<uint16_t> frame)
     (<uint32_t*> &data[4])[0] = htonl(<uint32_t> (frame * load.samples))
     (<uint32_t*> &data[8])[0] = htonl(<uint32_t> (SSRC_BASE + number))
     memcpy(&data[HEADER_BYTES], c.payload + (frame % c.loop_frames) * load.payload_bytes, load.payload_bytes)
-    now_ns = clock_ns(CLOCK_REALTIME)
     if load.stamp:
+        now_ns = clock_ns(CLOCK_REALTIME)
         memcpy(&data[HEADER_BYTES], &now_ns, SENT_TIME_BYTES)
     if send(c.fd, data, HEADER_BYTES + load.payload_bytes, MSG_DONTWAIT) < 0:
         load.send_errors += 1
@@ -137,31 +139,37 @@ cdef void load_run(load_t* load, int64_t until_ns) noexcept nogil:
         while frame * FRAME_NS + load.callers[load.order[position]].phase_ns <= now_ns:
             number = load.order[position]
             c = &load.callers[number]
-            for _read in range(DRAIN_LIMIT):
-                if not caller_read(load, c, number, now_ns):
-                    break
-            caller_send(load, c, number, frame)
+            if c.row >= 0:
+                for _read in range(DRAIN_LIMIT):
+                    if not caller_read(load, c, now_ns):
+                        break
+            if c.sends:
+                caller_send(load, c, number, frame, now_ns)
             position += 1
-            if position == load.count:
+            if position == load.order_count:
                 position = 0
                 frame += 1
         now_ns = clock_ns(CLOCK_MONOTONIC) + offset_ns
+    if load.cpu_ns == 0 and cpu_start_ns >= 0:   # so far behind that one turn went past the window's end
+        load.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_start_ns
     load_drain(load)
 
 
 cdef void load_drain(load_t* load) noexcept nogil:
-    """After the last send: wait for the rest, then read every socket until it is empty."""
+    """After the last send: wait for the rest, then empty every socket that is read."""
     cdef timespec t
     cdef int32_t number
+    cdef caller_t* c
     cdef int64_t before
     t.tv_sec = 0
     t.tv_nsec = DRAIN_AFTER_NS
     clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL)
     for number in range(load.count):
-        while True:
-            before = load.callers[number].received + load.rtcp + load.unexpected
-            caller_read(load, &load.callers[number], number, clock_ns(CLOCK_REALTIME))
-            if load.callers[number].received + load.rtcp + load.unexpected == before:
+        c = &load.callers[number]
+        while c.row >= 0:
+            before = c.received + load.rtcp + load.unexpected
+            caller_read(load, c, clock_ns(CLOCK_REALTIME))
+            if c.received + load.rtcp + load.unexpected == before:
                 break
 
 
@@ -174,7 +182,7 @@ ARRIVAL = np.dtype(
 
 
 cdef class Callers:
-    """N callers on one address.  Order of use: ports, connect, speak, run, arrivals and captured.
+    """N callers; caller i lives on ips[i mod n].  Order of use: addresses, connect, speak, run, arrivals.
 
     Ownership: keeps the sockets, and the payload table given to `speak`, alive until it is collected.
     """
@@ -187,7 +195,7 @@ cdef class Callers:
     cdef object capture_arrival_array
     cdef object lateness_array
 
-    def __cinit__(self, int count, str ip="127.0.0.1"):
+    def __cinit__(self, int count, ips=("127.0.0.1",)):
         memset(&self.load, 0, sizeof(load_t))
         if count < 1:
             raise ValueError("at least one caller is needed")
@@ -198,6 +206,7 @@ cdef class Callers:
         self.load.count = count
         self.sockets = []
         for number in range(count):
+            ip = ips[number % len(ips)]
             s = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
             s.setblocking(False)
             s.bind((ip, 0))
@@ -209,9 +218,9 @@ cdef class Callers:
         free(self.load.callers)
         free(self.load.order)
 
-    def ports(self):
-        """The local port of each caller."""
-        return [s.getsockname()[1] for s in self.sockets]
+    def addresses(self):
+        """The local (ip, port) of each caller."""
+        return [s.getsockname()[:2] for s in self.sockets]
 
     def connect(self, addresses):
         """addresses: one (ip, port) a caller; what queued before is thrown away."""
@@ -226,12 +235,13 @@ cdef class Callers:
             except BlockingIOError:
                 pass
 
-    def speak(self, phases_ns, table, which, int payload_type, int samples, bint stamp):
-        """What each caller sends.
+    def speak(self, phases_ns, table, which, payload_types, int samples, bint stamp, sends=None, read=None):
+        """What each caller sends, and whose sockets are read.
 
         phases_ns: int64[N], 0 .. 20 ms.  table: uint8[T, L, P]: T payload loops of L frames of P bytes.
-        which: int[N], the row of `table` a caller sends.  samples: timestamp units a frame.
-        stamp: overwrite the first 8 payload bytes with the send time (relayed payload is opaque).
+        which: int[N], the row of `table` a caller sends.  payload_types: int[N].  samples: timestamp units a
+        frame.  stamp: overwrite the first 8 payload bytes with the send time (relayed payload is opaque).
+        sends: bool[N], None: everybody.  read: numbers of the callers whose sockets are read, None: all.
         """
         self.table = np.ascontiguousarray(table, dtype=np.uint8)
         if self.table.shape[2] > DATAGRAM_BYTES - HEADER_BYTES or self.table.shape[2] < SENT_TIME_BYTES:
@@ -243,17 +253,29 @@ cdef class Callers:
             self.load.callers[number].phase_ns = phases_ns[number]
             self.load.callers[number].payload = &rows[<Py_ssize_t> which[number], 0, 0]
             self.load.callers[number].loop_frames = <uint32_t> rows.shape[1]
-        for position, number in enumerate(np.argsort(np.asarray(phases_ns), kind="stable")):
-            self.load.order[position] = number
+            self.load.callers[number].payload_type = payload_types[number]
+            self.load.callers[number].sends = sends is None or bool(sends[number])
+            self.load.callers[number].row = -1
+        for row, number in enumerate(range(self.load.count) if read is None else read):
+            self.load.callers[<Py_ssize_t> number].row = row
+        self.load.order_count = 0
+        for number in np.argsort(np.asarray(phases_ns), kind="stable"):
+            if self.load.callers[<Py_ssize_t> number].row < 0:
+                self.sockets[number].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LEAST_BUFFER)
+                if not self.load.callers[<Py_ssize_t> number].sends:
+                    continue
+            self.load.order[self.load.order_count] = number
+            self.load.order_count += 1
+        if self.load.order_count == 0:
+            raise ValueError("nobody sends and nobody is read")
         self.load.payload_bytes = <uint32_t> rows.shape[2]
-        self.load.payload_type = payload_type
         self.load.samples = samples
         self.load.stamp = stamp
 
     def run(self, int64_t start_ns, int64_t end_ns, int64_t until_ns, listen=(), int capture_frames=0):
         """Send from now to `until_ns`; what is judged lies between `start_ns` and `end_ns` (wall clock).
 
-        listen: callers whose payloads are kept, the first `capture_frames` of the window each.
+        listen: callers (that are read) whose payloads are kept, the first `capture_frames` of the window each.
         Blocks without the GIL.  Returns totals: sent, received (whole run), sent_window: lists by caller;
         rtcp, unexpected, send_errors, overflow, packets_window, cpu_ns (window), lateness_us (histogram).
         """
@@ -261,7 +283,8 @@ cdef class Callers:
         if self.table is None:
             raise ValueError("speak first")
         each = (until_ns - start_ns + NS_PER_S) // FRAME_NS + DRAIN_LIMIT
-        self.arrival_array = np.zeros((load.count, each), dtype=ARRIVAL)
+        rows_read = sum(load.callers[i].row >= 0 for i in range(load.count))
+        self.arrival_array = np.zeros((max(rows_read, 1), each), dtype=ARRIVAL)
         self.arrival_array.view(np.uint8).fill(1)   # the pages are there before the first packet
         shape = (max(len(listen), 1), max(capture_frames, 1))
         self.capture_array = np.ones((*shape, load.payload_bytes), dtype=np.uint8)
@@ -297,8 +320,14 @@ cdef class Callers:
         }
 
     def arrivals(self, int number):
-        """Arrivals of one caller in the order they were read: array of ARRIVAL, a view."""
-        return self.arrival_array[number, : self.load.callers[number].stored]
+        """Arrivals of one caller in the order they were read: array of ARRIVAL, a view.
+
+        ValueError: its socket is not read.
+        """
+        row = self.load.callers[number].row
+        if row < 0:
+            raise ValueError(f"caller {number} is not read")
+        return self.arrival_array[row, : self.load.callers[number].stored]
 
     def captured(self, int row):
         """(arrivals, payloads uint8[frames, P]) of the row-th caller listened to, as views."""

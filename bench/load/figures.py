@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NS_PER_US = 1000
+NS_PER_S = 1_000_000_000
 FRAME_NS = 20_000_000
 SEQ_RANGE = 1 << 16
 TIMESTAMP_RANGE = 1 << 32
@@ -40,6 +41,18 @@ def summary_us(values_ns: NDArray[Any]) -> dict[str, float]:
     out = {name: percentile(values_ns, q) / NS_PER_US for name, q in PERCENTILES.items()}
     out["max"] = float(values_ns.max()) / NS_PER_US if len(values_ns) else float("nan")
     return out
+
+
+def calmest(values: NDArray[Any], at_ns: NDArray[Any], start_ns: int, end_ns: int) -> float:
+    """Least p99.9 of a whole second between start and end; no second: nan.
+
+    What a neighbour on the machine disturbs passes; a server at its limit is late in every second.
+    """
+    seconds = [
+        percentile(values[(at_ns >= begin) & (at_ns < begin + NS_PER_S)], PERCENTILES["p99_9"])
+        for begin in range(start_ns, end_ns - NS_PER_S + 1, NS_PER_S)
+    ]
+    return min((s for s in seconds if s == s), default=float("nan"))
 
 
 def unwrap(values: NDArray[Any], span: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The floor's own process: reads {"peers": [[ip, port], ...], "first": bool}, answers, forwards."""
+"""The floor's own process: reads {"peers": [[ip, port], ...], "ip", "first": bool}, answers, forwards."""
 
 import json
 import socket
@@ -12,10 +12,11 @@ def main() -> int:
     proc.raise_descriptors()
     sockets = []
     request = json.loads(sys.stdin.readline())
+    own = request["ip"]
     for ip, port in request["peers"]:
-        s = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
+        s = socket.socket(socket.AF_INET6 if ":" in own else socket.AF_INET, socket.SOCK_DGRAM)
         s.setblocking(False)
-        s.bind((ip, 0))
+        s.bind((own, 0))
         s.connect((ip, port))
         sockets.append(s)
     print(json.dumps({"ports": [s.getsockname()[1] for s in sockets]}), flush=True)

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from roomtone.bench.load import proc
+from roomtone.bench.load.account import account, losses
 from roomtone.bench.load.child import Child
 from roomtone.bench.load.figures import FRAME_NS
 from roomtone.bench.load.scenario import Scenario
-from roomtone.bench.load.server import IP, Cost, Floor, Placement, Server
+from roomtone.bench.load.server import SCRAPE_CACHE_S, Cost, Floor, Placement, Server, caller_ips
 
 NS_PER_S = 1_000_000_000
 LEAD_NS = 300_000_000  # from the request to run to the first send at the latest: buffers are touched before
@@ -26,6 +27,8 @@ STEAL_LIMIT = 0.005
 WAKE_LIMIT_US = 1000.0
 CALLERS_LIMIT = 0.9
 WAIT_LIMIT = 0.05  # of the window that the busiest measured thread stood ready without a CPU
+SENT_LEAST = 0.995  # of what was due in the window
+READ_LATE_LIMIT = 0.05  # of the window, both ends together
 CALLERS_MODULE = "roomtone.bench.load.caller_process"
 
 
@@ -52,13 +55,8 @@ async def run_once(server: Server, scenario: Scenario, plan: Plan) -> dict[str, 
         await server.start()
         before = server.rss_bytes()
         async with await Child.start(CALLERS_MODULE, set(plan.placement.others)) as callers:
-            ports = (await callers.ask({"open": {"count": scenario.count, "ip": IP}}))["ports"]
-            began = time.monotonic()
-            addresses = await server.open(scenario, ports)
-            set_up_s = time.monotonic() - began
-            await callers.ask({"connect": addresses})
-            await callers.ask({"speak": scenario.as_dict()})
-            figures = await window(server, callers, plan)
+            set_up_s = await seat(server, callers, scenario)
+            figures = await window(server, callers, scenario, plan)
         after = server.rss_bytes()
         figures["set_up_s"] = set_up_s
         figures["rss_bytes_per_endpoint"] = (after["worker"] - before["worker"]) / scenario.count
@@ -69,7 +67,19 @@ async def run_once(server: Server, scenario: Scenario, plan: Plan) -> dict[str, 
     return figures
 
 
-async def window(server: Server, callers: Child, plan: Plan) -> dict[str, Any]:
+async def seat(server: Server, callers: Child, scenario: Scenario) -> float:
+    """Callers take their seats and know what to say; returns how long the server took to make room, s."""
+    seats = {"count": scenario.count, "ips": caller_ips(scenario.count)}
+    own = (await callers.ask({"open": seats}))["addresses"]
+    began = time.monotonic()
+    addresses = await server.open(scenario, [(ip, port) for ip, port in own])
+    took = time.monotonic() - began
+    await callers.ask({"connect": addresses})
+    await callers.ask({"speak": scenario.as_dict()})
+    return took
+
+
+async def window(server: Server, callers: Child, scenario: Scenario, plan: Plan) -> dict[str, Any]:
     """Warm up, then measure."""
     start_ns = time.time_ns() + LEAD_NS + int(plan.warm_up_s * NS_PER_S)
     start_ns -= start_ns % FRAME_NS
@@ -89,15 +99,19 @@ async def window(server: Server, callers: Child, plan: Plan) -> dict[str, Any]:
     cost_before, steal_before, at_start = server.cost(), proc.steal(cpus), time.time_ns()
     await sleep_until(end_ns)
     cost_after, steal_after, at_end = server.cost(), proc.steal(cpus), time.time_ns()
+    late_ns = at_start - start_ns + at_end - end_ns
     counters_after = await server.counters()
     playout = await server.playout_delay_ms()
     figures: dict[str, Any] = (await answer)["figures"]
-    figures |= cpu_figures(cost_before, cost_after, figures["received"], end_ns - start_ns, at_end - at_start)
+    figures |= cpu_figures(cost_before, cost_after, figures["packets"], end_ns - start_ns, at_end - at_start)
     stolen, ticks = (after - before for after, before in zip(steal_after, steal_before, strict=True))
     figures["media_scheduling"] = proc.scheduling(cost_after.measured - cost_before.measured)
+    figures["read_late"] = late_ns / (end_ns - start_ns)
     figures["steal"] = stolen / max(ticks, 1)
     grown = {k: v - counters_before.get(k, 0.0) for k, v in counters_after.items()}
     figures["counters"] = {k: v for k, v in grown.items() if v}
+    await sleep_until(at_end + int(SCRAPE_CACHE_S * NS_PER_S))
+    figures |= account(scenario, figures["total_sent"], await server.counters(), grown)
     figures["playout_delay_ms"] = playout
     if playout is not None:
         for key in ("p50", "p99"):
@@ -109,7 +123,7 @@ async def window(server: Server, callers: Child, plan: Plan) -> dict[str, Any]:
     return figures
 
 
-def cpu_figures(before: Cost, after: Cost, packets: int, window_ns: int, sampled_ns: int) -> dict[str, Any]:
+def cpu_figures(before: Cost, after: Cost, packets: float, window_ns: int, sampled_ns: int) -> dict[str, Any]:
     """CPU per packet, brought from the sampled time (a little off the window's ends) to the window."""
     spent = after.measured - before.measured
     scale = window_ns / sampled_ns
@@ -130,15 +144,30 @@ def cpu_figures(before: Cost, after: Cost, packets: int, window_ns: int, sampled
 
 def why_void(figures: dict[str, Any]) -> list[str]:
     """Reasons not to believe a run; none: valid."""
+    return disturbed(figures) + weak(figures)
+
+
+def disturbed(figures: dict[str, Any]) -> list[str]:
+    """Signs that others wanted the CPUs too: the server may be better than this run says."""
     out = []
     if figures["steal"] > STEAL_LIMIT:
         out.append(f"steal {figures['steal']:.1%}")
     if figures["callers_wake_p99_9_us"] > WAKE_LIMIT_US:
         out.append(f"callers woke {figures['callers_wake_p99_9_us'] / 1000:.1f} ms late at p99.9")
-    if figures["callers_load"] > CALLERS_LIMIT:
-        out.append(f"callers used {figures['callers_load']:.0%} of their core")
     if figures["waited"] > WAIT_LIMIT:
         out.append(f"the measured thread waited {figures['waited']:.0%} of the time for its CPU")
+    return out
+
+
+def weak(figures: dict[str, Any]) -> list[str]:
+    """Signs that the load tool was at its own limit: the server may not have had the load."""
+    out = []
+    if figures["callers_load"] > CALLERS_LIMIT:
+        out.append(f"callers used {figures['callers_load']:.0%} of their core")
+    if figures["sent"] < SENT_LEAST * figures["due"]:
+        out.append(f"callers sent {figures['sent'] / figures['due']:.1%} of what was due")
+    if figures["read_late"] > READ_LATE_LIMIT:
+        out.append(f"counters were read {figures['read_late']:.0%} of the window late")
     if figures["overflow"] or figures["send_errors"]:
         out.append(f"{figures['send_errors']} sends failed, {figures['overflow']} arrivals had no room")
     return out
@@ -177,10 +206,12 @@ async def compare(
 
 
 def line(name: str, number: int, f: dict[str, Any]) -> str:
-    void = f"  VOID: {'; '.join(f['void'])}" if f["void"] else ""
+    notes = f"  LOST: {'; '.join(losses(f))}" if losses(f) else ""
+    notes += f"  VOID: {'; '.join(f['void'])}" if f["void"] else ""
     return (
         f"{name} run {number + 1}: {f['us_per_packet']:.2f} us/packet, load {f['load']:.1%},"
-        f" loss {f['loss']:.3%}, callers {f['callers_us_per_packet']:.2f} us/packet{void}"
+        f" loss {f['loss']:.3%}, callers {f['callers_us_per_packet']:.2f} us/packet"
+        f" at {f['callers_load']:.0%}{notes}"
     )
 
 

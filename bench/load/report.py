@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from roomtone.bench.load.account import losses
 from roomtone.bench.load.figures import median_of
 from roomtone.bench.load.measure import Plan
 
@@ -94,7 +95,7 @@ def number(value: float | None, digits: int) -> str:
 def show(comparison: dict[str, Any], console: Console) -> None:
     """One table a comparison."""
     relay = comparison["scenario"]["kind"] == "relay"
-    unit = "us/packet" if relay else "us/participant-frame"
+    unit = "us/participant-frame" if comparison["scenario"]["kind"] == "mix" else "us/packet"
     table = Table(title=comparison["scenario"]["name"])
     columns = RELAY_COLUMNS if relay else MIX_COLUMNS
     headings = ["", unit, "user", "system", "of floor", "CPU %", "loss %", *(c[1] for c in columns)]
@@ -125,9 +126,19 @@ def show(comparison: dict[str, Any], console: Console) -> None:
             f" {number(middle.get('control_rss_bytes_per_endpoint'), 0)} B/endpoint;"
             f" set-up {middle['set_up_s']:.2f} s" + (f"; voices: {comparison['voices']}" if not relay else "")
         )
+        console.print(counted(comparison))
     verdict = floor_verdict(comparison)
     if verdict:
         console.print(verdict)
+
+
+def counted(comparison: dict[str, Any]) -> str:
+    """How many sockets were read, and whether every packet was accounted for."""
+    streams = comparison["scenario"]["rooms"] * comparison["scenario"]["size"]
+    runs = comparison["servers"]["engine"]
+    lost = ["; ".join(found) for run in runs if (found := losses(run))]
+    verdict = f"lost in {len(lost)} of {len(runs)} runs: {lost[0]}" if lost else "nothing lost"
+    return f"callers read {runs[-1]['read']:,} of {streams:,} sockets; {verdict}"
 
 
 def floor_verdict(comparison: dict[str, Any]) -> str:
@@ -147,10 +158,11 @@ def floor_verdict(comparison: dict[str, Any]) -> str:
 
 
 def markdown(comparisons: list[dict[str, Any]]) -> str:
-    """The README's two tables: relay, then mix."""
+    """The README's tables: relay, transcoding, then mix."""
     out = []
     for kind, unit, columns in (
         ("relay", "packet", RELAY_COLUMNS),
+        ("transcode", "packet", MIX_COLUMNS),
         ("mix", "participant-frame", MIX_COLUMNS),
     ):
         chosen = [c for c in comparisons if c["scenario"]["kind"] == kind and "ratio" in c]
@@ -158,7 +170,7 @@ def markdown(comparisons: list[dict[str, Any]]) -> str:
             continue
         heads = ["workload", f"us/{unit}", "user + system", "floor", "of floor", "CPU %", "loss %"]
         heads += [heading for _, heading, _, _ in columns]
-        heads += ["overruns", "B/endpoint", "void runs"] + (["voices"] if kind == "mix" else [])
+        heads += ["overruns", "B/endpoint", "void runs"] + ([] if kind == "relay" else ["voices"])
         out += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
         for c in chosen:
             e, f = c["median"]["engine"], c["median"]["floor"]
@@ -174,10 +186,15 @@ def markdown(comparisons: list[dict[str, Any]]) -> str:
                 number(overruns(c["servers"]["engine"]), 0),
                 number(e["rss_bytes_per_endpoint"], 0),
                 f"{c['void'].get('engine', 0)} + {c['void'].get('floor', 0)}",
-            ] + ([c["voices"]] if kind == "mix" else [])
+            ] + ([] if kind == "relay" else [c["voices"]])
             out.append("| " + " | ".join(cells) + " |")
         out.append("")
     return "\n".join(out)
+
+
+def file_name(name: str) -> str:
+    """Of the JSON file that the results of something of this name are kept in."""
+    return name.replace(" ", "-").replace("/", "_").replace(",", "") + ".json"
 
 
 def write_json(file: Path, plan: Plan, results: list[dict[str, Any]]) -> None:

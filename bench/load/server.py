@@ -1,6 +1,7 @@
 """What is measured, behind one face: the engine, started as a user starts it, and the floor."""
 
 import asyncio
+import json
 import os
 import re
 import shlex
@@ -9,7 +10,9 @@ import signal
 import socket
 import sys
 import tempfile
+import tomllib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,23 +22,35 @@ import aiohttp
 from roomtone.bench.load import proc
 from roomtone.bench.load.child import Child
 from roomtone.bench.load.scenario import Scenario, spaced
-from roomtone.bench.load.steer import Switchboard
+from roomtone.bench.load.steer import Switchboard, offer
 
 IP = "127.0.0.1"
+CALLERS_NETWORK = "127.0.1."  # callers live on other addresses than servers,
+CALLERS_EACH = 8192  # so many on each: a third of the ephemeral ports
 READY_WAIT_S = 20.0
 READY_POLL_S = 0.05
 ASKED_SESSIONS = 16  # sessions whose playout delay is read
 STOP_WAIT_S = 10.0
 SPARE_SLOTS = 64  # arena slots beyond the callers
 LEAST_SLOTS = 8192  # the engine's default
-RTP_PORTS = (10000, 31999)  # below the callers' ephemeral ports
+RTP_PORTS = (10000, 59999)
 COUNTERS = (
     "roomtone_tick_overruns_total",
     "roomtone_ticks_late_total",
     "roomtone_playout_concealed_frames_total",
     "roomtone_rtp_dropped_packets_total",
+    "roomtone_rtp_packets_total",
+    "roomtone_worker_rx_raw_packets_total",
+    "roomtone_worker_rtcp_rx_packets_total",
+    "roomtone_worker_relayed_packets_total",
+    "roomtone_worker_mixed_packets_total",
+    "roomtone_worker_encodings_total",
+    "roomtone_worker_ticks_total",
+    "roomtone_worker_partials_late_total",
 )
-REASON = re.compile(r'reason="([^"]*)"')
+KEY = re.compile(r"[A-Za-z0-9_.-]+")
+LABEL = re.compile(r'(?:reason|direction)="([^"]*)"')
+SCRAPE_CACHE_S = 1.1  # the engine answers from memory for a second after a scrape
 
 
 @dataclass(frozen=True)
@@ -68,8 +83,8 @@ class Server(ABC):
     async def start(self) -> None: ...
 
     @abstractmethod
-    async def open(self, scenario: Scenario, ports: list[int]) -> list[tuple[str, int]]:
-        """Make room for callers on these ports of IP; returns where each of them sends to."""
+    async def open(self, scenario: Scenario, callers: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Make room for callers on these (ip, port); returns where each of them sends to."""
 
     @abstractmethod
     async def stop(self) -> None: ...
@@ -99,16 +114,14 @@ class Floor(Server):
 
     def served(self, scenario: Scenario) -> Scenario:
         """A relay of as many streams (one more when that is odd)."""
-        return Scenario("relay", (scenario.count + 1) // 2, 2, scenario.codec)
+        return Scenario("relay", (scenario.count + 1) // 2, 2, scenario.codec, sample=scenario.sample)
 
     async def start(self) -> None:
         self.child = await Child.start("roomtone.bench.load.floor_process", {self.placement.measured[0]})
 
-    async def open(self, scenario: Scenario, ports: list[int]) -> list[tuple[str, int]]:
+    async def open(self, scenario: Scenario, callers: list[tuple[str, int]]) -> list[tuple[str, int]]:
         assert self.child
-        answer = await self.child.ask(
-            {"peers": [(IP, port) for port in ports], "first": self.placement.first}
-        )
+        answer = await self.child.ask({"peers": callers, "ip": IP, "first": self.placement.first})
         return [(IP, port) for port in answer["ports"]]
 
     async def stop(self) -> None:
@@ -137,15 +150,19 @@ class Engine(Server):
         endpoints: int = 0,
         command: str = "",
         together: bool = False,
+        settings: Sequence[str] = (),
     ) -> None:
         """command: what to start instead of the installed `roomtone`; ` serve -c FILE` is added.
 
         together: control and supervisor share the measured CPUs instead of staying away from them.
+        settings: "key=value" lines of the configuration; they win over what the bench would write.
+        ValueError: one of them is not of that form.
         """
         self.placement = placement
         self.together = together
         self.workers = workers
         self.endpoints = endpoints
+        self.settings = dict(setting(text) for text in settings)
         self.command = shlex.split(command) if command else default_command()
         self.folder = Path(tempfile.mkdtemp(prefix="roomtone-bench-"))
         self.process: asyncio.subprocess.Process | None = None
@@ -157,25 +174,23 @@ class Engine(Server):
         slots = max(LEAST_SLOTS, self.endpoints + SPARE_SLOTS)
         cpus = [self.placement.measured[i % len(self.placement.measured)] for i in range(self.workers)]
         (self.folder / "state").mkdir()
-        return "\n".join(
-            [
-                f'listen = "{IP}:{self.port}"',
-                f'media_ip = "{IP}"',
-                f"rtp_port_range = [{RTP_PORTS[0]}, {RTP_PORTS[1]}]",
-                f"workers = {self.workers}",
-                f"cpu_affinity = {cpus}",
-                f"worker_endpoints = {slots}",
-                "max_sessions = 0",
-                "max_connections = 0",
-                "max_endpoints_per_session = 0",
-                "disconnect_timeout_secs = 1",
-                "shutdown_max_wait_secs = 1",
-                f'state_dir = "{self.folder}/state"',
-                f'runtime_dir = "{self.folder}/run"',
-                'log_level = "warning"',
-                "",
-            ]
-        )
+        lines = {
+            "listen": f'"{IP}:{self.port}"',
+            "media_ip": f'"{IP}"',
+            "rtp_port_range": f"[{RTP_PORTS[0]}, {RTP_PORTS[1]}]",
+            "workers": f"{self.workers}",
+            "cpu_affinity": f"{cpus}",
+            "worker_endpoints": f"{slots}",
+            "max_sessions": "0",
+            "max_connections": "0",
+            "max_endpoints_per_session": "0",
+            "disconnect_timeout_secs": "1",
+            "shutdown_max_wait_secs": "1",
+            "state_dir": f'"{self.folder}/state"',
+            "runtime_dir": f'"{self.folder}/run"',
+            "log_level": '"warning"',
+        }
+        return "".join(f"{key} = {value}\n" for key, value in (lines | self.settings).items())
 
     async def start(self) -> None:
         file = self.folder / "bench.toml"
@@ -223,9 +238,13 @@ class Engine(Server):
             return {self.placement.measured[number % len(self.placement.measured)]}
         return set(self.placement.measured if self.together else self.placement.others)
 
-    async def open(self, scenario: Scenario, ports: list[int]) -> list[tuple[str, int]]:
+    async def open(self, scenario: Scenario, callers: list[tuple[str, int]]) -> list[tuple[str, int]]:
         assert self.board
-        return await self.board.rooms(IP, ports, scenario.size, scenario.format)
+        offers = [
+            offer(ip, port, scenario.format_of(i), "sendrecv" if scenario.sends(i) else "recvonly")
+            for i, (ip, port) in enumerate(callers)
+        ]
+        return await self.board.rooms(offers, scenario.size)
 
     async def stop(self) -> None:
         if self.board:
@@ -256,8 +275,8 @@ class Engine(Server):
             for line in (await reply.text()).splitlines():
                 name = line.partition("{")[0].partition(" ")[0]
                 if name in COUNTERS:
-                    reason = REASON.search(line)
-                    key = f"{name}{{{reason[1]}}}" if reason else name
+                    label = LABEL.search(line)
+                    key = f"{name}{{{label[1]}}}" if label else name
                     out[key] = out.get(key, 0.0) + float(line.rpartition(" ")[2])
         return out
 
@@ -266,7 +285,8 @@ class Engine(Server):
         chosen = [self.board.sessions[i] for i in spaced(len(self.board.sessions), ASKED_SESSIONS)]
         answers = await asyncio.gather(*(s.call("stats.snapshot") for s in chosen))
         delays = [e["playout"]["delay_ms"] for a in answers for e in a["endpoints"] if e.get("playout")]
-        return sum(delays) / len(delays) if delays else None
+        playing = [delay for delay in delays if delay] or delays  # who only receives has nothing to play
+        return sum(playing) / len(playing) if playing else None
 
 
 def default_command() -> list[str]:
@@ -275,6 +295,24 @@ def default_command() -> list[str]:
     if installed.exists():
         return [str(installed)]
     return [sys.executable, "-c", "from roomtone.control.cli import main; raise SystemExit(main())"]
+
+
+def setting(text: str) -> tuple[str, str]:
+    """Key and TOML value of "key=value"; what TOML cannot read as a value is taken as a string."""
+    key, equals, value = text.partition("=")
+    key, value = key.strip(), value.strip()
+    if not equals or not KEY.fullmatch(key):
+        raise ValueError(f"a setting is key=value, not {text!r}")
+    try:
+        tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError:
+        value = json.dumps(value)
+    return key, value
+
+
+def caller_ips(count: int) -> list[str]:
+    """Addresses for so many callers; caller i lives on number i mod n of these."""
+    return [f"{CALLERS_NETWORK}{n + 1}" for n in range((count - 1) // CALLERS_EACH + 1)]
 
 
 def free_port() -> int:

@@ -17,7 +17,7 @@ class SteerError(RuntimeError):
     """The engine answered with an error, or closed the connection."""
 
 
-def offer(ip: str, port: int, fmt: Format) -> str:
+def offer(ip: str, port: int, fmt: Format, direction: str = "sendrecv") -> str:
     """An offer as a telephone would make it: one codec, telephone-event, rtcp-mux."""
     lines = [
         "v=0",
@@ -31,7 +31,7 @@ def offer(ip: str, port: int, fmt: Format) -> str:
         f"a=fmtp:{EVENT_PAYLOAD_TYPE} 0-15",
         f"a=ptime:{FRAME_MS}",
         "a=rtcp-mux",
-        "a=sendrecv",
+        f"a={direction}",
     ]
     return "\r\n".join(lines) + "\r\n"
 
@@ -104,8 +104,8 @@ class Switchboard:
     async def connect(self) -> Steering:
         return Steering(await self.http.ws_connect(self.url, max_msg_size=0))
 
-    async def rooms(self, ip: str, ports: list[int], size: int, fmt: Format) -> list[tuple[str, int]]:
-        """One session of `size` endpoints for each `size` ports; returns where each caller sends to."""
+    async def rooms(self, offers: list[str], size: int) -> list[tuple[str, int]]:
+        """One session of `size` endpoints for each `size` offers; returns where each caller sends to."""
         gate = asyncio.Semaphore(CONCURRENT_CONNECTIONS)
 
         async def room(first: int) -> tuple[Steering, list[tuple[str, int]]]:
@@ -113,12 +113,12 @@ class Switchboard:
                 steering = await self.connect()
                 await steering.call("session.create")
                 out = []
-                for port in ports[first : first + size]:
-                    made = await steering.call("endpoint.create_from_offer", sdp=offer(ip, port, fmt))
+                for sdp in offers[first : first + size]:
+                    made = await steering.call("endpoint.create_from_offer", sdp=sdp)
                     out.append(answered_address(made["sdp_answer"]))
                 return steering, out
 
-        made = await asyncio.gather(*(room(first) for first in range(0, len(ports), size)))
+        made = await asyncio.gather(*(room(first) for first in range(0, len(offers), size)))
         self.sessions = [steering for steering, _ in made]
         return [address for _, addresses in made for address in addresses]
 

@@ -78,6 +78,17 @@ def spectrum(pcm: NDArray[np.int16], rate_hz: int) -> NDArray[np.float64]:
     return np.median(np.abs(np.fft.rfft(segments, axis=1)) * 2 / n, axis=0)
 
 
+def level_dip(pcm: NDArray[np.int16], frame_samples: int) -> float:
+    """The quietest frame over the median one (RMS): 1 of steady voices, 0 when a whole frame is missing.
+
+    Tones of a room lie so far apart that their beats are over within a frame.
+    """
+    frames = pcm[: len(pcm) // frame_samples * frame_samples].reshape(-1, frame_samples).astype(np.float64)
+    rms = np.sqrt(np.mean(frames * frames, axis=1))
+    median = float(np.median(rms))
+    return float(rms.min()) / median if median else 0.0
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing that should not be: kind is missing, echo (the own tone) or stranger."""

@@ -152,7 +152,9 @@ class SessionSummary(Struct, kw_only=True):
 
 
 class SessionList(Struct):
-    sessions: list[SessionSummary]
+    """sessions: a list of SessionSummary, encoded in pieces."""
+
+    sessions: msgspec.Raw
 
 
 class TimelineMarked(Struct):

@@ -89,6 +89,9 @@ class Config(Struct, frozen=True, kw_only=True):
 
     worker_endpoints: int = 8192
     session_spread_at: int = 200
+    relay_gather_us: int = 500
+    overload_shed_at: float = 0.85  # share of a media thread's CPU; 0: never (engine/overload.py)
+    overload_refuse_at: float = 0.92
     node_id: str | None = None  # None: the host's name
     state_dir: str | None = None
     runtime_dir: str | None = None
@@ -138,6 +141,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "critical_event_channel_size": (1, 1_000_000),
     "worker_endpoints": (1, 1 << 20),  # a handle has 20 bits of index
     "session_spread_at": (1, 1 << 20),
+    "relay_gather_us": (0, 5000),
 }
 NUMBERS = tuple(name for name, kind in Config.__annotations__.items() if kind == "int")
 
@@ -221,6 +225,14 @@ def _check_numbers(config: Config) -> list[str]:
             faults.append(f"{name}: {getattr(config, name)} is outside {low}..{high}")
     if config.limits.conference_mute_ms < 0:
         faults.append("limits.conference_mute_ms: must not be negative")
+    return faults
+
+
+def _check_overload(config: Config) -> list[str]:
+    names = ("overload_shed_at", "overload_refuse_at")
+    faults = [f"{name}: must be from 0 to 1" for name in names if not 0 <= getattr(config, name) <= 1]
+    if not faults and config.overload_shed_at > config.overload_refuse_at > 0:
+        faults.append("overload_shed_at: must not be above overload_refuse_at")
     return faults
 
 
@@ -310,6 +322,7 @@ def _check_words(config: Config) -> list[str]:
 
 CHECKS: tuple[Callable[[Config], list[str]], ...] = (
     _check_numbers,
+    _check_overload,
     _check_listen,
     _check_media,
     _check_networks,

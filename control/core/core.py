@@ -22,22 +22,15 @@ from functools import partial
 
 from msgspec import Struct
 
-from roomtone.control.core import api, effects, life, recall, views
+from roomtone.control.core import api, effects, life, polling, recall, views
 from roomtone.control.core.config import Config
 from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.placement import Workers
-from roomtone.control.core.problems import (
-    INTERNAL_ERROR,
-    NO_SESSION,
-    SESSION_ALREADY_BOUND,
-    SESSION_GONE,
-    SHUTTING_DOWN,
-    UNKNOWN_METHOD,
-    Problem,
-)
-from roomtone.control.core.requests import METHODS, Binding, Method
+from roomtone.control.core.problems import INTERNAL_ERROR, SESSION_GONE, UNKNOWN_METHOD, Problem
+from roomtone.control.core.requests import METHODS, Binding, Method, check_binding
 from roomtone.control.core.run import (
     COMMAND_DEADLINE_US,
+    PAUSE,
     Answer,
     Ask,
     Call,
@@ -74,6 +67,8 @@ class Core:
         self.workers = Workers()
         self.draining = False
         self.counters = views.Counters()
+        self.wheel = polling.Wheel()
+        self.paused: dict[str, Run] = {}  # by the name of the timer that resumes them
         self._out: list[effects.Effect] = []
         self._number = 0
         self._open: dict[int, Open] = {}
@@ -131,8 +126,8 @@ class Core:
 
     # -- views for HTTP --------------------------------------------------------------------------------------
 
-    def session_list(self, app_id: str | None = None) -> list[api.SessionSummary]:
-        """Summaries of an app's sessions, oldest first.  None: of all apps."""
+    def session_list(self, app_id: str | None = None) -> Iterator[bytes]:
+        """An app's (None: all apps') sessions as JSON, oldest first: for `views.array`."""
         return views.summaries(self, app_id)
 
     def session(self, session_id: str, app_id: str | None = None) -> api.SessionInfo | None:
@@ -165,11 +160,11 @@ class Core:
     def emit(self, session: Session, event: api.EventData) -> None:
         """Raise an event that no reply of this moment stands before."""
         self._put_event(session.queue, event)
-        self._wake(session.connection)
+        self.wake(session.connection)
 
     def emit_to(self, connection: Connection, event: api.EventData) -> None:
         self._put_event(connection.queue, event)
-        self._wake(connection.id)
+        self.wake(connection.id)
 
     def farewell(self, connection: int, event: api.EventData) -> None:
         """For a connection that has just closed: io may still get it out while it does these effects."""
@@ -182,7 +177,7 @@ class Core:
         else:
             self.counters.events_dropped += 1
 
-    def _wake(self, connection: int | None) -> None:
+    def wake(self, connection: int | None) -> None:
         if connection is not None and connection in self.connections:
             self._out.append(effects.Wake(connection))
 
@@ -227,7 +222,7 @@ class Core:
         except api.Refused as refused:
             self.counters.command("", refused.problem.code)
             connection.queue.reply(api.encode_error(refused.request_id, refused.problem), [])
-            self._wake(connection.id)
+            self.wake(connection.id)
             self._out.append(effects.Ready(connection.id))
             return
         call = Call(connection.id, connection.app_id, request.id, request.method, connection.session)
@@ -236,7 +231,7 @@ class Core:
             method = METHODS.get(request.method)
             if method is None:
                 raise Problem(UNKNOWN_METHOD, f"Unknown method: {request.method[:80]}")
-            self._check_binding(connection, method)
+            check_binding(self, connection, method)
             params = api.decode_params(method.decoder, request.params)
         except Problem as problem:
             self._answer(call, None, problem)
@@ -244,19 +239,6 @@ class Core:
         if connection.session is not None:
             connection.session.last_command_us = self.now_us
         self._begin(call, method, params)
-
-    def _check_binding(self, connection: Connection, method: Method) -> None:
-        match method.binding:
-            case Binding.MAKES:
-                if method.refused_while_draining and self.draining:
-                    raise Problem(SHUTTING_DOWN, "The server is shutting down")
-                if connection.session is not None:
-                    raise Problem(SESSION_ALREADY_BOUND, "This connection already has a session")
-            case Binding.NEEDS:
-                if connection.gone and not method.frees:
-                    raise Problem(SESSION_GONE, "The session of this connection has ended")
-                if connection.session is None and not connection.gone:
-                    raise Problem(NO_SESSION, "No session is bound to this connection")
 
     def _begin(self, call: Call, method: Method, params: Struct) -> None:
         session = call.bound
@@ -281,7 +263,7 @@ class Core:
             return
         if not isinstance(result, Struct):
             run = Run(result, partial(self._answer, call), call)
-            if session is not None:
+            if session is not None and method.binding is Binding.NEEDS:
                 session.run = run
             self._step(run, [])
         else:
@@ -312,7 +294,7 @@ class Core:
             if call.then is not None:
                 call.then()
             connection.busy = False
-            self._wake(connection.id)
+            self.wake(connection.id)
             self._out.append(effects.Ready(connection.id))
         if session is not None and session.run is not None and session.run.call is call:
             session.run = None
@@ -327,7 +309,7 @@ class Core:
         try:
             asks = run.procedure.send(answers if run.started else None)  # type: ignore[arg-type]
             run.started = True
-            while not asks:
+            while not asks and asks is not PAUSE:
                 asks = run.procedure.send([])
         except StopIteration as stop:
             result = stop.value
@@ -336,6 +318,9 @@ class Core:
         except Exception:
             problem = self._internal_error("procedure")
         else:
+            if asks is PAUSE:
+                self._pause(run)
+                return
             run.answers = [None] * len(asks)
             run.open = {}
             dead = [(place, ask) for place, ask in enumerate(asks) if ask.worker not in self.workers]
@@ -348,6 +333,17 @@ class Core:
                 self._step(run, run.answers)  # type: ignore[arg-type]
             return
         run.done(result, problem)
+
+    def _pause(self, run: Run) -> None:
+        self._number += 1
+        self.paused[str(self._number)] = run
+        self._out.append(effects.ScheduleAt(self.now_us, (life.PAUSED, str(self._number))))
+
+    def resume(self, name: str) -> None:
+        """The timer of a procedure that paused fired."""
+        run = self.paused.pop(name, None)
+        if run is not None:
+            self._step(run, [])
 
     def _send(self, ask: Ask, run: Run | None) -> int:
         self._number += 1
@@ -400,6 +396,7 @@ class Core:
         for n in list(run.open):
             self._keep_late(n, self._open.pop(n))
         run.open = {}
+        self.paused = {name: paused for name, paused in self.paused.items() if paused is not run}
         run.procedure.close()
         run.done(None, problem)
 

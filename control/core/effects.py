@@ -104,6 +104,16 @@ class Wake(msgspec.Struct, frozen=True):
     connection: int
 
 
+class Tell(msgspec.Struct, frozen=True):
+    """A text for each of these connections, whose queues are empty: it need not go through them.
+
+    What a connection has no room for io hands to `polling.keep` at once.
+    """
+
+    connections: list[int]
+    texts: list[bytes]
+
+
 class Ready(msgspec.Struct, frozen=True):
     """The connection's request is answered; its next frame may be handed over.
 
@@ -142,4 +152,4 @@ class Drained(msgspec.Struct, frozen=True):
     """After ShutdownBegan: no session is left, or the wait is over and all are closed: the end."""
 
 
-Effect = SendToWorker | Wake | Ready | CloseConnection | ScheduleAt | CancelTimer | Log | Drained
+Effect = SendToWorker | Wake | Tell | Ready | CloseConnection | ScheduleAt | CancelTimer | Log | Drained

@@ -34,20 +34,23 @@ class Kind(IntEnum):
     NOTICE = 4  # events.dropped; the payload is a list with the count
 
 
+# An enumeration's member costs a search each time it is named (Python 3.11).
+CRITICAL, NORMAL, REPLY, FOLLOWER, NOTICE = Kind
+
 Item = tuple[Kind, "bytes | list[int]"]
 
 
 class EventQueue:
-    """Encoded texts of one client in the order they are to be sent."""
+    """Encoded texts of one client in the order they are to be sent.  first, normal: the lanes, to look at."""
 
     __slots__ = (
         "_critical",
-        "_first",
         "_held",
-        "_normal",
         "_pinned",
         "critical_size",
         "dropped",
+        "first",
+        "normal",
         "normal_size",
     )
 
@@ -55,53 +58,53 @@ class EventQueue:
         self.critical_size = critical_size
         self.normal_size = normal_size
         self.dropped = 0  # events lost in all
-        self._first: deque[Item] = deque()
-        self._normal: deque[Item] = deque()
+        self.first: deque[Item] = deque()
+        self.normal: deque[Item] = deque()
         self._critical = 0  # critical events in the first lane
         self._held = 0  # events in the normal lane that count against its bound
         self._pinned = 0  # items in the normal lane that nothing critical may overtake
 
     def __len__(self) -> int:
-        return len(self._first) + len(self._normal)
+        return len(self.first) + len(self.normal)
 
     def event(self, text: bytes, critical: bool) -> bool:
         """Queue an event.  False: it was dropped and counted."""
         if critical and not self._pinned and self._critical < self.critical_size:
             self._critical += 1
-            self._first.append((Kind.CRITICAL, text))
+            self.first.append((CRITICAL, text))
             return True
         if self._held < self.normal_size:
             self._held += 1
             self._pinned += critical
-            self._normal.append((Kind.CRITICAL if critical else Kind.NORMAL, text))
+            self.normal.append((CRITICAL if critical else NORMAL, text))
             return True
         self.dropped += 1
-        if self._normal and self._normal[-1][0] is Kind.NOTICE:
-            self._normal[-1][1][0] += 1  # type: ignore[index]
+        if self.normal and self.normal[-1][0] is NOTICE:
+            self.normal[-1][1][0] += 1  # type: ignore[index]
         else:
-            self._normal.append((Kind.NOTICE, [1]))
+            self.normal.append((NOTICE, [1]))
         return False
 
     def reply(self, text: bytes, followers: list[bytes]) -> None:
         """Queue a reply and the events its command caused at once.  Never dropped."""
-        group: list[Item] = [(Kind.REPLY, text), *((Kind.FOLLOWER, event) for event in followers)]
+        group: list[Item] = [(REPLY, text), *((FOLLOWER, event) for event in followers)]
         if self._pinned:
             self._pinned += len(group)
-            self._normal.extend(group)
+            self.normal.extend(group)
         else:
-            self._first.extend(group)
+            self.first.extend(group)
 
     def pop(self) -> bytes | int | None:
         """The next text to send; an int: the count of an ``events.dropped`` notice; None: nothing waits."""
-        if self._first:
-            kind, payload = self._first.popleft()
-            if kind is Kind.CRITICAL:
+        if self.first:
+            kind, payload = self.first.popleft()
+            if kind is CRITICAL:
                 self._critical -= 1
-        elif self._normal:
-            kind, payload = self._normal.popleft()
-            if kind in (Kind.CRITICAL, Kind.NORMAL):
+        elif self.normal:
+            kind, payload = self.normal.popleft()
+            if kind is NORMAL or kind is CRITICAL:
                 self._held -= 1
-            if kind in (Kind.CRITICAL, Kind.REPLY, Kind.FOLLOWER):
+            if kind is not NORMAL and kind is not NOTICE:
                 self._pinned -= 1
         else:
             return None
@@ -109,10 +112,10 @@ class EventQueue:
 
     def forget_replies(self) -> None:
         """The connection is gone: its replies mean nothing to the next one.  The events they caused stay."""
-        self._first = deque(item for item in self._first if item[0] is not Kind.REPLY)
-        kept = deque(item for item in self._normal if item[0] is not Kind.REPLY)
-        self._pinned -= len(self._normal) - len(kept)
-        self._normal = kept
+        self.first = deque(item for item in self.first if item[0] is not REPLY)
+        kept = deque(item for item in self.normal if item[0] is not REPLY)
+        self._pinned -= len(self.normal) - len(kept)
+        self.normal = kept
 
     def put_before(self, other: EventQueue) -> None:
         """Move everything that waits in `other` before what waits here (a connection attaches to a session).
@@ -121,10 +124,10 @@ class EventQueue:
         """
         moved: list[Item] = []
         while other:
-            kind, payload = (other._first or other._normal)[0]
+            kind, payload = (other.first or other.normal)[0]
             other.pop()
-            uncounted = kind if kind in (Kind.REPLY, Kind.NOTICE) else Kind.FOLLOWER
+            uncounted = kind if kind in (REPLY, NOTICE) else FOLLOWER
             moved.append((uncounted, payload))
         self.dropped += other.dropped
         other.dropped = 0
-        self._first.extendleft(reversed(moved))
+        self.first.extendleft(reversed(moved))

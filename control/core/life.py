@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import api, effects
+from roomtone.control.core import api, effects, polling
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.run import Answer, Ask, Work
 from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
@@ -25,7 +25,7 @@ CLOSING_GRACE_US = 10 * US_PER_S  # at shutdown: how long workers may take to cl
 ORPHAN = "orphan"
 IDLE = "idle"
 EMPTY = "empty"
-STATS = "stats"
+PAUSED = "paused"
 SHUTDOWN = ("shutdown",)
 SHUTDOWN_END = ("shutdown_end",)
 
@@ -90,6 +90,7 @@ def end(core: Core, session: Session, fact: SessionFact) -> None:
     """End a session: its slots are free at once, its workers are told to close it."""
     session.happened(fact)
     del core.sessions[session.id]
+    polling.unsubscribe(core, session)
     for name in list(session.timers):
         core.cancel(session, name)
     connection = core.connections.get(session.connection) if session.connection is not None else None
@@ -125,6 +126,9 @@ def worker_lost(core: Core, worker: int) -> None:
 
 def timer(core: Core, key: tuple[str, ...]) -> None:
     """A timer fired."""
+    if key == polling.TIMER:
+        polling.beat(core)
+        return
     if key == SHUTDOWN:
         _close_all(core)
         return
@@ -132,6 +136,9 @@ def timer(core: Core, key: tuple[str, ...]) -> None:
         core.give_up_waiting()
         return
     name, session_id = key
+    if name == PAUSED:
+        core.resume(session_id)
+        return
     session = core.sessions.get(session_id)
     if session is None or name not in session.timers:
         return
@@ -188,28 +195,6 @@ def _check_idle(core: Core, session: Session) -> Work:
 # -- statistics ----------------------------------------------------------------------------------------------
 
 
-def _stats_due(core: Core, session: Session) -> None:
-    subscription = session.subscription
-    if subscription is None:
-        return
-    due_us = subscription.emitted_us + subscription.interval_us
-    behind = core.now_us - due_us >= subscription.interval_us
-    subscription.emitted_us = core.now_us if behind else due_us
-    core.schedule(session, STATS, subscription.emitted_us + subscription.interval_us)
-    if not subscription.polling:
-        subscription.polling = True
-        core.work(_poll(core, session))
-
-
-def _poll(core: Core, session: Session) -> Work:
-    answers = yield ask_stats(session)
-    subscription = session.subscription
-    if session.ended or subscription is None:
-        return
-    subscription.polling = False
-    core.emit(session, api.Stats(gathered(session, answers, subscription.include_diagnostics)))
-
-
 def ask_stats(session: Session) -> list[Ask]:
     return [Ask(worker, GetStats(session.id)) for worker in session.counts]
 
@@ -237,7 +222,6 @@ _TIMERS: dict[str, Callable[[Core, Session], None]] = {
     ORPHAN: _orphan_expired,
     EMPTY: _empty_expired,
     IDLE: _idle_expired,
-    STATS: _stats_due,
 }
 
 # -- what workers tell ---------------------------------------------------------------------------------------
@@ -250,6 +234,9 @@ def worker_event(core: Core, worker: int, event: messages.Event) -> None:
             core.log("info", "worker_up", worker=worker, pid=event.pid, scheduling=event.scheduling)
             return
         case messages.Probe():  # readiness is io's
+            return
+        case messages.WorkerLoad():
+            core.workers.reported(worker, event.level)
             return
     session = core.sessions.get(event.session)
     endpoint = session.endpoints.get(event.endpoint) if session is not None else None

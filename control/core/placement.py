@@ -1,7 +1,8 @@
 """Which worker: a session's home, its further workers, and the spreading of its bus over them.
 
 A session's endpoints go to its home worker, the least loaded one when the session was made, up to `spread_at`
-endpoints; further ones go to the least loaded worker of all.  From the first endpoint elsewhere the bus is
+endpoints; further ones go to the least loaded worker of all, and so do those that an overloaded home refuses.
+When every worker refuses, the caller is told so.  From the first endpoint elsewhere the bus is
 *spread*: every worker involved publishes a partial sum and adds those of the others.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from roomtone.engine.messages import SetSpread, SpreadPeer
+from roomtone.engine.overload import Level
 
 PHASES = 20  # the media thread's grid: 20 ms in steps of 1 ms
 
@@ -21,6 +23,7 @@ class Worker(msgspec.Struct, kw_only=True):
     epoch: int
     endpoints: int = 0  # made or being made
     homes: int = 0  # sessions whose home it is
+    level: int = Level.NORMAL  # what it has given up under load, as it said last
     phases: list[int] = msgspec.field(default_factory=lambda: [0] * PHASES)  # homes by phase
 
 
@@ -47,10 +50,21 @@ class Workers:
         return None if worker is None else worker.epoch
 
     def least_loaded(self) -> int | None:
-        """The living worker with the fewest endpoints, then fewest sessions, then the lowest index."""
+        """The living worker that gave up least; of several the one with fewest endpoints, then sessions."""
         if not self._workers:
             return None
-        return min(self._workers.values(), key=lambda w: (w.endpoints, w.homes, w.index)).index
+        return min(self._workers.values(), key=lambda w: (w.level, w.endpoints, w.homes, w.index)).index
+
+    def reported(self, index: int, level: int) -> None:
+        """A worker told its level (engine.overload)."""
+        worker = self._workers.get(index)
+        if worker is not None:
+            worker.level = level
+
+    def gives_up(self, index: int, level: Level) -> bool:
+        """That worker is alive and does not do what the level names."""
+        worker = self._workers.get(index)
+        return worker is not None and worker.level >= level
 
     def settle(self, index: int) -> int:
         """Count a session whose home this becomes; returns its bus's phase, the least used one there."""
@@ -113,8 +127,13 @@ class Spread:
 def choose(workers: Workers, home: int, counts: dict[int, int], spread_at: int) -> int | None:
     """The worker for a session's next endpoint.
 
-    counts: the session's endpoints by worker.  None: no worker is alive.
+    counts: the session's endpoints by worker.  None: no worker is alive, or all refuse new endpoints.
     """
-    if home in workers and counts.get(home, 0) < spread_at:
+    if (
+        home in workers
+        and counts.get(home, 0) < spread_at
+        and not workers.gives_up(home, Level.NEW_ENDPOINTS)
+    ):
         return home
-    return workers.least_loaded()
+    chosen = workers.least_loaded()
+    return None if chosen is None or workers.gives_up(chosen, Level.NEW_ENDPOINTS) else chosen

@@ -21,6 +21,7 @@ from roomtone.engine.messages import (
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
+RETRY_HINT_S = 5  # an overload that passes is over then: two levels down, 2 s each (engine/overload.py)
 KEY_RELAY_LIMIT = 20  # websocket.md section 4: larger buses report keys but do not relay them
 
 
@@ -65,15 +66,29 @@ def settle(core: Core, session: Session) -> None:
 
 def _reserve(core: Core, session: Session) -> int:
     settle(core, session)
-    worker = None
-    if session.home is not None:
-        worker = placement.choose(core.workers, session.home, session.counts, core.config.session_spread_at)
-    if worker is None:
+    if session.home is None:
         raise Problem(SESSION_UNRESPONSIVE, "No media worker is running")
+    worker = placement.choose(core.workers, session.home, session.counts, core.config.session_spread_at)
+    if worker is None:
+        core.counters.endpoints_refused += 1
+        raise Problem(
+            ENDPOINT_ERROR,
+            "Overload: every media worker is at its limit and takes no new endpoints; "
+            f"retry in {RETRY_HINT_S} seconds",
+        )
+    if not session.counts and worker != session.home:
+        _move_home(core, session, session.home, worker)
     session.counts[worker] = session.counts.get(worker, 0) + 1
     core.workers.add(worker, 1)
     life.watch_empty(core, session)
     return worker
+
+
+def _move_home(core: Core, session: Session, old: int, new: int) -> None:
+    """A session that never had an endpoint goes whole to another worker instead of being spread."""
+    core.workers.unsettle(old, session.phase)
+    session.home = new
+    session.phase = core.workers.settle(new)
 
 
 def release(core: Core, session: Session, worker: int) -> None:

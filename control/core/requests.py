@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from roomtone.control.core import api, endpoint_requests, life, placing, views
+from roomtone.control.core import api, endpoint_requests, life, placing, polling, views
 from roomtone.control.core.problems import (
     MAX_SESSIONS_REACHED,
+    NO_SESSION,
+    SESSION_ALREADY_BOUND,
     SESSION_BUSY,
+    SESSION_GONE,
     SESSION_NOT_FOUND,
     SESSION_NOT_ORPHANED,
+    SHUTTING_DOWN,
     Problem,
 )
-from roomtone.control.core.run import Call, Procedure, expect
-from roomtone.control.core.session import Session, SessionFact, Subscription
+from roomtone.control.core.run import PAUSE, Call, Procedure, expect
+from roomtone.control.core.session import Connection, Session, SessionFact
 from roomtone.engine import messages
 
 if TYPE_CHECKING:
@@ -97,8 +101,13 @@ def session_info(core: Core, call: Call, params: api.NoParams) -> Struct:
     return views.info(core, call.session)
 
 
-def session_list(core: Core, call: Call, params: api.NoParams) -> Struct:
-    return api.SessionList(views.summaries(core, call.app_id))
+def session_list(core: Core, call: Call, params: api.NoParams) -> Procedure:
+    pieces: list[bytes] = []
+    for piece in views.summaries(core, call.app_id):
+        if pieces:
+            yield PAUSE
+        pieces.append(piece)
+    return api.SessionList(msgspec.Raw(views.array(pieces)))
 
 
 def timeline_mark(core: Core, call: Call, params: api.NoParams) -> Struct:
@@ -113,21 +122,12 @@ def server_info(core: Core, call: Call, params: api.NoParams) -> Struct:
 
 
 def stats_subscribe(core: Core, call: Call, params: api.StatsSubscribe) -> Struct:
-    """A second subscription changes the interval; the time since the last event counts on."""
-    session = call.session
-    interval_us = params.interval_ms * 1000
-    if session.subscription is None:
-        session.subscription = Subscription(interval_us, params.include_diagnostics, core.now_us)
-    else:
-        session.subscription.interval_us = interval_us
-        session.subscription.include_diagnostics = params.include_diagnostics
-    core.schedule(session, life.STATS, max(core.now_us, session.subscription.emitted_us + interval_us))
+    polling.subscribe(core, call.session, params.interval_ms * 1000, params.include_diagnostics)
     return api.Empty()
 
 
 def stats_unsubscribe(core: Core, call: Call, params: api.NoParams) -> Struct:
-    call.session.subscription = None
-    core.cancel(call.session, life.STATS)
+    polling.unsubscribe(core, call.session)
     return api.Empty()
 
 
@@ -136,6 +136,24 @@ def stats_snapshot(core: Core, call: Call, params: api.NoParams) -> Procedure:
     for answer in answers:
         expect(answer, messages.Stats)
     return api.StatsSnapshot(life.gathered(call.session, answers, True))
+
+
+# -- what a method wants of its connection -----------------------------------------------------------------
+
+
+def check_binding(core: Core, connection: Connection, method: Method) -> None:
+    """Raises `Problem` when the connection's session, or that it has none, does not fit."""
+    match method.binding:
+        case Binding.MAKES:
+            if method.refused_while_draining and core.draining:
+                raise Problem(SHUTTING_DOWN, "The server is shutting down")
+            if connection.session is not None:
+                raise Problem(SESSION_ALREADY_BOUND, "This connection already has a session")
+        case Binding.NEEDS:
+            if connection.gone and not method.frees:
+                raise Problem(SESSION_GONE, "The session of this connection has ended")
+            if connection.session is None and not connection.gone:
+                raise Problem(NO_SESSION, "No session is bound to this connection")
 
 
 # -- the table -----------------------------------------------------------------------------------------------

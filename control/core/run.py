@@ -1,8 +1,8 @@
 """Procedures: what a command does step by step, as generators that ask workers and get their answers.
 
 A procedure yields a list of `Ask` and is resumed with a list of answers in the same order, when all are
-there.  It returns its result or raises `Problem`.  Nothing waits: between the steps the procedure is only
-kept here.
+there; or it yields `PAUSE` between two pieces of long work.  It returns its result or raises `Problem`.
+Nothing waits: between the steps the procedure is only kept here.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ class Ask(Struct, eq=False):
     worker: int
     body: CommandBody
     late: Callable[[ReplyBody], None] | None = None
+
+
+PAUSE: list[Ask] = []  # yielded instead of asks: go on when other work had its turn
 
 
 class Unanswered(Struct):

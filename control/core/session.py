@@ -31,6 +31,7 @@ from roomtone.engine.codecs import ENCODING_NAME, Codec
 from roomtone.engine.messages import Media, Remote, RtpCreated
 
 if TYPE_CHECKING:
+    from roomtone.control.core.polling import Bucket
     from roomtone.control.core.run import Run
 
 
@@ -156,12 +157,16 @@ class Endpoint(Struct, kw_only=True, eq=False):
 
 
 class Subscription(Struct, eq=False):
-    """Periodic statistics.  emitted_us: when the last event was due; polling: the workers are being asked."""
+    """Periodic statistics.
 
-    interval_us: int
+    bucket: of the wheel, with the interval and the time of the next event.  polling: the workers are being
+    asked.  withheld: events left out under overload since the last one sent.
+    """
+
+    bucket: Bucket
     include_diagnostics: bool
-    emitted_us: int
     polling: bool = False
+    withheld: int = 0
 
 
 class Session(Struct, kw_only=True, eq=False):

@@ -9,29 +9,10 @@ from msgspec import UNSET, UnsetType
 from roomtone.control.core import api
 from roomtone.control.core.session import Endpoint
 from roomtone.engine.messages import EndpointStats
+from roomtone.ext.wire.stats_record import mos
 
 T = TypeVar("T")
-
-# The E-model (ITU-T G.107) with its defaults, reduced to delay and loss as by Cole and Rosenbluth (2001).
-R_DEFAULT = 93.2
-DELAY_SLOPE = 0.024  # per ms
-DELAY_KNEE_MS = 177.3
-DELAY_SLOPE_ABOVE = 0.11  # per ms beyond the knee
-G711_BPL = 25.1  # ITU-T G.113 appendix I: loss robustness of G.711 with concealment
-LOSS_SCALE = 95.0
 PACKETISATION_MS = 20.0
-R_MAX = 100.0
-
-
-def mos(loss_ratio: float, delay_ms: float) -> float:
-    """Mean opinion score, 1 to 4.5, of G.711 with concealment at that loss (0..1) and mouth-to-ear delay."""
-    percent = 100.0 * loss_ratio
-    r = R_DEFAULT - DELAY_SLOPE * delay_ms - LOSS_SCALE * percent / (percent + G711_BPL)
-    if delay_ms > DELAY_KNEE_MS:
-        r -= DELAY_SLOPE_ABOVE * (delay_ms - DELAY_KNEE_MS)
-    r = min(max(r, 0.0), R_MAX)
-    score = 1 + 0.035 * r + r * (r - 60) * (100 - r) * 7e-6  # G.107 annex B
-    return round(max(score, 1.0), 2)
 
 
 def endpoint_stats(endpoint: Endpoint, counters: EndpointStats, diagnostics: bool) -> api.EndpointStats:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import UNSET, Struct, field
 
 from roomtone.control.core import api
@@ -16,15 +18,20 @@ if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 
+SUMMARIES_A_PIECE = 500  # some 2 ms of work
+
+
 class Counters:
     """Running totals since the start."""
 
-    __slots__ = ("commands", "events", "events_dropped")
+    __slots__ = ("commands", "endpoints_refused", "events", "events_dropped", "stats_withheld")
 
     def __init__(self) -> None:
         self.commands: Counter[tuple[str, str]] = Counter()  # by method ("" for unknown ones) and outcome
         self.events: Counter[str] = Counter()  # by name
         self.events_dropped = 0
+        self.endpoints_refused = 0  # for overload
+        self.stats_withheld = 0  # statistics events left out under overload
 
     def command(self, method: str, outcome: str) -> None:
         self.commands[method if outcome != "UNKNOWN_METHOD" else "", outcome] += 1
@@ -46,6 +53,8 @@ class Counts(Struct, kw_only=True):
     commands: dict[tuple[str, str], int] = field(default_factory=dict)  # by method and outcome
     events: dict[str, int] = field(default_factory=dict)  # raised, by name
     events_dropped: int = 0
+    endpoints_refused: int = 0  # for overload
+    stats_withheld: int = 0
 
 
 def rfc3339(epoch_us: int) -> str:
@@ -83,17 +92,30 @@ def info(core: Core, session: Session) -> api.SessionInfo:
     )
 
 
-def summaries(core: Core, app_id: str | None) -> list[api.SessionSummary]:
-    return [
-        api.SessionSummary(
-            session_id=session.id,
-            state=session.state,  # type: ignore[arg-type]
-            endpoint_count=len(session.endpoints),
-            created_at=rfc3339(session.created_us + core.epoch_offset_us),
-        )
-        for session in core.sessions.values()
-        if app_id in (None, session.app_id)
-    ]
+def summaries(core: Core, app_id: str | None) -> Iterator[bytes]:
+    """JSON of an app's (None: all apps') sessions, oldest first: the entries of an array in pieces.
+
+    Other work may come between two pieces: what ends meanwhile is left out, what begins is not there yet.
+    """
+    sessions = list(core.sessions.values())
+    for start in range(0, len(sessions), SUMMARIES_A_PIECE):
+        some = [
+            api.SessionSummary(
+                session_id=session.id,
+                state=session.state,  # type: ignore[arg-type]
+                endpoint_count=len(session.endpoints),
+                created_at=rfc3339(session.created_us + core.epoch_offset_us),
+            )
+            for session in sessions[start : start + SUMMARIES_A_PIECE]
+            if not session.ended and app_id in (None, session.app_id)
+        ]
+        if some:
+            yield msgspec.json.encode(some)[1:-1]
+
+
+def array(pieces: list[bytes]) -> bytes:
+    """JSON of all entries that are in the pieces."""
+    return b"[%b]" % b",".join(pieces)
 
 
 def counts(core: Core) -> Counts:
@@ -110,4 +132,6 @@ def counts(core: Core) -> Counts:
         commands=dict(core.counters.commands),
         events=dict(core.counters.events),
         events_dropped=core.counters.events_dropped,
+        endpoints_refused=core.counters.endpoints_refused,
+        stats_withheld=core.counters.stats_withheld,
     )

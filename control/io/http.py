@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from uuid import UUID
 
 import msgspec
 from aiohttp import WSCloseCode, web
 
+from roomtone.control.core.views import array
 from roomtone.control.io.auth import Tokens, bearer_token
 from roomtone.control.io.counters import Counters
 from roomtone.control.io.ws import Connections, Protocol
@@ -21,7 +22,7 @@ SESSIONS_PATH = "/sessions/"
 JSON = "application/json"
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus text format
 
-Sessions = Callable[[str | None], object]  # app_id (None: all) -> summaries
+Sessions = Callable[[str | None], Iterator[bytes]]  # app_id (None: all) -> summaries, for `array`
 SessionDetails = Callable[[str, str | None], object | None]  # session_id, app_id -> details, None: unknown
 
 
@@ -107,7 +108,7 @@ class Port:
             if path == "/metrics":
                 return web.Response(body=await self._metrics(), headers={"Content-Type": METRICS_TYPE})
             if path == "/sessions":
-                return _json(self._sessions(app_id))
+                return await self._session_list(app_id)
             return self._session(path[len(SESSIONS_PATH) :], app_id)
         return _problem(404, "NOT_FOUND", f"no such path: {path}")
 
@@ -122,6 +123,13 @@ class Port:
         if self._connections.full:
             return self._refuse("max_connections", "too many connections")
         return await self._connections.serve(request, app_id)
+
+    async def _session_list(self, app_id: str | None) -> web.Response:
+        pieces = []
+        for piece in self._sessions(app_id):
+            pieces.append(piece)
+            await asyncio.sleep(0)  # a long list is made in pieces, others have their turn
+        return web.Response(body=array(pieces), content_type=JSON)
 
     def _session(self, session_id: str, app_id: str | None) -> web.Response:
         try:

@@ -48,6 +48,9 @@ WORKER_COUNTERS = {
     "ticks_late": ("roomtone_ticks_late", None, "Bus ticks begun over 3 ms after their phase"),
 }
 
+# A worker's gauge -> (metric, help).  Others become roomtone_worker_<name>{worker}.
+WORKER_GAUGES = {"overload_level": ("roomtone_overload_level", "What the worker gave up under load")}
+
 
 class Metrics(Collector):
     """Gathers and renders.  `counts` gives what core knows, `lag` the loop's lag in seconds."""
@@ -148,6 +151,11 @@ class Metrics(Collector):
         yield _counter("roomtone_events", "Events raised for clients", ("type",), events)
         dropped = [(("queue_full",), counts.events_dropped)]
         yield _counter("roomtone_events_dropped", "Events lost, as events.dropped told", ("reason",), dropped)
+        for name, text, total in (
+            ("refused_endpoints", "Endpoints refused for overload", counts.endpoints_refused),
+            ("withheld_stats", "Statistics events left out for overload", counts.stats_withheld),
+        ):
+            yield _counter(f"roomtone_overload_{name}", text, (), [((), total)])
         commands = list(counts.commands.items())
         yield _counter("roomtone_commands", "Clients' requests by method", ("command", "outcome"), commands)
 
@@ -185,7 +193,8 @@ class Metrics(Collector):
         for metric, (text, labels, samples) in counters.items():
             yield _counter(metric, text, labels, samples)
         for name, samples in gauges.items():
-            yield _gauge(f"roomtone_worker_{name}", f"Worker gauge: {name}", ("worker",), samples)
+            metric, text = WORKER_GAUGES.get(name, (f"roomtone_worker_{name}", f"Worker gauge: {name}"))
+            yield _gauge(metric, text, ("worker",), samples)
         reasons = [((reason,), value) for reason, value in drops.items()]
         yield _counter("roomtone_rtp_dropped_packets", "Packets dropped by name", ("reason",), reasons)
         yield self._ticks("roomtone_tick_duration_seconds", "Work of one bus tick", "tick_duration_us")

@@ -23,6 +23,7 @@ from roomtone.control.core.effects import (
     Ready,
     ScheduleAt,
     SendToWorker,
+    Tell,
     TimerFired,
     Wake,
 )
@@ -53,6 +54,7 @@ class Runtime:
         self._perform = {
             SendToWorker: workers.send,
             Wake: lambda effect: connections.wake(effect.connection),
+            Tell: lambda effect: connections.tell(effect.connections, effect.texts),
             Ready: lambda effect: connections.ready(effect.connection),
             CloseConnection: lambda effect: connections.close(effect.connection, effect.code, effect.reason),
             ScheduleAt: self._schedule,

@@ -23,12 +23,14 @@ from roomtone.control.io.clock import now_us
 from roomtone.control.io.counters import Counters
 from roomtone.control.io.log import Log
 from roomtone.control.io.timers import Timers
+from roomtone.ext.wire.websocket import send_texts
 
 SEND_BUFFER_BYTES = 64 * 1024  # websocket.md 3: a connection's send buffer is at most this
 RESUME_BYTES = SEND_BUFFER_BYTES // 4  # pulling goes on below this
 PONG_WAIT_US = 10_000_000  # websocket.md 4: dropped 10 s after an unanswered ping
 STALL_WAIT_US = 5_000_000  # websocket.md 4: dropped 5 s after a stalled write
 SWEEP_US = 500_000  # how often pings and stalls are looked at
+NOT_LOOKED = -1  # Connection.progress: nobody has looked yet
 CLOSE_WAIT_S = 2.0  # for the peer's close frame
 PENDING_FRAMES = 64  # frames that wait for core before the socket is no longer read
 PENDING_BYTES = 1024 * 1024  # or this much text
@@ -52,6 +54,14 @@ def frame_header(first: int, length: int) -> bytes:
     return _pack_64(first, LENGTH_64, length)
 
 
+def plain_descriptor(transport: asyncio.Transport) -> int:
+    """The socket's, to send beside the transport while that holds nothing; -1: there is TLS in between."""
+    if transport.get_extra_info("sslcontext") is not None:
+        return -1
+    fd: int = transport.get_extra_info("socket").fileno()
+    return fd
+
+
 class Protocol(web.RequestHandler):
     """The library's connection, which also tells its Connection when the peer reads again or is gone."""
 
@@ -69,6 +79,7 @@ class Protocol(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self.connection is not None:
             self.connection.lost()
+            self.connection = None  # no cycle: what has ended goes at once, the collector comes rarely
         super().connection_lost(exc)
 
 
@@ -76,7 +87,7 @@ class Connection:
     """One control connection."""
 
     __slots__ = (
-        "_next", "_room", "_written", "busy", "id", "owner", "pending", "pending_bytes", "ping_us",
+        "_next", "_room", "_written", "busy", "fd", "id", "owner", "pending", "pending_bytes", "ping_us",
         "progress", "progress_us", "response", "transport", "withheld",
     )  # fmt: skip
 
@@ -87,12 +98,13 @@ class Connection:
         self.id = id
         self.response = response
         self.transport = transport
+        self.fd = plain_descriptor(transport)
         self.busy = False  # core is at work on a request
         self.pending: deque[bytes] = deque()
         self.pending_bytes = 0
         self.withheld = False  # core is ready for a frame, but the peer does not take its replies
         self.ping_us = 0  # when the unanswered ping was sent; 0: none is out
-        self.progress = 0  # bytes the kernel has taken, as of progress_us
+        self.progress = NOT_LOOKED  # bytes the kernel has taken, as of progress_us
         self.progress_us = 0
         self._written = 0
         self._room: asyncio.Future[None] | None = None
@@ -103,44 +115,45 @@ class Connection:
     def pump(self) -> None:
         """Move what waits in the queue to the transport, as far as there is room."""
         transport = self.transport
-        if transport.is_closing():
-            return
         room = SEND_BUFFER_BYTES - transport.get_write_buffer_size()
+        if room <= 0 or transport.is_closing():
+            return
         chunks: list[bytes] = []
         id, following = self.id, self._next
         while room > 0:
             data = following(id)
             if data is None:
                 break
-            chunks.append(frame_header(FIN_TEXT, len(data)))
+            size = len(data)
+            chunks.append(
+                _pack_16(FIN_TEXT, LENGTH_16, size)
+                if LENGTH_7_MAX < size <= LENGTH_16_MAX
+                else frame_header(FIN_TEXT, size)
+            )
             chunks.append(data)
-            room -= len(data)
+            room -= size
         if chunks:
             self.owner.counters.messages_sent += len(chunks) // 2
-            self._write(b"".join(chunks))
+            self.write(b"".join(chunks))
         if self.withheld and room > 0:
             self.withheld = False
             self._hand_over()
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         unsent = self.owner.unsent
         if self not in unsent:
             unsent[self] = None
-            self.progress = self._written
-            self.progress_us = now_us()
+            self.progress = NOT_LOOKED
         self._written += len(data)
         self.transport.write(data)
 
     def control_frame(self, first: int, data: bytes = b"") -> None:
         if not self.transport.is_closing():
-            self._write(frame_header(first, len(data)) + data)
+            self.write(frame_header(first, len(data)) + data)
 
-    def stalled(self, now: int) -> int | None:
-        """Microseconds since the kernel last took a byte; None: nothing waits for it."""
-        waiting = self.transport.get_write_buffer_size()
-        if waiting == 0:
-            return None
-        taken = self._written - waiting
+    def stalled(self, now: int) -> int:
+        """Microseconds since the kernel was last seen to take a byte; asked while some wait for it."""
+        taken = self._written - self.transport.get_write_buffer_size()
         if taken != self.progress:
             self.progress = taken
             self.progress_us = now
@@ -224,13 +237,16 @@ class Connection:
 
 
 class Connections:
-    """All control connections.  `submit` takes inputs for core, `next_outgoing` gives what a queue holds."""
+    """All control connections.  `submit` takes inputs for core, `next_outgoing` gives what a queue holds,
+    `keep` puts there what a connection has no room for.
+    """
 
     def __init__(
         self,
         *,
         submit: Callable[[Input], None],
         next_outgoing: NextOutgoing,
+        keep: Callable[[int, bytes], None],
         max_message_bytes: int,
         max_connections: int,
         ping_interval_us: int,
@@ -242,6 +258,7 @@ class Connections:
     ) -> None:
         self.submit = submit
         self.next_outgoing = next_outgoing
+        self._keep = keep
         self.counters = counters
         self.unsent: dict[Connection, None] = {}  # those that had something in their send buffer
         self.open: dict[int, Connection] = {}
@@ -256,8 +273,9 @@ class Connections:
         self._accepted = 0
         self._closing: set[asyncio.Task[bool]] = set()
         # Both waits are the same for all connections, so a queue in order of time does for a heap.
-        self._pings: deque[tuple[int, Connection]] = deque()
-        self._pongs: deque[tuple[int, Connection]] = deque()
+        # (due, number): a connection that has ended must not stay for that long.
+        self._pings: deque[tuple[int, int]] = deque()
+        self._pongs: deque[tuple[int, int]] = deque()
 
     @property
     def full(self) -> bool:
@@ -294,7 +312,8 @@ class Connections:
             protocol.connection = connection
             self.open[connection.id] = connection
             self.counters.connections += 1
-            self._pings.append((now_us() + self._ping_interval_us, connection))
+            if self._ping_interval_us:
+                self._pings.append((now_us() + self._ping_interval_us, connection.id))
             try:
                 self.submit(ConnectionOpened(connection.id, app_id))
                 await connection.serve()
@@ -313,6 +332,29 @@ class Connections:
         connection = self.open.get(id)
         if connection is not None:
             connection.pump()
+
+    def tell(self, ids: list[int], texts: list[bytes]) -> None:
+        """Send a text to each at once; where something waits already it goes behind that."""
+        connections: list[Connection] = []
+        fds: list[int] = []
+        frames: list[bytes] = []
+        open = self.open
+        for id, text in zip(ids, texts, strict=True):
+            connection = open.get(id)
+            if connection is None:
+                continue
+            transport = connection.transport
+            if connection.fd < 0 or transport.get_write_buffer_size() or transport.is_closing():
+                self._keep(id, text)
+                connection.pump()
+            else:
+                connections.append(connection)
+                fds.append(connection.fd)
+                frames.append(text)
+        self.counters.messages_sent += len(frames)
+        for place, sent in send_texts(fds, frames):
+            text = frames[place]
+            connections[place].write((frame_header(FIN_TEXT, len(text)) + text)[sent:])
 
     def ready(self, id: int) -> None:
         connection = self.open.get(id)
@@ -338,33 +380,35 @@ class Connections:
         self._timers.set(now + SWEEP_US, ("sweep",), self._sweep)
         if self._ping_interval_us:
             self._sweep_pings(now)
-        for connection in list(self.unsent):
-            waited_us = connection.stalled(now)
-            if waited_us is None:
-                del self.unsent[connection]
-            elif waited_us >= self._stall_wait_us:
+        waiting = [c for c in self.unsent if c.transport.get_write_buffer_size()]
+        self.unsent.clear()
+        for connection in waiting:
+            self.unsent[connection] = None
+            if connection.stalled(now) >= self._stall_wait_us:
                 self._drop(connection, "write_stalled")
 
     def _sweep_pings(self, now: int) -> None:
         pings, pongs = self._pings, self._pongs
         while pings and pings[0][0] <= now:
-            _, connection = pings.popleft()
-            if connection.id not in self.open:
+            _, id = pings.popleft()
+            connection = self.open.get(id)
+            if connection is None:
                 continue
             if connection.ping_us == 0:
                 connection.ping_us = now
                 connection.control_frame(FIN_PING)
-                pongs.append((now + self._pong_wait_us, connection))
-            pings.append((now + self._ping_interval_us, connection))
+                pongs.append((now + self._pong_wait_us, id))
+            pings.append((now + self._ping_interval_us, id))
         while pongs and pongs[0][0] <= now:
-            due, connection = pongs.popleft()
-            if connection.id not in self.open or connection.ping_us != due - self._pong_wait_us:
+            due, id = pongs.popleft()
+            connection = self.open.get(id)
+            if connection is None or connection.ping_us != due - self._pong_wait_us:
                 continue
             if connection.reading:
                 self._drop(connection, "ping_unanswered")
             else:
                 connection.ping_us = now
-                pongs.append((now + self._pong_wait_us, connection))
+                pongs.append((now + self._pong_wait_us, id))
 
     def _drop(self, connection: Connection, reason: str) -> None:
         self.counters.connections_dropped[reason] += 1

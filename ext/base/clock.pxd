@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint32_t
 
 cdef int64_t clock_us() noexcept nogil          # CLOCK_MONOTONIC, microseconds
 cdef int64_t clock_wall_us() noexcept nogil     # CLOCK_REALTIME, microseconds since 1970
+cdef void clock_sleep_until(int64_t us) noexcept nogil      # of CLOCK_MONOTONIC; a signal may end it early
 
 
 cdef enum:

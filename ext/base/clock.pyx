@@ -7,6 +7,8 @@ from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 
 cdef extern from "<time.h>" nogil:
     int CLOCK_MONOTONIC
+    int TIMER_ABSTIME
+    int clock_nanosleep(int clock, int flags, const timespec* until, timespec* rest)
 
 
 cdef int64_t clock_us() noexcept nogil:
@@ -19,6 +21,13 @@ cdef int64_t clock_wall_us() noexcept nogil:
     cdef timespec ts
     clock_gettime(CLOCK_REALTIME, &ts)
     return <int64_t> ts.tv_sec * 1000000 + ts.tv_nsec // 1000
+
+
+cdef void clock_sleep_until(int64_t us) noexcept nogil:
+    cdef timespec ts
+    ts.tv_sec = us // 1000000
+    ts.tv_nsec = us % 1000000 * 1000
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL)
 
 
 # -- for tests and tools -----------------------------------------------------------------------------------------------

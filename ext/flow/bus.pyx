@@ -1,7 +1,8 @@
 """One sum a bus; a destination hears the sum, less its own voice.
 
 A small bus reads, sums and sends in one go.  A large one sums once and sends in slices of BUS_SLICE over the following
-phases.  A spread one publishes its partial sum, waits PARTIAL_WAIT_MS, adds what the other workers published, and sends.
+phases.  A spread one publishes its partial sum, waits PARTIAL_WAIT_MS, adds what the other workers published, and sends;
+for one that was held up it waits until PARTIAL_WAIT_MAX_MS: a packet a little late is not heard, a missing sum is.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
@@ -18,6 +19,7 @@ from roomtone.ext.codec.codec cimport CODEC_COUNT, codec_get
 from roomtone.ext.flow.graph cimport (
     BUS_SLICE,
     BUS_SLICES_MAX,
+    CACHE_LINE,
     COUNT_MIXED,
     COUNT_PARTIAL_LATE,
     COUNT_TICKS,
@@ -30,6 +32,9 @@ from roomtone.ext.flow.graph cimport (
     NONE,
     PARTIAL_DEPTH,
     PARTIAL_WAIT_MAX_MS,
+    PARTIAL_WAIT_MS,
+    PHASE_US,
+    PHASES,
     bus_private_t,
     bus_t,
     count,
@@ -53,7 +58,7 @@ cdef enum:
     SEND_IDLE = 0
     SEND_WAITING = 1
     SEND_SLICES = 2
-    MISSED_MAX = 3              # partials missing in a row before the bus waits longer
+    BUS_SLICES_MIN = 4          # of a tick whose sums came late
 
 
 cdef inline mix_t* mix_of(media_t* m, bus_t* b, uint32_t bus) noexcept nogil:
@@ -75,6 +80,24 @@ cdef void add(media_t* m, bus_t* b, mix_t* mix, endpoint_t* e) noexcept nogil:
     b.talkers += 1
 
 
+cdef inline void fetch(media_t* m, uint32_t i) noexcept nogil:
+    """The lines of an endpoint that reading it touches."""
+    cdef endpoint_t* e
+    if i != NONE:
+        e = endpoint_at(m, i)
+        rt_prefetch_write(e)
+        rt_prefetch_write(&e.rx_ssrc)
+        rt_prefetch_write(&e.play_ts)
+
+
+cdef void bus_prefetch(media_t* m, uint32_t bus) noexcept nogil:
+    cdef char* at = <char*> &m.buses[bus]
+    cdef int i
+    for i in range(sizeof(bus_t) // CACHE_LINE + 1):
+        rt_prefetch_write(at + CACHE_LINE * i)
+    rt_prefetch_write(&m.bus_privates[bus].limiter)
+
+
 cdef void sum_source(media_t* m, bus_t* b, mix_t* mix, endpoint_t* e, int64_t tick) noexcept nogil:
     e.flags &= ~<uint32_t> EP_TALKING
     if source_frame(m, b, e, tick):
@@ -91,13 +114,11 @@ cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick, int64_t no
         memset(mix.sum8, 0, sizeof(mix.sum8))
     if b.rates & RATE_16K:
         memset(mix.sum16, 0, sizeof(mix.sum16))
+    m.tick_us = now_us
     while i != NONE:
         e = endpoint_at(m, i)
         i = e.next_ticked
-        if i != NONE:
-            rt_prefetch_write(endpoint_at(m, i))
-            rt_prefetch_write(&endpoint_at(m, i).rx_ssrc)
-            rt_prefetch_write(&endpoint_at(m, i).play_ts)
+        fetch(m, i)
         if e.kind == KIND_RTP:
             rx_tick(m, e, now_us)
             if e.idle_reads > IDLE_READS:
@@ -105,6 +126,7 @@ cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick, int64_t no
             if not e.flags & EP_TICKED:
                 continue
         sum_source(m, b, mix, e, tick)
+    m.tick_us = 0
     if b.relay_codec:
         # A relayed source that someone hears transcoded is not on the tick list: epoll reads it.
         i = b.first_source
@@ -115,6 +137,12 @@ cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick, int64_t no
 
 
 # -- sending -----------------------------------------------------------------------------------------------------------
+
+cdef inline void fetch_out(media_t* m, uint32_t i) noexcept nogil:
+    if i != NONE:
+        rt_prefetch_write(endpoint_at(m, i))
+        rt_prefetch_write(&endpoint_at(m, i).tx_ssrc)
+
 
 cdef void send_one(media_t* m, bus_t* b, bus_private_t* p, mix_t* mix, endpoint_t* d, int codec, int64_t tick,
                    int64_t now_us) noexcept nogil:
@@ -152,8 +180,7 @@ cdef void send_all(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexc
         while i != NONE:
             d = endpoint_at(m, i)
             i = d.next_destination
-            if i != NONE:
-                rt_prefetch_write(&endpoint_at(m, i).tx_ssrc)
+            fetch_out(m, i)
             send_one(m, b, p, mix, d, codec, tick, now_us)
 
 
@@ -184,18 +211,25 @@ cdef void send_slice(media_t* m, uint32_t bus, uint32_t quota, int64_t now_us) n
             continue
         d = endpoint_at(m, b.send_next)
         b.send_next = d.next_destination
-        if b.send_next != NONE:
-            rt_prefetch_write(&endpoint_at(m, b.send_next).tx_ssrc)
+        fetch_out(m, b.send_next)
         send_one(m, b, p, &p.mix, d, b.send_codec, b.send_tick, now_us)
         quota -= 1
 
 
-cdef void send_begin(media_t* m, uint32_t bus) noexcept nogil:
+cdef int64_t tick_ms(bus_t* b, int64_t tick) noexcept nogil:
+    """When a tick of this bus was due, on the grid of phases."""
+    return tick * PHASES + b.phase
+
+
+cdef void send_begin(media_t* m, uint32_t bus, int64_t now_us) noexcept nogil:
+    """Slices as large as it takes to be over before the next tick; the later, the fewer."""
     cdef bus_t* b = &m.buses[bus]
+    cdef int64_t slices = tick_ms(b, b.send_tick) + PARTIAL_WAIT_MS + BUS_SLICES_MAX - now_us // PHASE_US
+    slices = min(max(slices, <int64_t> BUS_SLICES_MIN), <int64_t> BUS_SLICES_MAX)
     b.sending = SEND_SLICES
     b.send_codec = 0
     b.send_next = NONE
-    b.send_quota = (b.destination_count + BUS_SLICES_MAX - 1) // BUS_SLICES_MAX
+    b.send_quota = <uint32_t> ((b.destination_count + slices - 1) // slices)
     if b.send_quota < BUS_SLICE:
         b.send_quota = BUS_SLICE
 
@@ -237,22 +271,51 @@ cdef bint partial_add(media_t* m, mix_t* mix, const partial_t* theirs, int64_t t
     return True
 
 
-cdef void partials_collect(media_t* m, uint32_t bus) noexcept nogil:
+cdef bint partials_collect(media_t* m, uint32_t bus, int64_t now_us) noexcept nogil:
+    """Add what the other workers have published of this tick.  True: that is all, or was waited for long enough."""
     cdef bus_t* b = &m.buses[bus]
     cdef bus_private_t* p = &m.bus_privates[bus]
+    cdef const partial_t* theirs
     cdef uint32_t i
     cdef uint32_t missing = 0
     for i in range(p.peer_count):
-        if not partial_add(m, &p.mix, <partial_t*> p.peers[i] + b.send_tick % PARTIAL_DEPTH, b.send_tick):
+        if p.added >> i & 1:
+            continue
+        theirs = <partial_t*> p.peers[i] + b.send_tick % PARTIAL_DEPTH
+        if partial_add(m, &p.mix, theirs, b.send_tick):
+            p.added |= <uint64_t> 1 << i
+        else:
             missing += 1
     if missing == 0:
-        b.partial_missed = 0
-        return
+        return True
+    if now_us < p.give_up_us:
+        return False
     m.stats.counters[<int> COUNT_PARTIAL_LATE] += missing
-    b.partial_missed += 1
-    if b.partial_missed >= MISSED_MAX and b.partial_wait_ms < PARTIAL_WAIT_MAX_MS:
-        b.partial_wait_ms += 2
-        b.partial_missed = 0
+    return True
+
+
+cdef void partials_await(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexcept nogil:
+    """The sum so far is published: look for the others' from PARTIAL_WAIT_MS after the phase on."""
+    cdef bus_t* b = &m.buses[bus]
+    cdef bus_private_t* p = &m.bus_privates[bus]
+    b.sending = SEND_WAITING
+    b.send_tick = tick
+    b.send_ms = tick_ms(b, tick) + PARTIAL_WAIT_MS
+    # One that is late itself leaves the others, who may have been held up with it, the usual time from now on.
+    p.give_up_us = (tick_ms(b, tick) + PARTIAL_WAIT_MAX_MS) * PHASE_US
+    if p.give_up_us < now_us + PARTIAL_WAIT_MS * PHASE_US:
+        p.give_up_us = now_us + PARTIAL_WAIT_MS * PHASE_US
+    p.added = 0
+    bus_defer(m, bus)
+
+
+cdef void bus_settle(media_t* m, uint32_t bus, int64_t now_us) noexcept nogil:
+    """Before the peers of a bus change: what waits for them waits no longer."""
+    cdef bus_private_t* p = &m.bus_privates[bus]
+    if m.buses[bus].sending == SEND_WAITING:
+        p.give_up_us = now_us
+        partials_collect(m, bus, now_us)
+        send_begin(m, bus, now_us)
 
 
 # -- the tick ----------------------------------------------------------------------------------------------------------
@@ -262,23 +325,23 @@ cdef void bus_tick(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexc
     cdef mix_t* mix
     cdef int codec
     if b.sending:
+        bus_settle(m, bus, now_us)
         send_slice(m, bus, NONE, now_us)        # the last tick's rest, before its sums go
         bus_undefer(m, bus)
     count(m, COUNT_TICKS)
     mix = mix_of(m, b, bus)
     sum_sources(m, b, mix, tick, now_us)
+    if b.next_in_phase != NONE:
+        fetch(m, m.buses[b.next_in_phase].first_ticked)
     b.tick_low = <uint32_t> tick
     for codec in range(CODEC_COUNT):
         mix.shared_bytes[codec] = 0
     if b.partial_slot >= 0:
         partial_publish(m, b, mix, tick)
-        b.sending = SEND_WAITING
-        b.send_tick = tick
-        b.send_ms = now_us // 1000 + b.partial_wait_ms
-        bus_defer(m, bus)
+        partials_await(m, bus, tick, now_us)
     elif b.destination_count > BUS_SLICE:
         b.send_tick = tick
-        send_begin(m, bus)
+        send_begin(m, bus, now_us)
         bus_defer(m, bus)
         send_slice(m, bus, b.send_quota, now_us)
     else:
@@ -290,9 +353,8 @@ cdef void bus_deferred(media_t* m, int64_t now_ms, int64_t now_us) noexcept nogi
     cdef uint32_t next_bus
     while i != NONE:
         next_bus = m.buses[i].next_deferred
-        if m.buses[i].sending == SEND_WAITING and now_ms >= m.buses[i].send_ms:
-            partials_collect(m, i)
-            send_begin(m, i)
+        if m.buses[i].sending == SEND_WAITING and now_ms >= m.buses[i].send_ms and partials_collect(m, i, now_us):
+            send_begin(m, i, now_us)
         if m.buses[i].sending == SEND_SLICES:
             send_slice(m, i, m.buses[i].send_quota, now_us)
         i = next_bus

@@ -7,6 +7,7 @@ from roomtone.ext.base.ring cimport ring_peek, ring_pop
 from roomtone.ext.base.types cimport rt_store_release64
 from roomtone.ext.dsp.limiter cimport limiter_reset
 from roomtone.ext.dsp.tone cimport tone_start
+from roomtone.ext.flow.bus cimport bus_settle
 from roomtone.ext.flow.graph cimport (
     COUNT_EDITS,
     EDIT_BUS_CLOSE,
@@ -41,6 +42,7 @@ from roomtone.ext.flow.graph cimport (
     endpoint_index,
     endpoint_private_t,
     endpoint_t,
+    flood_t,
     lock_begin,
     lock_end,
     media_t,
@@ -51,7 +53,6 @@ from roomtone.ext.flow.route cimport (
     bus_close,
     bus_open,
     bus_plan,
-    bus_undefer,
     destination_add,
     destination_remove,
     source_add,
@@ -72,11 +73,17 @@ from roomtone.ext.flow.rx_socket cimport (
 
 cdef void open_(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     cdef endpoint_private_t* p = &m.privates[endpoint_index(e)]
+    cdef flood_t* f
+    cdef int which
     memset(p, 0, sizeof(endpoint_private_t))
     limiter_reset(&p.limiter8)
     limiter_reset(&p.limiter16)
     e.born_us = now_us
     e.silent_since_us = now_us
+    for which in range(2):
+        f = &m.floods[2 * endpoint_index(e) + which]
+        f.paid_us = <uint32_t> now_us
+        f.lost = 0
     rx_poll_rtp(m, e)
     rx_poll_rtcp(m, e)
 
@@ -176,12 +183,10 @@ cdef void tone(media_t* m, endpoint_t* e, const edit_t* d, int64_t now_us) noexc
     e.born_us = now_us
 
 
-cdef void spread(media_t* m, uint32_t bus, const edit_t* d) noexcept nogil:
+cdef void spread(media_t* m, uint32_t bus, const edit_t* d, int64_t now_us) noexcept nogil:
     cdef bus_t* b = &m.buses[bus]
-    bus_undefer(m, bus)
+    bus_settle(m, bus, now_us)
     b.partial_slot = d.a
-    b.partial_wait_ms = 4
-    b.partial_missed = 0
     m.bus_privates[bus].peers = <uint64_t*> d.address
     m.bus_privates[bus].peer_count = d.b
     bus_plan(m, bus)
@@ -194,7 +199,7 @@ cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
     elif d.kind == EDIT_BUS_CLOSE:
         bus_close(m, d.bus)
     elif d.kind == EDIT_BUS_SPREAD:
-        spread(m, d.bus, d)
+        spread(m, d.bus, d, now_us)
     elif e.handle != d.handle or e.kind == KIND_FREE:
         return                      # closed meanwhile: nothing to change
     elif d.kind == EDIT_OPEN:

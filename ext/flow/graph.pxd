@@ -30,6 +30,7 @@ cdef enum:
     TICK_US = 20000                     # one tick, and the packet time we send
     PHASE_US = 1000
     PHASES = 20
+    READ_AGE_US = 100
     FRAME_8K = 160                      # samples of a tick
     FRAME_16K = 320
 
@@ -38,6 +39,7 @@ cdef enum:
     EVENT_TYPES = 4
     CNAME_BYTES = 40
     RTP_HEADROOM = 12
+    CACHE_LINE = 64
 
     LINE_BYTES = 16384                  # playout line: 512 ms at 16 kHz, 16 bit; G.711 uses the first 4096
     LINE_SAMPLES_8K = 4096
@@ -49,8 +51,8 @@ cdef enum:
     BUS_SLICES_MAX = 14                 # so that the last slice is over before the next tick
     PARTIAL_SLOTS = 256                 # spread buses a worker can publish
     PARTIAL_DEPTH = 4                   # ticks kept: slot = tick mod 4
-    PARTIAL_WAIT_MS = 4                 # partials are added this long after the phase
-    PARTIAL_WAIT_MAX_MS = 12
+    PARTIAL_WAIT_MS = 4                 # partials are added this long after the phase,
+    PARTIAL_WAIT_MAX_MS = 12            # a late one up to this long; then it is left out
 
     WHEEL_SLOTS = 512                   # RTCP timer wheel
     WHEEL_SLOT_US = 16000
@@ -120,7 +122,8 @@ ctypedef struct endpoint_t:
     uint32_t cycles
     uint32_t bad_seq
     uint16_t max_seq
-    uint16_t transit_known
+    uint8_t transit_known
+    uint8_t read_age                    # from arrival to that tick, or to the next one when epoll reads, READ_AGE_US
     int32_t probation
     uint32_t received
     uint32_t transit
@@ -137,7 +140,8 @@ ctypedef struct endpoint_t:
     uint32_t play_ts                    # next timestamp the tick takes
     uint32_t play_tick_low              # tick number of the last take, low 32 bits
     uint32_t play_end_ts                # one past the newest sample in the line
-    uint16_t late_run                   # late packets against those in time, weighed (rx_playout)
+    uint8_t late_run                    # late packets against those in time, weighed (rx_playout)
+    uint8_t ahead_granules              # how far before its playing the newest packet was written, 2 ms granules
     uint16_t playing                    # playout_state_t
     uint64_t rx_packets                 # accepted RTP packets
     uint64_t rx_bytes                   # their payload bytes
@@ -230,8 +234,6 @@ ctypedef struct bus_t:
     uint32_t rates_summed               # of the last tick
     # spread
     int32_t partial_slot                # -1: not spread
-    uint32_t partial_wait_ms
-    uint32_t partial_missed             # in a row
     # outputs of large or spread buses go out over several phases
     uint32_t sending                    # 0 idle, 1 waiting for partials, 2 sending
     uint32_t send_codec
@@ -315,6 +317,7 @@ cdef enum counter_t:                    # names in snapshot.pyx
     COUNT_READS_EMPTY = 21
     COUNT_GAPS = 22                     # sequence numbers passed over,
     COUNT_FILLED = 23                   # and those of them that came late
+    COUNT_FLOODS = 24                   # times a socket was left unread for a moment because of its peer's flood
     COUNT_COUNT = 32
 
 
@@ -344,12 +347,12 @@ ctypedef struct arena_header_t:
 
 
 ctypedef struct endpoint_private_t:
+    limiter_t limiter8
+    limiter_t limiter16
     int16_t pcm8[FRAME_8K]              # this tick's frame, valid while EP_TALKING
     int16_t pcm16[FRAME_16K]            # only on buses where someone hears 16 kHz
     resample_t up
     resample_t down
-    limiter_t limiter8
-    limiter_t limiter16
     tone_t tone
     event_rx_t event_rx
     event_tx_t event_tx
@@ -370,6 +373,8 @@ ctypedef struct mix_t:                  # what a bus keeps between sum and sends
 ctypedef struct bus_private_t:
     limiter_t limiter[CODEC_COUNT]      # of the shared encodings
     uint64_t* peers                     # addresses of partial_t[PARTIAL_DEPTH] in other workers' arenas
+    uint64_t added                      # bit per peer whose partial of this tick is in the sum
+    int64_t give_up_us                  # when to send without the missing ones
     uint32_t peer_count
     uint32_t pad
     mix_t mix                           # touched only by large and spread buses; small ones use media_t.mix
@@ -441,6 +446,12 @@ ctypedef struct edit_t:
     uint32_t event_tx_rate
 
 
+ctypedef struct flood_t:                # budget of a socket that epoll watches (rx_flood); two an endpoint, RTP and RTCP
+    uint32_t paid_us                    # low bits of the time until which its packets are paid for
+    uint32_t next                       # list of those out of epoll; 0: not on it, NONE: the last
+    uint32_t lost                       # RTCP only: what the kernel had dropped at the last look
+
+
 ctypedef struct network_t:              # one CIDR of rtp_source_networks
     uint8_t ip[16]
     uint8_t family
@@ -463,6 +474,7 @@ ctypedef struct media_t:                # the media thread: everything it owns, 
     uint8_t* lines                      # LINE_BYTES an endpoint
     uint64_t* present                   # PLAYOUT_WORDS an endpoint: bit per 2 ms granule of its line
     partial_t* partials
+    flood_t* floods                     # index: 2 * endpoint + POLL_RTP or POLL_RTCP
     const kernel_t* kernel
     worker_t* stats
     uint32_t endpoint_count
@@ -475,6 +487,12 @@ ctypedef struct media_t:                # the media thread: everything it owns, 
     int facts_new
     int facts_lost
     int in_turn
+    int64_t tick_us                     # while sources are read on a tick: its time; else 0
+    int gather_us                       # packets of relayed legs may wait so long for others, under load; 0: never
+    int gathering
+    uint64_t polled                     # datagrams epoll told of
+    uint64_t polled_before
+    int64_t polled_at_us
     int64_t now_us
     int64_t next_ms                     # the next phase to run, absolute milliseconds
     int64_t next_wheel                  # the next wheel slot, absolute
@@ -485,6 +503,8 @@ ctypedef struct media_t:                # the media thread: everything it owns, 
     uint32_t phase_buses[PHASES]
     uint32_t phases_used                # bit per phase with buses
     uint32_t deferred_first
+    uint32_t flood_first                # sockets out of epoll for being ahead of their budget; index as in floods
+    int64_t flood_due_us                # when to look at them
     uint32_t key_first
     uint32_t inject_first
     uint32_t wheel[WHEEL_SLOTS]

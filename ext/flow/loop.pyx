@@ -11,11 +11,11 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from posix.unistd cimport read, write
 
-from roomtone.ext.base.clock cimport clock_us, clock_wall_us
+from roomtone.ext.base.clock cimport clock_sleep_until, clock_us, clock_wall_us
 from roomtone.ext.base.ring cimport ring_peek
 from roomtone.ext.base.types cimport rt_prefetch_write, rt_store_release32
 from roomtone.ext.flow._socket cimport epoll_event, epoll_pwait2, timespec
-from roomtone.ext.flow.bus cimport bus_deferred, bus_tick
+from roomtone.ext.flow.bus cimport bus_deferred, bus_prefetch, bus_tick
 from roomtone.ext.flow.edit cimport edits_apply
 from roomtone.ext.flow.fact cimport fact_resync
 from roomtone.ext.flow.graph cimport (
@@ -41,6 +41,7 @@ from roomtone.ext.flow.graph cimport (
 from roomtone.ext.flow.key cimport key_turn
 from roomtone.ext.flow.report cimport report_turn
 from roomtone.ext.flow.rx_demux cimport rx_readable, rx_rtcp_readable
+from roomtone.ext.flow.rx_flood cimport flood_turn
 from roomtone.ext.flow.rx_socket cimport POLL_RTCP, POLL_WAKE
 
 
@@ -49,6 +50,8 @@ cdef enum:
     LATE_US = 3000
     IDLE_WAIT_US = 1000000          # nothing to do: the wake eventfd ends it
     WALL_EVERY_US = 1000000         # how often the offset to CLOCK_REALTIME is read
+    GATHER_LOOK_US = 100000         # how often it is decided whether to gather,
+    GATHER_FROM = 1000              # and how many datagrams in that time are load: below, few would find company
 
 
 cdef void histogram_add(uint64_t* bins, int64_t us) noexcept nogil:
@@ -75,7 +78,7 @@ cdef void phase_run(media_t* m, int64_t ms, int64_t now_us) noexcept nogil:
     while bus != NONE:
         next_bus = m.buses[bus].next_in_phase
         if next_bus != NONE:
-            rt_prefetch_write(&m.buses[next_bus])
+            bus_prefetch(m, next_bus)
         bus_tick(m, bus, ms // PHASES, begun)
         bus = next_bus
     if not m.lab:
@@ -120,6 +123,8 @@ cdef int64_t next_due_us(media_t* m) noexcept nogil:
         wheel = m.next_wheel * WHEEL_SLOT_US
         if wheel < due:
             due = wheel
+    if m.flood_first != NONE and m.flood_due_us < due:
+        due = m.flood_due_us
     return due
 
 
@@ -135,6 +140,8 @@ cdef void housekeeping(media_t* m, int64_t now_us) noexcept nogil:
         m.next_wheel = now_us // WHEEL_SLOT_US
     else:
         report_turn(m, now_us)
+    if m.flood_first != NONE and now_us >= m.flood_due_us:
+        flood_turn(m, now_us)
     if m.facts_lost:
         fact_resync(m)
     if m.facts_new and m.fact_fd >= 0:
@@ -164,10 +171,29 @@ cdef void receive(media_t* m, epoll_event* event, int64_t now_us) noexcept nogil
         rx_readable(m, e, now_us)
 
 
+cdef void gather(media_t* m, int64_t turn_us) noexcept nogil:
+    """Under load: sleep on until gather_us after the last turn, so that more packets share one wake-up."""
+    cdef int64_t until = turn_us + m.gather_us
+    cdef int64_t due
+    if m.now_us - m.polled_at_us >= GATHER_LOOK_US:
+        m.gathering = m.polled - m.polled_before >= GATHER_FROM
+        m.polled_before = m.polled
+        m.polled_at_us = m.now_us
+    if not m.gathering:
+        return
+    due = next_due_us(m)
+    if due < until:
+        until = due
+    if until > m.now_us:
+        clock_sleep_until(until)
+        m.now_us = clock_us()
+
+
 cdef void loop_run(media_t* m) noexcept nogil:
     cdef epoll_event events[BATCH]
     cdef timespec wait
     cdef int64_t wait_us
+    cdef int64_t turn_us
     cdef int n
     cdef int i
     m.now_us = clock_us()
@@ -183,18 +209,22 @@ cdef void loop_run(media_t* m) noexcept nogil:
         wait.tv_nsec = wait_us % 1000000 * 1000
         n = epoll_pwait2(m.epoll_fd, events, BATCH, &wait, NULL)
         rt_store_release32(<uint32_t*> &m.sleeping, 0)
-        m.now_us = clock_us()
+        m.now_us = turn_us = clock_us()
         count(m, COUNT_TURNS)
         if n <= 0:
+            n = 0
             count(m, COUNT_WAKEUPS_EMPTY)
         for i in range(n):
             if i + 1 < n:
                 rt_prefetch_write(endpoint_at(m, events[i + 1].data.u64 & 0xFFFFF))
             receive(m, &events[i], m.now_us)
+        m.polled += n
         skip_idle_phases(m, m.now_us)
         if m.next_ms * PHASE_US <= m.now_us:
             phases_run(m, m.now_us)
         housekeeping(m, m.now_us)
+        if m.gather_us and n < BATCH:
+            gather(m, turn_us)
 
 
 cdef void loop_step(media_t* m, int64_t now_us) noexcept nogil:

@@ -1,5 +1,6 @@
 """The Python face of ext/flow; the contract is media.pyi."""
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -80,6 +81,7 @@ from roomtone.ext.flow.graph cimport (
     endpoint_private_t,
     endpoint_t,
     fact_t,
+    flood_t,
     lock_begin,
     lock_end,
     media_t,
@@ -88,7 +90,8 @@ from roomtone.ext.flow.graph cimport (
 from roomtone.ext.flow.loop cimport loop_run, loop_step
 from roomtone.ext.flow.pool cimport Slots, pool_resident, pool_room
 from roomtone.ext.flow.rx_socket cimport POLL_WAKE
-from roomtone.ext.flow.snapshot cimport endpoint_stats, silent_scan, worker_metrics
+from roomtone.ext.flow.snapshot cimport endpoint_record, endpoint_stats, silent_scan, worker_metrics
+from roomtone.ext.wire.stats_record cimport stats_record_t
 
 from roomtone.ext.flow.arena import Arena, arena_bytes  # noqa: F401  # no-cython-lint
 
@@ -104,6 +107,7 @@ cdef enum:
     INDEX_MASK = 0xFFFFF
     GENERATION_MASK = 0xFFF
     OUTBOX_BYTES = 1 << 22
+    GATHER_MAX_US = 5000
 
 
 cdef int addr_fill(addr_t* a, str ip, int port) except -1:
@@ -147,6 +151,7 @@ cdef class Media:
         self.m.privates = <endpoint_private_t*> pool_room(self.capacity * sizeof(endpoint_private_t))
         self.m.bus_privates = <bus_private_t*> pool_room(self.capacity * sizeof(bus_private_t))
         self.m.lines = <uint8_t*> pool_room(<size_t> self.capacity * LINE_BYTES)
+        self.m.floods = <flood_t*> pool_room(2 * <size_t> self.capacity * sizeof(flood_t))
         self.m.present = <uint64_t*> pool_room(<size_t> self.capacity * PLAYOUT_WORDS * sizeof(uint64_t))
         self.edit_memory = <uint8_t*> calloc(EDIT_RING, sizeof(edit_t))
         self.fact_memory = <uint8_t*> calloc(FACT_RING, sizeof(fact_t))
@@ -162,7 +167,7 @@ cdef class Media:
             self.m.phase_first[i] = NONE
         for i in range(WHEEL_SLOTS):
             self.m.wheel[i] = NONE
-        self.m.deferred_first = self.m.key_first = self.m.inject_first = NONE
+        self.m.deferred_first = self.m.key_first = self.m.inject_first = self.m.flood_first = NONE
         self.m.epoll_fd = self.m.wake_fd = -1
         if lab:
             self.m.outbox.data = <uint8_t*> pool_room(OUTBOX_BYTES)
@@ -192,6 +197,8 @@ cdef class Media:
             munmap(self.m.lines, <size_t> self.capacity * LINE_BYTES)
         if self.m.present != NULL:
             munmap(self.m.present, <size_t> self.capacity * PLAYOUT_WORDS * sizeof(uint64_t))
+        if self.m.floods != NULL:
+            munmap(self.m.floods, 2 * <size_t> self.capacity * sizeof(flood_t))
         if self.m.outbox.data != NULL:
             munmap(self.m.outbox.data, OUTBOX_BYTES)
         if self.m.epoll_fd >= 0:
@@ -373,6 +380,12 @@ cdef class Media:
         d.c = volume
         return self.edit_done()
 
+    def gather(self, int us):
+        """See media.pyi."""
+        if not 0 <= us <= GATHER_MAX_US:
+            raise ValueError(f"packets gather for 0 to {GATHER_MAX_US} microseconds, not {us}")
+        self.m.gather_us = us
+
     def source_networks(self, networks):
         cdef bytes packed
         if len(networks) > 64:
@@ -520,6 +533,14 @@ cdef class Media:
     def stats(self, uint32_t handle):
         return endpoint_stats(self.slot(handle), self.now())
 
+    def stats_records(self, list handles not None):
+        cdef Py_ssize_t i
+        cdef int64_t now_us = self.now()
+        cdef bytes out = PyBytes_FromStringAndSize(NULL, len(handles) * <Py_ssize_t> sizeof(stats_record_t))
+        for i in range(len(handles)):
+            endpoint_record(self.slot(handles[i]), now_us, &(<stats_record_t*> PyBytes_AS_STRING(out))[i])
+        return out
+
     def line(self, uint32_t handle):
         cdef endpoint_t* e = self.slot(handle)
         return {"ssrc": e.tx_ssrc, "cname": e.cname[:e.cname_bytes].decode("ascii"),
@@ -531,7 +552,6 @@ cdef class Media:
 
     def metrics(self):
         out = worker_metrics(&self.m)
-        out["gauges"].update(self.memory())
         # A late packet fills a gap that was counted: the total told never goes back.
         self.lost = max(self.lost, out["counters"].pop("rx_gaps") - out["counters"].pop("rx_gaps_filled"))
         out["counters"]["lost"] = self.lost
@@ -546,6 +566,7 @@ cdef class Media:
             (<uint64_t> self.m.privates, n * sizeof(endpoint_private_t)),
             (<uint64_t> self.m.bus_privates, n * sizeof(bus_private_t)),
             (<uint64_t> self.m.lines, n * LINE_BYTES),
+            (<uint64_t> self.m.floods, 2 * n * sizeof(flood_t)),
             (<uint64_t> self.m.present, n * PLAYOUT_WORDS * sizeof(uint64_t)),
         ]
         for at, size in pools:

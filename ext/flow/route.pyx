@@ -45,7 +45,6 @@ cdef void bus_open(media_t* m, uint32_t bus, uint32_t phase, uint32_t key_relay_
     b.first_source = NONE
     b.first_ticked = NONE
     b.partial_slot = -1
-    b.partial_wait_ms = 4
     b.next_in_phase = b.prev_in_phase = NONE
     b.next_deferred = b.prev_deferred = NONE
     b.send_next = NONE

@@ -23,6 +23,7 @@ from roomtone.ext.flow.graph cimport (
     EP_LEARNING,
     EP_MAY_RECEIVE,
     EP_ODD_PTIME,
+    EP_POLLED,
     EP_PROBE,
     EP_SILENT,
     EP_SOURCE,
@@ -31,6 +32,7 @@ from roomtone.ext.flow.graph cimport (
     FACT_PINNED_,
     FACT_PROBE_,
     NONE,
+    READ_AGE_US,
     TICK_US,
     addr_t,
     bus_t,
@@ -46,8 +48,17 @@ from roomtone.ext.flow.key cimport key_packet, key_restarted
 from roomtone.ext.flow.relay cimport relay_packet, relay_restarted
 from roomtone.ext.flow.report cimport report_receive, report_schedule
 from roomtone.ext.flow.route cimport bus_plan, source_tick_on
+from roomtone.ext.flow.rx_flood cimport flood_of, flood_pause, flood_pay
 from roomtone.ext.flow.rx_playout cimport PLAYOUT_EMPTY, playout_prefetch, playout_put, playout_reset
-from roomtone.ext.flow.rx_socket cimport addr_equal, rx_arrival_us, rx_connect, rx_read, rx_read_from
+from roomtone.ext.flow.rx_socket cimport (
+    POLL_RTCP,
+    POLL_RTP,
+    addr_equal,
+    rx_arrival_us,
+    rx_connect,
+    rx_read,
+    rx_read_from,
+)
 from roomtone.ext.flow.rx_source cimport SOURCE_RESTARTED, source_start, source_update
 from roomtone.ext.wire.rtp cimport rtp_header_t, rtp_parse
 
@@ -59,7 +70,7 @@ cdef enum:
     RTCP_TYPE_LAST = 223
     ODD_RUN = 3                 # packets of another packet time before the route of a running source changes
     TICK_READS_MAX = 4          # a peer that sends more costs itself, not the bus
-    STAMP_EVERY = 16            # ticks; in the first STAMP_RUN of them arrival times are read
+    STAMP_EVERY = 32            # ticks; in the first STAMP_RUN of them arrival times are read
     STAMP_RUN = 3
     FRAMES_IN_STEP = 3          # in the line after a packet came and before the tick took its frame (rx_playout)
     LEARN_DRAIN = 64
@@ -146,7 +157,7 @@ cdef void audio(media_t* m, endpoint_t* e, const rtp_header_t* h, uint8_t* data,
     if relayed:
         relay_packet(m, b, e, h, data, now_us)
     if b.linked:
-        playout_put(m, e, codec_get(e.rx_codec), h.timestamp, data + h.payload_offset, h.payload_bytes)
+        playout_put(m, e, codec_get(e.rx_codec), h.timestamp, data + h.payload_offset, h.payload_bytes, now_us)
         if not relayed and not e.flags & EP_TICKED:
             source_tick_on(m, b, e)
     elif not relayed:
@@ -285,24 +296,31 @@ cdef void rx_learn(media_t* m, endpoint_t* e, int n, const addr_t* source, int64
 cdef void rx_readable(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     cdef addr_t source
     cdef int n
+    cdef int reads = 0
     cdef int _n
     if rt_likely(not e.flags & (EP_LEARNING | EP_PROBE)):
+        reads = 1
         n = rx_read(m, e)
         if rt_likely(n > 0):
             rx_datagram(m, e, n, now_us, now_us)
-        return
-    # Until the queue is empty, so that what came before the connect is judged by its address.
-    for _n in range(LEARN_DRAIN):
-        n = rx_read_from(m, e, e.rtp_fd, &source)
-        if n == 0:
-            return
-        if n > 0:
-            rx_learn(m, e, n, &source, now_us)
+    else:
+        # Until the queue is empty, so that what came before the connect is judged by its address.
+        for _n in range(LEARN_DRAIN):
+            reads += 1
+            n = rx_read_from(m, e, e.rtp_fd, &source)
+            if n == 0:
+                break
+            if n > 0:
+                rx_learn(m, e, n, &source, now_us)
+    if rt_unlikely(flood_pay(flood_of(m, e, POLL_RTP), reads, now_us)) and e.flags & EP_POLLED:
+        flood_pause(m, e, POLL_RTP, now_us)
 
 
 cdef void rx_rtcp_readable(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     cdef addr_t source
     cdef int n = rx_read_from(m, e, e.rtcp_fd, &source)
+    if rt_unlikely(flood_pay(flood_of(m, e, POLL_RTCP), 1, now_us)):
+        flood_pause(m, e, POLL_RTCP, now_us)
     if n <= 0:
         return
     if e.flags & EP_PROBE:
@@ -336,6 +354,7 @@ cdef void rx_tick(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
         e.idle_reads = 0
         if stamped:
             arrival_us = rx_arrival_us(m, e)
+            e.read_age = <uint8_t> max(<int64_t> 0, min((now_us - arrival_us) // READ_AGE_US, <int64_t> 255))
         if arrival_us > now_us:
             arrival_us = now_us
         if n > 0:

@@ -2,22 +2,24 @@
 
 A packet is written where its timestamp says; the tick copies the next frame out.  A bit per 2 ms tells what is there;
 the rest is silence.  What came but is silence (a muted telephone) after QUIET_GRANULES of silence is only noted as
-having come: most members of a room listen, and neither writing nor reading their lines is then needed.  The delay is
-fixed: a source that begins is
-played two frames after the tick that finds it, i.e. 40 ms plus the wait for that tick (0-20 ms).  A line that stays
-fuller than it needs to for a second is shortened by the surplus; one that sees too many late packets starts anew.
+having come: most members of a room listen, and neither writing nor reading their lines is then needed.
+
+The delay from a packet's arrival to its playing is TARGET_MS, 10 ms more or less: ticks come when they come, and a
+source that begins waits for one, two or three of them, whichever is nearest.  A line that stays fuller than it needs
+to for a second is shortened by the surplus; one that sees too many late packets starts anew.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from roomtone.ext.codec.codec cimport codec_t
 from roomtone.ext.base.types cimport rt_prefetch, rt_prefetch_write
-from roomtone.ext.flow.graph cimport LINE_BYTES, PLAYOUT_WORDS, endpoint_index, endpoint_t, media_t
+from roomtone.ext.flow.graph cimport CACHE_LINE, LINE_BYTES, PLAYOUT_WORDS, endpoint_index, endpoint_t, media_t
 
 
 cdef enum:
     # A frame under -60 dBov (rms 33 of 32768) is silence: under any room's noise, above G.711's idle steps of 8.
     SILENCE_RMS = 33
+    TARGET_MS = 40
     QUIET_GRANULES = 100        # 200 ms of silence are kept: the end of a word is not cut (rx_decode's hangover)
 
 
@@ -32,10 +34,10 @@ cdef enum playout_state_t:
 cdef void playout_reset(endpoint_t* e) noexcept nogil
 # One packet.  RT_OK; RT_LATE (its time is over; counted); RT_LENGTH (empty, or longer than the line; counted).
 cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* codec, uint32_t timestamp, const uint8_t* payload,
-                     int n_bytes) noexcept nogil
+                     int n_bytes, int64_t now_us) noexcept nogil
 # The frame of this tick into m.frame.  Bytes of it (one tick), or 0 when there is nothing to hear.
 cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* codec, int64_t tick) noexcept nogil
-# Delay in force, microseconds: from a packet's arrival to its playing, as the cursor stands.
+# Delay in force, microseconds: from a packet's arrival (where it is known, else its reading) to its playing.
 cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* codec) noexcept nogil
 
 
@@ -45,8 +47,11 @@ cdef inline uint64_t* playout_present(media_t* m, endpoint_t* e) noexcept nogil:
 
 
 cdef inline void playout_prefetch(media_t* m, endpoint_t* e) noexcept nogil:
-    """The places of a G.711 line that this tick will write and read: fetched while the kernel copies the packet."""
+    """What this tick will write and read of the playout line and, of one who talks, of the sum's own: fetched while the
+    kernel copies the packet.  Sized for G.711."""
     cdef uint8_t* line
+    cdef uint8_t* own
+    cdef int i
     cdef uint32_t put
     cdef uint32_t get
     rt_prefetch_write(playout_present(m, e))
@@ -61,3 +66,7 @@ cdef inline void playout_prefetch(media_t* m, endpoint_t* e) noexcept nogil:
     rt_prefetch(line + (get & 4095))
     rt_prefetch(line + (get + 64 & 4095))
     rt_prefetch(line + (get + 128 & 4095))
+    if e.hangover:
+        own = <uint8_t*> &m.privates[endpoint_index(e)]
+        for i in range(6):                          # limiters and pcm8
+            rt_prefetch_write(own + CACHE_LINE * i)

@@ -17,8 +17,13 @@ from roomtone.ext.flow.graph cimport (
     LINE_BYTES,
     LINE_SAMPLES_8K,
     LINE_SAMPLES_16K,
+    PHASES,
+    PHASE_US,
     PLAYOUT_WORDS,
     PRESENT_WORDS,
+    READ_AGE_US,
+    TICK_US,
+    bus_t,
     count,
     drop,
     endpoint_index,
@@ -26,6 +31,7 @@ from roomtone.ext.flow.graph cimport (
     media_t,
     worker_t,
 )
+from roomtone.ext.flow.rx_socket cimport rx_arrival_us
 
 
 cdef enum:
@@ -33,7 +39,7 @@ cdef enum:
     GRANULES_A_TICK = 10
     TICK_MASK = 0x3FF               # as many bits
     SKEW_STEP = 148                 # granules from one endpoint's beginning to the next one's; 4 x 37: whole cache lines
-    TARGET_TICKS = 2                # 40 ms
+    TARGET_TICKS = 2                # TARGET_MS
     # A late packet weighs as much as ten in time: three in a row, or more than a tenth for some seconds, mean that the
     # delay has grown: start anew.
     LATE_WEIGHT = 10
@@ -62,14 +68,25 @@ cdef void playout_reset(endpoint_t* e) noexcept nogil:
     e.quiet_granules = 0
 
 
-cdef void playout_begin(media_t* m, endpoint_t* e, const codec_t* c, uint32_t timestamp) noexcept nogil:
-    """An empty line; the packet at hand is played TARGET_TICKS ticks after the next one."""
+cdef int64_t first_take_us(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
+    """From the arrival of the packet at hand to the tick that takes the first frame."""
+    cdef int64_t arrival_us
+    cdef int64_t phase = m.buses[e.bus].phase
+    if m.tick_us:                           # read on that very tick, after a wait
+        arrival_us = rx_arrival_us(m, e)
+        return now_us - arrival_us if 0 < arrival_us < now_us else 0
+    return (m.next_ms + (phase - m.next_ms % PHASES + PHASES) % PHASES) * PHASE_US - now_us
+
+
+cdef void playout_begin(media_t* m, endpoint_t* e, const codec_t* c, uint32_t timestamp, int64_t now_us) noexcept nogil:
+    """An empty line; the packet at hand is played by the tick nearest to TARGET_MS from its arrival."""
+    cdef int ticks = TARGET_TICKS - <int> ((first_take_us(m, e, now_us) + TICK_US // 2) // TICK_US)
     # Sources that begin together write at different places of their lines: lines are a power of two apart, and the
     # same place in all of them would fall into the same sets of the cache.
     cdef uint32_t skew = (endpoint_index(e) * SKEW_STEP) & (GRANULES - 1)
     memset(playout_present(m, e), 0, PLAYOUT_WORDS * sizeof(uint64_t))
     e.play_anchor_ts = timestamp - skew * granule_samples(c)
-    e.play_ts = timestamp - TARGET_TICKS * (c.sample_rate_hz // 50)
+    e.play_ts = timestamp - max(ticks, 0) * (c.sample_rate_hz // 50)
     e.play_end_ts = timestamp
     e.playing = PLAYOUT_ANCHORED
     e.late_run = 0
@@ -159,7 +176,7 @@ cdef bint is_quiet(media_t* m, endpoint_t* e, const codec_t* c, const uint8_t* p
 
 
 cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* c, uint32_t timestamp, const uint8_t* payload,
-                     int n_bytes) noexcept nogil:
+                     int n_bytes, int64_t now_us) noexcept nogil:
     cdef:
         uint64_t* present = playout_present(m, e)
         int bps = c.bytes_per_sample
@@ -174,10 +191,10 @@ cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* c, uint32_t times
         drop(m, DROP_EMPTY if samples == 0 else DROP_LINE_RANGE)
         return RT_LENGTH
     if e.playing == PLAYOUT_EMPTY:
-        playout_begin(m, e, c, timestamp)
+        playout_begin(m, e, c, timestamp, now_us)
     ahead = ts_diff(timestamp, e.play_ts)
     if ahead + samples > capacity or ahead < -capacity:
-        playout_begin(m, e, c, timestamp)       # the timestamps jumped
+        playout_begin(m, e, c, timestamp, now_us)       # the timestamps jumped
         count(m, COUNT_RESYNCS)
         ahead = ts_diff(timestamp, e.play_ts)
     elif ahead + samples <= 0:
@@ -186,11 +203,14 @@ cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* c, uint32_t times
             e.rx_late += 1
             drop(m, DROP_PLAYOUT_LATE)
             return RT_LATE
-        playout_begin(m, e, c, timestamp)
+        playout_begin(m, e, c, timestamp, now_us)
         count(m, COUNT_RESYNCS)
         ahead = ts_diff(timestamp, e.play_ts)
     elif e.late_run:
         e.late_run -= 1
+    e.ahead_granules = <uint8_t> max(0, min(ahead // granule, 255))
+    if not m.tick_us:
+        e.read_age = <uint8_t> max(<int64_t> 0, min(first_take_us(m, e, now_us) // READ_AGE_US, <int64_t> 255))
     if ahead < 0:                               # its first part is late
         payload += -ahead * bps
         samples += ahead
@@ -279,11 +299,9 @@ cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) 
 
 
 cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* c) noexcept nogil:
-    cdef int32_t level
     if e.playing == PLAYOUT_EMPTY:
         return 0
-    level = ts_diff(e.play_end_ts, e.play_ts)
-    return <int64_t> level * 1000000 // c.sample_rate_hz if level > 0 else 0
+    return <int64_t> e.ahead_granules * granule_samples(c) * 1000000 // c.sample_rate_hz + e.read_age * READ_AGE_US
 
 
 # -- for tests and tools -----------------------------------------------------------------------------------------------
@@ -294,6 +312,7 @@ def bench(int codec_id, int sources, int ticks):
     cdef media_t* m = <media_t*> calloc(1, sizeof(media_t))
     cdef worker_t* stats = <worker_t*> calloc(1, sizeof(worker_t))
     cdef endpoint_t* endpoints = <endpoint_t*> calloc(sources, sizeof(endpoint_t))
+    cdef bus_t* bus = <bus_t*> calloc(1, sizeof(bus_t))
     cdef uint64_t* present = <uint64_t*> calloc(sources, PLAYOUT_WORDS * sizeof(uint64_t))
     cdef uint8_t* lines = <uint8_t*> calloc(sources, LINE_BYTES)
     cdef uint8_t[1024] payload
@@ -301,18 +320,23 @@ def bench(int codec_id, int sources, int ticks):
     cdef int frame = c.sample_rate_hz // 50
     cdef int tick, i
     try:
-        if m == NULL or stats == NULL or endpoints == NULL or present == NULL or lines == NULL:
+        if m == NULL or bus == NULL or stats == NULL or endpoints == NULL or present == NULL or lines == NULL:
             raise MemoryError
         memset(payload, 1, sizeof(payload))
-        m.stats, m.endpoints, m.present, m.lines = stats, endpoints, present, lines
+        m.kernel = kernel_get()
+        m.buses, m.stats, m.endpoints, m.present, m.lines = bus, stats, endpoints, present, lines
         for i in range(sources):
             endpoints[i].handle = 1 << 20 | <uint32_t> i
         with nogil:
             for tick in range(ticks):
                 for i in range(sources):
-                    playout_put(m, &endpoints[i], c, <uint32_t> (tick * frame), payload, frame * c.bytes_per_sample)
+                    playout_put(m, &endpoints[i], c, <uint32_t> (tick * frame), payload, frame * c.bytes_per_sample, 0)
                     heard += playout_get(m, &endpoints[i], c, tick) > 0
     finally:
-        for memory in (<uint64_t> m, <uint64_t> stats, <uint64_t> endpoints, <uint64_t> present, <uint64_t> lines):
-            free(<void*> <uint64_t> memory)
+        free(m)
+        free(bus)
+        free(stats)
+        free(endpoints)
+        free(present)
+        free(lines)
     return heard

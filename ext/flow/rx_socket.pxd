@@ -24,6 +24,8 @@ cdef int rx_read(media_t* m, endpoint_t* e) noexcept nogil
 cdef int64_t rx_arrival_us(media_t* m, endpoint_t* e) noexcept nogil
 # Count what the kernel dropped since the last look because the socket's queue was full (DROP_KERNEL).
 cdef void rx_kernel_drops(media_t* m, endpoint_t* e) noexcept nogil
+# The same of the RTCP socket; looked at only where its queue can have been full.
+cdef void rx_rtcp_kernel_drops(media_t* m, endpoint_t* e) noexcept nogil
 # With the sender's address.
 cdef int rx_read_from(media_t* m, endpoint_t* e, int fd, addr_t* source) noexcept nogil
 # Kernel arrival times on this socket from now on.

@@ -138,16 +138,25 @@ cdef int64_t rx_arrival_us(media_t* m, endpoint_t* e) noexcept nogil:
     return <int64_t> stamp.tv_sec * 1000000 + stamp.tv_nsec // 1000 - m.wall_offset_us
 
 
-cdef void rx_kernel_drops(media_t* m, endpoint_t* e) noexcept nogil:
+cdef void kernel_drops(media_t* m, endpoint_t* e, int fd, uint32_t* known) noexcept nogil:
+    """known: what was counted already."""
     cdef uint32_t[SK_MEMINFO_VARIABLES] memory
     cdef socklen_t n = sizeof(memory)
     cdef uint32_t lost
-    if e.rtp_fd < 0 or getsockopt(e.rtp_fd, SOL_SOCKET, SO_MEMINFO, memory, &n) < 0 or n <= SK_MEMINFO_DROPS * 4:
+    if fd < 0 or getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &n) < 0 or n <= SK_MEMINFO_DROPS * 4:
         return
-    lost = memory[SK_MEMINFO_DROPS] - e.kernel_drops
+    lost = memory[SK_MEMINFO_DROPS] - known[0]
     m.stats.drops[<int> DROP_KERNEL] += lost
     e.rx_dropped += lost
-    e.kernel_drops = memory[SK_MEMINFO_DROPS]
+    known[0] = memory[SK_MEMINFO_DROPS]
+
+
+cdef void rx_kernel_drops(media_t* m, endpoint_t* e) noexcept nogil:
+    kernel_drops(m, e, e.rtp_fd, &e.kernel_drops)
+
+
+cdef void rx_rtcp_kernel_drops(media_t* m, endpoint_t* e) noexcept nogil:
+    kernel_drops(m, e, e.rtcp_fd, &m.floods[2 * endpoint_index(e) + POLL_RTCP].lost)
 
 
 cdef int rx_read_from(media_t* m, endpoint_t* e, int fd, addr_t* source) noexcept nogil:

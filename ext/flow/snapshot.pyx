@@ -1,6 +1,7 @@
 """Counters by name."""
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.string cimport memcpy, memset
 
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.flow.arena cimport addr_text
@@ -11,11 +12,13 @@ from roomtone.ext.flow.graph cimport (
     HISTOGRAM_BINS,
     KIND_RTP,
     NONE,
+    addr_t,
     endpoint_t,
     media_t,
 )
-from roomtone.ext.flow.rx_playout cimport playout_delay_us
+from roomtone.ext.flow.rx_playout cimport TARGET_MS, playout_delay_us
 from roomtone.ext.flow.rx_source cimport source_lost
+from roomtone.ext.wire.stats_record cimport RECORD_NONE, record_addr_t, stats_record_t
 
 DROP_NAMES = (
     "short", "version", "length", "oversize", "payload_type", "empty", "unknown_ssrc", "probation", "bad_seq",
@@ -28,7 +31,7 @@ COUNTER_NAMES = (
     "rx_raw_packets", "rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "relayed_packets", "mixed_packets",
     "encodings", "ticks", "ticks_late", "tick_overruns", "partials_late", "rtcp_rx_packets", "rtcp_tx_packets",
     "edits", "facts_lost", "keys", "playout_resyncs", "concealed_frames", "turns", "wakeups_empty", "reads_empty",
-    "rx_gaps", "rx_gaps_filled",
+    "rx_gaps", "rx_gaps_filled", "floods",
 )
 
 
@@ -49,6 +52,7 @@ cdef dict endpoint_stats(const endpoint_t* e, int64_t now_us):
         "rx_duplicate": e.rx_duplicate,
         "rx_reordered": e.rx_reordered,
         "playout_delay_ms": playout_delay_us(e, codec) / 1000.0 if codec != NULL and e.playing else 0.0,
+        "playout_target_ms": float(TARGET_MS) if codec != NULL and e.playing else None,
         "concealed_ms": e.concealed_frames * 20,
         "tx_packets": e.tx_packets,
         "tx_bytes": e.tx_bytes,
@@ -61,6 +65,43 @@ cdef dict endpoint_stats(const endpoint_t* e, int64_t now_us):
         "ssrc_rx": e.rx_ssrc if e.flags & EP_HEARD else 0,
         "ssrc_tx": e.tx_ssrc,
     }
+
+
+cdef void record_addr(record_addr_t* to, const addr_t* a) noexcept nogil:
+    memcpy(to.ip, a.ip, sizeof(to.ip))
+    to.port = a.port
+    to.family = a.family
+
+
+cdef void endpoint_record(const endpoint_t* e, int64_t now_us, stats_record_t* r) noexcept nogil:
+    cdef const codec_t* codec = codec_get(e.rx_codec)
+    cdef int64_t rate_hz = codec.clock_rate_hz if codec != NULL else 8000
+    memset(r, 0, sizeof(stats_record_t))
+    r.codec = e.rx_codec if e.rx_packets else e.tx_codec
+    r.rx_packets = e.rx_packets
+    r.rx_bytes = e.rx_bytes
+    r.rx_lost = source_lost(e)
+    r.rx_jitter_us = <int32_t> ((e.jitter >> 4) * <int64_t> 1000000 // rate_hz)
+    r.rx_last_ms_ago = RECORD_NONE if e.rx_last_us == 0 else max(<int64_t> 0, (now_us - e.rx_last_us) // 1000)
+    r.rx_raw_packets = e.rx_raw_packets
+    r.rx_raw_bytes = e.rx_raw_bytes
+    r.rx_dropped = e.rx_dropped
+    r.rx_late = e.rx_late
+    r.rx_duplicate = e.rx_duplicate
+    r.rx_reordered = e.rx_reordered
+    r.playout_delay_us = <int32_t> playout_delay_us(e, codec) if codec != NULL and e.playing else 0
+    r.playout_target_us = TARGET_MS * 1000 if codec != NULL and e.playing else RECORD_NONE
+    r.concealed_ms = e.concealed_frames * <int64_t> 20
+    r.tx_packets = e.tx_packets
+    r.tx_bytes = e.tx_bytes
+    r.rtt_us = RECORD_NONE if e.rtt_us == NONE else <int32_t> e.rtt_us
+    r.rtt_ms_ago = max(<int64_t> 0, (now_us - e.rtt_at_us) // 1000)
+    r.remote_lost = <int32_t> e.remote_lost
+    r.remote_jitter_us = <int32_t> (e.remote_jitter * <int64_t> 1000000 // rate_hz) if e.remote_reported else RECORD_NONE
+    r.ssrc_rx = e.rx_ssrc if e.flags & EP_HEARD else 0
+    r.ssrc_tx = e.tx_ssrc
+    record_addr(&r.local, &e.local)
+    record_addr(&r.remote, &e.remote)
 
 
 cdef list silent_scan(media_t* m, int64_t limit_us, int64_t now_us):

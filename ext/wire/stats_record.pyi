@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Protocol
 
 RECORD_BYTES: int
@@ -5,8 +6,6 @@ RECORD_BYTES: int
 class Shown(Protocol):
     """What control knows of an endpoint.  codec, remote_rtp_addr: taken where the record knows none."""
 
-    @property
-    def id(self) -> str: ...
     @property
     def state(self) -> str: ...
     @property
@@ -17,11 +16,19 @@ class Shown(Protocol):
 def mos(loss_ratio: float, delay_ms: float) -> float:
     """Mean opinion score, 1 to 4.5, of G.711 with concealment at that loss (0..1) and mouth-to-ear delay."""
 
-def stats_text(records: bytes, place: int, endpoint: Shown, codecs: tuple[str, ...], diagnostics: bool) -> bytes:
-    """JSON of one element of `endpoints[]`: the record at `place`, and what control knows of the endpoint.
+def stats_event(
+    endpoints: Mapping[str, Shown],
+    counted: list[str],
+    records: bytes,
+    place: int,
+    codecs: tuple[str, ...],
+    diagnostics: bool,
+) -> bytes:
+    """The `stats` event about `endpoints` (by id), in their order.
 
-    codecs: names by number, "" at 0.  diagnostics: also dropped, duplicate, reordered and both SSRCs.
-    ValueError: no such record, no such codec, or a text of more than 64 bytes.
+    counted: the endpoints that have a record, the first of which stands at `place` of `records`; one without a
+    record is shown with zeros.  codecs: names by number, "" at 0.  diagnostics: also dropped, duplicate,
+    reordered and both SSRCs.  ValueError: no such record, no such codec, or a text of more than 64 bytes.
     """
 
 def record(

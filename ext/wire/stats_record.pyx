@@ -13,13 +13,14 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset, strlen
 
 cdef extern from "<arpa/inet.h>" nogil:
-    int AF_INET, AF_INET6
+    int AF_INET6
     const char* inet_ntop(int family, const void* address, char* text, unsigned int size)
 
 
 cdef enum:
     TEXT_MAX = 64                   # bytes of one text that is put in
-    OUT_BYTES = 2048                # the longest record: some 700 bytes of words, 30 numbers of 20, 5 texts
+    ELEMENT_MAX = 2048              # bytes of one element at most: 700 of words, 30 numbers of 20, 5 texts, and commas
+    OUT_BYTES = 8192                # gathered on the stack; longer events are put together from pieces
     DIGITS_MAX = 20                 # of a 64-bit number
     ADDRESS_BYTES = 46              # INET6_ADDRSTRLEN
     US_PER_MS = 1000
@@ -36,6 +37,10 @@ cdef double LOSS_SCALE = 95.0
 cdef double PACKETISATION_MS = 20.0
 
 RECORD_BYTES = sizeof(stats_record_t)
+
+cdef stats_record_t NO_RECORD       # of an endpoint nobody has told of
+memset(&NO_RECORD, 0, sizeof(stats_record_t))
+NO_RECORD.rx_last_ms_ago = NO_RECORD.rtt_us = NO_RECORD.remote_jitter_us = NO_RECORD.playout_target_us = RECORD_NONE
 
 
 cdef double opinion_score(double loss_ratio, double delay_ms) noexcept nogil:
@@ -111,15 +116,17 @@ cdef char* put_score(char* at, double score) noexcept nogil:
 
 cdef char* put_addr(char* at, const record_addr_t* a) noexcept nogil:
     cdef char text[ADDRESS_BYTES]
-    if inet_ntop(AF_INET6 if a.family == 6 else AF_INET, a.ip, text, ADDRESS_BYTES) == NULL:
-        return at
+    cdef int i
     if a.family == 6:
         at[0] = c'['
-        at = put_word(at + 1, text)
+        at = put_word(at + 1, inet_ntop(AF_INET6, a.ip, text, ADDRESS_BYTES))
         at[0] = c']'
         at += 1
     else:
-        at = put_word(at, text)
+        at = put_uint(at, a.ip[0])
+        for i in range(1, 4):
+            at[0] = c'.'
+            at = put_uint(at + 1, a.ip[i])
     at[0] = c':'
     return put_uint(at + 1, a.port)
 
@@ -178,20 +185,14 @@ cdef char* put_quality(char* at, const stats_record_t* r) noexcept nogil:
     return put_score(at, record_score(r)) if r.rx_packets else put_word(at, b"null")
 
 
-def stats_text(bytes records not None, Py_ssize_t place, endpoint, tuple codecs not None, bint diagnostics):
-    """See stats_record.pyi."""
-    cdef char out[OUT_BYTES]
-    cdef char* at
-    cdef stats_record_t r
-    if place < 0 or PyBytes_GET_SIZE(records) < (place + 1) * <Py_ssize_t> sizeof(stats_record_t):
-        raise ValueError("no such record")
-    memcpy(&r, PyBytes_AS_STRING(records) + place * sizeof(stats_record_t), sizeof(stats_record_t))
+cdef char* put_element(char* at, endpoint, str id, const stats_record_t* r, tuple codecs, bint diagnostics) except NULL:
+    """One element of `endpoints[]`; at most ELEMENT_MAX bytes."""
     if r.codec >= <uint64_t> len(codecs):
         raise ValueError("no such codec")
-    at = put_str(put_word(out, b'{"endpoint_id":'), endpoint.id)
-    at = put_inbound(at, &r, diagnostics)
-    at = put_outbound(at, &r, diagnostics)
-    at = put_quality(at, &r)
+    at = put_str(put_word(at, b'{"endpoint_id":'), id)
+    at = put_inbound(at, r, diagnostics)
+    at = put_outbound(at, r, diagnostics)
+    at = put_quality(at, r)
     at = put_str(put_word(at, b',"codec":'), codecs[r.codec] if r.codec else endpoint.codec or "")
     at = put_str(put_word(at, b',"state":'), endpoint.state)
     if r.local.family:
@@ -205,7 +206,51 @@ def stats_text(bytes records not None, Py_ssize_t place, endpoint, tuple codecs 
         if known is not None:
             at = put_str(put_word(at, b',"remote_rtp_addr":'), known)
     at[0] = c'}'
-    return PyBytes_FromStringAndSize(out, at + 1 - out)
+    return at + 1
+
+
+def stats_event(dict endpoints not None, list counted not None, bytes records not None, Py_ssize_t place,
+                tuple codecs not None, bint diagnostics):
+    """See stats_record.pyi."""
+    cdef char out[OUT_BYTES]
+    cdef char* at = put_word(out, b'{"event":"stats","data":{"endpoints":[')
+    cdef Py_ssize_t next = 0, found
+    cdef const stats_record_t* first
+    cdef stats_record_t r
+    cdef dict places = None
+    cdef list full = []
+    cdef bint comma = False
+    cdef str id
+    if place < 0 or PyBytes_GET_SIZE(records) < (place + len(counted)) * <Py_ssize_t> sizeof(stats_record_t):
+        raise ValueError("fewer records than endpoints")
+    first = <const stats_record_t*> PyBytes_AS_STRING(records) + place
+    for id, endpoint in endpoints.items():
+        found = -1
+        if next < len(counted) and <str> counted[next] == id:
+            found = next
+            next += 1
+        elif counted:
+            if places is None:
+                places = {other: i for i, other in enumerate(counted)}
+            found = places.get(id, -1)
+        if found < 0:
+            r = NO_RECORD
+        else:
+            memcpy(&r, first + found, sizeof(stats_record_t))
+        if at - out > OUT_BYTES - ELEMENT_MAX:
+            full.append(PyBytes_FromStringAndSize(out, at - out))
+            at = out
+        if comma:
+            at[0] = c','
+            at += 1
+        comma = True
+        at = put_element(at, endpoint, id, &r, codecs, diagnostics)
+    at = put_word(at, b"]}}")
+    last = PyBytes_FromStringAndSize(out, at - out)
+    if not full:
+        return last
+    full.append(last)
+    return b"".join(full)
 
 
 def mos(double loss_ratio, double delay_ms):

@@ -1,10 +1,10 @@
-"""A tiny engine for testing the load tool: mixes rooms of PCMU callers, steered like the real one.
+"""A tiny engine for testing the load tool: mixes rooms of PCMU and PCMA callers, steered like the real one.
 
     python stand_in.py serve -c FILE
 
 The parent is the "supervisor"; the child is titled "roomtone: worker 0" and does everything.  STAND_IN_FAULT
 plants a fault: "echo" (everybody hears himself), "mute" (nobody hears the first member), "hole" (every 10th
-packet is missing).
+packet is missing), "withhold" (one packet that came is not counted).
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from setproctitle import setproctitle
 from roomtone.bench.load.payload import FORMATS, decode, encode
 
 FMT = FORMATS["PCMU"]
+BY_TYPE = {f.payload_type: f for f in (FMT, FORMATS["PCMA"])}
 TICK_S = 0.02
 HEADER_BYTES = 12
 HOLE_EVERY = 10
@@ -31,11 +32,13 @@ HOLE_EVERY = 10
 class Leg:
     """One endpoint: its socket and what it last said."""
 
-    def __init__(self, ip: str, port: int, number: int) -> None:
+    def __init__(self, ip: str, peer: tuple[str, int], number: int, payload_type: int) -> None:
+        self.fmt = BY_TYPE[payload_type]
+        self.came = 0
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.bind((ip, 0))
-        self.socket.connect((ip, port))
+        self.socket.connect(peer)
         self.number = number
         self.tick = 0
         self.pcm = np.zeros(FMT.samples, dtype=np.int64)
@@ -46,22 +49,24 @@ class Leg:
         while True:
             try:
                 self.frames.append(self.socket.recv(1500)[HEADER_BYTES:])
+                self.came += 1
                 self.heard = True
             except (BlockingIOError, ConnectionError):
                 break
         self.frames = self.frames[-3:]
         self.pcm = np.zeros(FMT.samples, dtype=np.int64)
         if self.frames:
-            self.pcm = decode(FMT, np.frombuffer(self.frames.pop(0), dtype=np.uint8)).astype(np.int64)
+            self.pcm = decode(self.fmt, np.frombuffer(self.frames.pop(0), dtype=np.uint8)).astype(np.int64)
 
     def send(self, pcm: np.ndarray, fault: str) -> None:
         self.tick += 1
         if fault == "hole" and self.tick % HOLE_EVERY == 0:
             return
-        header = bytes([128, FMT.payload_type]) + (self.tick % 65536).to_bytes(2, "big")
+        header = bytes([128, self.fmt.payload_type]) + (self.tick % 65536).to_bytes(2, "big")
         header += (self.tick * FMT.samples).to_bytes(4, "big") + self.number.to_bytes(4, "big")
         try:
-            self.socket.send(header + encode(FMT, np.clip(pcm, -32768, 32767).astype(np.int16)).tobytes())
+            mixed = np.clip(pcm, -32768, 32767).astype(np.int16)
+            self.socket.send(header + encode(self.fmt, mixed).tobytes())
         except ConnectionError:
             self.heard = False
 
@@ -89,8 +94,9 @@ class StandIn:
     def result(self, room: list[Leg], message: dict) -> dict:
         if message["method"] == "endpoint.create_from_offer":
             sdp = message["params"]["sdp"]
-            port = int(next(line for line in sdp.splitlines() if line.startswith("m=")).split()[1])
-            room.append(Leg(self.ip, port, len(room)))
+            media = next(line for line in sdp.splitlines() if line.startswith("m=")).split()
+            ip = next(line for line in sdp.splitlines() if line.startswith("c=")).split()[2]
+            room.append(Leg(self.ip, (ip, int(media[1])), len(room), int(media[3])))
             local = room[-1].socket.getsockname()[1]
             return {
                 "endpoint_id": str(local),
@@ -103,7 +109,9 @@ class StandIn:
     async def metrics(self, _: web.Request) -> web.Response:
         self.asked += 1
         late = f'roomtone_rtp_dropped_packets_total{{reason="late",worker="0"}} {7.0 * self.asked}\n'
-        return web.Response(text='roomtone_tick_overruns_total{worker="0"} 5.0\n' + late)
+        came = sum(leg.came for room in self.rooms for leg in room) - (self.fault == "withhold")
+        raw = f'roomtone_worker_rx_raw_packets_total{{worker="0"}} {came}\n'
+        return web.Response(text='roomtone_tick_overruns_total{worker="0"} 5.0\n' + late + raw)
 
     async def ready(self, _: web.Request) -> web.Response:
         return web.Response(text="ok")

@@ -72,10 +72,11 @@ def callers(wire):
     callers.close()
 
 
-def speak(callers, *, stamp=False, fmt=FORMATS["PCMU"]):
+def speak(callers, *, stamp=False, fmt=FORMATS["PCMU"], types=None, sends=None, read=None):
     table = np.arange(2 * 3 * fmt.payload_bytes, dtype=np.int64).reshape(2, 3, -1).astype(np.uint8)
     phases = np.arange(4) * 5 * MS
-    callers.speak(phases, table, np.array([0, 1, 0, 1]), fmt.payload_type, fmt.samples, stamp)
+    which = np.array([0, 1, 0, 1])
+    callers.speak(phases, table, which, types or [fmt.payload_type] * 4, fmt.samples, stamp, sends, read)
     return table
 
 
@@ -125,7 +126,7 @@ def test_rtcp_and_rubbish_are_counted_apart(callers, wire):
     done = threading.Event()
 
     def answer():
-        target = ("127.0.0.1", callers.ports()[0])
+        target = callers.addresses()[0]
         wire.socket.sendto(HEADER.pack(0x80, 200, 6, 1, 2), target)  # a sender report's type
         wire.socket.sendto(b"\x80\x00", target)
         wire.socket.sendto(HEADER.pack(0x80, 0, 7, 160, 9) + bytes(160), target)
@@ -146,12 +147,49 @@ def test_rtcp_and_rubbish_are_counted_apart(callers, wire):
 
 def test_a_backlog_is_read_at_once_and_in_order(callers, wire):
     speak(callers)
-    target = ("127.0.0.1", callers.ports()[0])
+    target = callers.addresses()[0]
     for seq in range(100):
         wire.socket.sendto(HEADER.pack(0x80, 0, seq, seq * 160, 9) + bytes(160), target)
     totals = run(callers, 300)
     assert totals["received"][0] == 100
     assert callers.arrivals(0)["seq"].tolist() == list(range(100))
+
+
+def test_callers_may_speak_different_codecs_and_live_on_different_addresses(wire):
+    callers = Callers(4, ["127.0.1.1", "127.0.1.2"])
+    callers.connect([wire.socket.getsockname()] * 4)
+    speak(callers, types=[0, 8, 0, 8])
+    run(callers, 60)
+    addresses = callers.addresses()
+    callers.close()
+    assert [ip for ip, _ in addresses] == ["127.0.1.1", "127.0.1.2"] * 2
+    said = {(source, header[1]) for source, header, _ in wire.packets()}
+    assert said == set(zip(addresses, [0, 8, 0, 8], strict=True))
+
+
+def test_who_only_listens_says_nothing_and_is_still_read(callers, wire):
+    speak(callers, sends=[True, False, False, False], read=[1])
+    for number in (1, 2):
+        wire.socket.sendto(HEADER.pack(0x80, 0, 1, 160, 9) + bytes(160), callers.addresses()[number])
+    totals = run(callers, 100)
+    assert {source for source, _, _ in wire.packets()} == {callers.addresses()[0]}
+    assert [n > 0 for n in totals["sent"]] == [True, False, False, False]
+    assert totals["received"] == [0, 1, 0, 0]
+    assert len(callers.arrivals(1)) == 1
+    with pytest.raises(ValueError, match="not read"):
+        callers.arrivals(2)
+
+
+def test_a_socket_that_is_not_read_keeps_next_to_nothing(callers, wire):
+    speak(callers, read=[0])
+    for seq in range(200):
+        for number in (0, 3):
+            packet = HEADER.pack(0x80, 0, seq, seq * 160, 9) + bytes(160)
+            wire.socket.sendto(packet, callers.addresses()[number])
+    speak(callers, read=[0, 3])
+    totals = run(callers, 300)
+    assert totals["received"][0] == 200
+    assert totals["received"][3] < 10
 
 
 def test_wrong_use_is_refused(callers):
@@ -160,8 +198,10 @@ def test_wrong_use_is_refused(callers):
     with pytest.raises(ValueError, match="4 callers, 1 addresses"):
         callers.connect([("127.0.0.1", 9)])
     with pytest.raises(ValueError, match="out of range"):
-        callers.speak([0, 0, 0, 20 * MS], np.zeros((1, 1, 160)), [0] * 4, 0, 160, False)
+        callers.speak([0, 0, 0, 20 * MS], np.zeros((1, 1, 160)), [0] * 4, [0] * 4, 160, False)
     with pytest.raises(ValueError, match="8 to 1488"):
-        callers.speak([0] * 4, np.zeros((1, 1, 4)), [0] * 4, 0, 160, False)
+        callers.speak([0] * 4, np.zeros((1, 1, 4)), [0] * 4, [0] * 4, 160, False)
+    with pytest.raises(ValueError, match="nobody sends"):
+        speak(callers, sends=[False] * 4, read=[])
     with pytest.raises(ValueError, match="one caller"):
         Callers(0)

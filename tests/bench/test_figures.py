@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from roomtone.bench.load.figures import (
     FRAME_NS,
+    NS_PER_S,
     SEQ_RANGE,
+    calmest,
     histogram_percentile,
     median_of,
     pacing_ns,
@@ -43,6 +45,14 @@ def test_at_least_q_percent_do_not_exceed_the_percentile(values, q):
     found = percentile(np.array(values), q)
     assert sum(v <= found for v in values) >= q / 100 * len(values) - 1e-5
     assert found in values
+
+
+def test_the_calmest_second_forgets_a_disturbance_but_not_an_overload():
+    at = np.arange(0, 3 * NS_PER_S, NS_PER_S // 1000)
+    once = np.where(at // NS_PER_S == 1, 50, 2)
+    assert calmest(once, at, 0, 3 * NS_PER_S) == 2
+    assert calmest(at // NS_PER_S + 40, at, 0, 3 * NS_PER_S) == 40
+    assert math.isnan(calmest(once, at, 0, NS_PER_S // 2))
 
 
 def test_summary_is_in_microseconds():

@@ -1,16 +1,19 @@
 """The runner, against a stand-in that speaks the engine's WebSocket."""
 
 import asyncio
+import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from roomtone.bench.load import proc, steady
+from roomtone.bench.load.account import losses
 from roomtone.bench.load.measure import Plan, compare, cpu_figures, floor_maker, run_once, why_void
 from roomtone.bench.load.proc import Cpu, Thread
 from roomtone.bench.load.scenario import Scenario
-from roomtone.bench.load.server import Cost, Engine, Placement
+from roomtone.bench.load.server import Cost, Engine, Placement, caller_ips
 from roomtone.bench.load.steer import SteerError, answered_address, offer
 
 CPUS = sorted(proc.EVERY_CPU)
@@ -23,11 +26,14 @@ GOOD = {
     "waited": 0.01,
     "overflow": 0,
     "send_errors": 0,
+    "sent": 1000,
+    "due": 1000,
+    "read_late": 0.0,
 }
 
 
-def engine():
-    return Engine(PLAN.placement, command=STAND_IN)
+def engine(**options):
+    return Engine(PLAN.placement, command=STAND_IN, **options)
 
 
 def mix(fault, monkeypatch):
@@ -45,7 +51,9 @@ def test_a_right_mix_is_found_right(monkeypatch):
     assert figures["markers"] > 0
     assert figures["mixing_delay_p50_us"] > 0
     assert figures["playout_delay_ms"] == 20.0
-    assert figures["counters"] == {"roomtone_rtp_dropped_packets_total{late}": 7.0}
+    grown = figures["counters"]
+    assert grown.pop("roomtone_worker_rx_raw_packets_total") > 0
+    assert grown == {"roomtone_rtp_dropped_packets_total{late}": 7.0}
     assert figures["mixing_delay_less_playout_p50_us"] == figures["mixing_delay_p50_us"] - 20_000
 
 
@@ -64,6 +72,37 @@ def test_a_mix_without_a_talker_is_found_out(monkeypatch):
 def test_packets_the_engine_owes_are_counted_lost(monkeypatch):
     figures = mix("hole", monkeypatch)
     assert figures["loss"] == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_packet_the_engine_did_not_count_is_a_loss(monkeypatch):
+    assert mix("", monkeypatch)["unaccounted"] == 0
+    figures = mix("withhold", monkeypatch)
+    assert figures["unaccounted"] == 1
+    assert "1 sent and not counted" in losses(figures)
+
+
+def test_a_transcoded_call_is_judged_by_sequence_and_ear(monkeypatch):
+    monkeypatch.setenv("STAND_IN_FAULT", "")
+    figures = asyncio.run(run_once(engine(), Scenario("transcode", 2, 2), PLAN))
+    assert figures["voices_wrong"] == []
+    assert figures["listened"] == 4
+    assert figures["seq_missing"] == 0
+
+
+def test_a_setting_lands_in_the_configuration():
+    made = engine(settings=["workers=3", "huge = true", "log_level=debug", "cpu_affinity=[0, 1]"])
+    found = tomllib.loads(made.configuration())
+    assert (found["workers"], found["huge"]) == (3, True)
+    assert (found["log_level"], found["cpu_affinity"]) == ("debug", [0, 1])
+    assert found["rtp_port_range"] == [10000, 59999]
+    shutil.rmtree(made.folder)
+    with pytest.raises(ValueError, match="key=value"):
+        engine(settings=["workers"])
+
+
+def test_callers_live_on_other_addresses_than_the_engine():
+    assert caller_ips(1) == ["127.0.1.1"]
+    assert caller_ips(8193) == ["127.0.1.1", "127.0.1.2"]
 
 
 def test_engine_and_floor_take_turns_and_are_compared(monkeypatch):
@@ -94,6 +133,8 @@ def test_a_server_that_does_not_start_says_why():
         ({"callers_load": 0.91}, "core"),
         ({"waited": 0.06}, "waited"),
         ({"send_errors": 1}, "sends"),
+        ({"sent": 994}, "due"),
+        ({"read_late": 0.06}, "counters"),
         ({"overflow": 1}, "room"),
     ],
 )
@@ -112,6 +153,8 @@ def test_a_void_run_is_repeated_a_bounded_number_of_times(monkeypatch):
             "us_per_packet": 1.0,
             "load": 0.1,
             "loss": 0.0,
+            "lost": 0,
+            "silent_callers": 0,
             "callers_us_per_packet": 1.0,
             "void": ["x"],
         }

@@ -1,5 +1,6 @@
 """What is printed: medians, the verdict on the floor, Markdown, JSON."""
 
+import asyncio
 import io
 import json
 import math
@@ -7,7 +8,7 @@ import math
 import pytest
 from rich.console import Console
 
-from roomtone.bench.load import main, proc, report
+from roomtone.bench.load import main, proc, report, workload
 from roomtone.bench.load.measure import Plan
 from roomtone.bench.load.scenario import Scenario
 
@@ -17,6 +18,9 @@ RUN = {
     "system_us_per_packet": 4.0,
     "load": 0.25,
     "loss": 0.0,
+    "lost": 0,
+    "read": 200,
+    "silent_callers": 0,
     "rss_bytes_per_endpoint": 3000.0,
     "set_up_s": 1.5,
     "delay_p50_us": 20.0,
@@ -69,12 +73,12 @@ def test_wrong_voices_are_named():
 
 def test_a_wrong_voice_or_no_valid_run_is_failure():
     good = comparison(RELAY, [5.0, 5.0], [4.0])
-    assert not main.failed(good)
-    assert main.failed(good | {"voices": "1 echo"})
+    assert not workload.failed(good)
+    assert workload.failed(good | {"voices": "1 echo"})
     good["servers"]["engine"][0]["void"] = ["steal"]
-    assert not main.failed(good)
+    assert not workload.failed(good)
     good["servers"]["engine"][1]["void"] = ["steal"]
-    assert main.failed(good)
+    assert workload.failed(good)
 
 
 def test_markdown_has_one_row_a_workload_and_as_many_cells_as_headings():
@@ -94,6 +98,13 @@ def test_the_table_shows_both_servers():
     assert "engine" in out.getvalue()
     assert "floor at 1,000 streams: 4.00 us, inside" in out.getvalue()
     assert "tick overruns 2" in out.getvalue()
+    assert "callers read 200 of 1,000 sockets; nothing lost" in out.getvalue()
+
+
+def test_what_was_lost_is_told():
+    out = io.StringIO()
+    report.show(comparison(RELAY, [5.0, 5.0], [4.0], lost=3), Console(file=out, width=200))
+    assert "lost in 2 of 2 runs: 3 missing at the 200 callers read" in out.getvalue()
 
 
 def test_json_holds_machine_method_and_no_nan(tmp_path):
@@ -127,8 +138,15 @@ def test_help_is_status_0(capsys):
 
 
 def test_endpoints_of_a_mix_are_shared_by_its_rooms():
-    args = main.parser().parse_args(["mix", "--endpoints", "60", "--rooms", "20", "--talkers", "-1"])
-    assert main.scenario_of(args) == Scenario("mix", 20, 3, "PCMU", 3)
+    _, parser, words = main.command_of(["mix", "--endpoints", "60", "--rooms", "20", "--talkers", "-1"])
+    assert workload.scenario_of(parser.parse_args(words)) == Scenario("mix", 20, 3, "PCMU", 3)
+
+
+def test_every_command_has_options_and_answers_for_itself():
+    for what in main.COMMANDS:
+        module, parser, _ = main.command_of([what])
+        assert asyncio.iscoroutinefunction(module.run)
+        assert parser.parse_args([]).what == what
 
 
 def test_the_command_measures_and_writes(tmp_path, capsys):

@@ -10,8 +10,10 @@ import pytest
 from bench_worker import PCMU_AND_KEYS, PEER, WIDE, BenchWorker
 from fake_media import FakeArena
 
+from roomtone.engine import commands
 from roomtone.engine import messages as m
 from roomtone.engine.codecs import Codec
+from roomtone.ext.wire.stats_record import RECORD_BYTES
 
 TOO_MANY_TYPES = m.Media(
     receive=[m.PayloadType(number, Codec.PCMU) for number in range(96, 105)],
@@ -169,6 +171,22 @@ def test_stats_come_in_creation_order_with_the_codecs_name(bench: BenchWorker) -
     ]  # fmt: skip
     assert stats[1].rx_packets == 9 and stats[1].rtt_ms == 1.5
     assert bench.do(m.GetStats("unknown")) == m.Stats([])
+
+
+def test_statistics_of_many_sessions_come_in_one_answer(
+    bench: BenchWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "POLL_A_SLICE", 4)
+    for number in range(12):
+        bench.rtp(session=f"s{number % 3}", endpoint=f"e{number}")
+    bench.rtp(session="s1", endpoint="removed meanwhile")
+    n = bench.post(m.PollStats(["s2", "unknown", "s1"]))
+    bench.do(m.RemoveEndpoint("removed meanwhile"), turns=8)
+    polled = bench.reply(n)
+    first, unknown, last = polled.endpoints
+    assert first == ["e2", "e5", "e8", "e11"] and unknown == []
+    assert last == ["e1", "e4", "e7", "e10"]
+    assert len(polled.records) == 8 * RECORD_BYTES
 
 
 def test_activity_outlives_the_endpoint_that_had_it(bench: BenchWorker) -> None:

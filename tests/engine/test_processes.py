@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from roomtone.control.core.config import Config
 from roomtone.engine import messages as m
 from roomtone.engine.codecs import Codec
 from roomtone.engine.inspect import collect, run_inspect, table
+from roomtone.ext.wire.stats_record import stats_event
 
 pytestmark = pytest.mark.process
 
@@ -236,6 +238,22 @@ def test_packets_of_two_endpoints_are_relayed_and_a_removed_port_is_free(
         assert len(heard) == 172 and heard[8:12] == made[1].ssrc.to_bytes(4, "big")
     stats = running.do(0, 1, m.GetStats("s")).endpoints
     assert [entry.rx_raw_packets for entry in stats] == [3, 3]
+    polled = running.do(0, 1, m.PollStats(["s"]))
+    shown = {
+        entry.endpoint: SimpleNamespace(state="connected", codec="", remote_rtp_addr=None) for entry in stats
+    }
+    event = msgspec.json.decode(
+        stats_event(shown, polled.endpoints[0], polled.records, 0, ("", "PCMU"), True)
+    )
+    for told, entry in zip(event["data"]["endpoints"], stats, strict=True):
+        inbound, outbound = told["inbound"], told["outbound"]
+        assert (told["endpoint_id"], told["codec"]) == (entry.endpoint, entry.codec)
+        assert (inbound["packets"], inbound["bytes"]) == (entry.rx_packets, entry.rx_bytes)
+        assert inbound["jitter_ms"] == pytest.approx(entry.rx_jitter_ms, abs=0.002)
+        assert inbound["ssrc"] == entry.ssrc_rx
+        assert (outbound["packets"], outbound["ssrc"]) == (entry.tx_packets, entry.ssrc_tx)
+        assert told["local_rtp_addr"] == entry.local_rtp_addr
+        assert told["remote_rtp_addr"] == entry.remote_rtp_addr
     assert running.do(0, 1, m.RemoveEndpoint("e0")) == m.Done()
     assert running.do(0, 1, m.CloseSession("s")) == m.Done()
     running.event(m.Probe, 0, 1)

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from roomtone.ext.codec import codec as codecs
+from roomtone.ext.flow.arena import layout as arena_layout
 from roomtone.ext.flow.lab import LabMedia
 from roomtone.ext.flow.media import Arena
 
@@ -37,6 +38,7 @@ START_US = 1_000_000
 COLLECT_EVERY_MS = 20
 HEADER = struct.Struct("!BBHII")
 LOCAL = "127.0.0.1"
+PAGE_BYTES = 4096
 
 Signal = Callable[[int, int, int], np.ndarray]  # (first sample, count, rate) -> int16[count]
 
@@ -276,7 +278,7 @@ class Lab:
         fd = os.memfd_create("lab")
         Arena.format(fd, endpoints=endpoints, worker=worker, epoch=1)
         self.arena = Arena(fd, writable=True)
-        os.close(fd)
+        self.arena_fd = fd
         self.media = LabMedia(self.arena, fact_fd=-1, lab=True)
         self.now_us = now_us
         self.peers: dict[int, Peer] = {}
@@ -420,6 +422,17 @@ class Lab:
         return [fact[1:] for fact in self.told if fact[0] == kind]
 
     # -- reading ----------------------------------------------------------------------------------------
+
+    def __del__(self) -> None:
+        os.close(self.arena_fd)
+
+    def endpoint_slots(self) -> np.ndarray:
+        """The endpoint slots of the arena as they are now: uint8[slots, bytes of a slot]."""
+        structs = arena_layout()
+        first = -(-structs["arena_header_t"][0] // PAGE_BYTES) * PAGE_BYTES
+        size = structs["endpoint_t"][0]
+        data = os.pread(self.arena_fd, self.arena.endpoints * size, first)
+        return np.frombuffer(data, np.uint8).reshape(-1, size)
 
     @property
     def counters(self) -> dict[str, int]:

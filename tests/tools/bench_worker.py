@@ -32,7 +32,9 @@ PEER = m.Remote(ip="127.0.0.1", port=4000, rtcp_port=4001)
 class BenchWorker:
     """`do(body)` sends a command and returns the reply; `events()` returns what else was said."""
 
-    def __init__(self, *, port_min: int, port_max: int, endpoints: int = 64, **config: Any) -> None:
+    def __init__(
+        self, *, port_min: int, port_max: int, endpoints: int = 64, measured: bool = False, **config: Any
+    ) -> None:
         self.now_us = START_US
         self.refuse_batches = False  # ZeroMQ's queue is full
         self.answer_releases = True
@@ -40,6 +42,8 @@ class BenchWorker:
         self.replaced: list[int] = []
         self.batches: list[m.Batch] = []
         self.maps: deque[FakeArena] = deque()
+        self.busy = self.waiting = 0.0  # shares of the CPU the media thread takes and waits for, from now on
+        self._ran_ns = self._waited_ns = self._clocked_us = 0
         self._commands: deque[bytes] = deque()
         self._n = 0
         self._replies: dict[int, Any] = {}
@@ -63,6 +67,7 @@ class BenchWorker:
             log=Log("error"),
             clock=lambda: self.now_us,
             map_arena=lambda fd: self.maps.popleft(),
+            media_clock=self._media_clock if measured else None,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -77,6 +82,13 @@ class BenchWorker:
         if not self._commands:
             raise zmq.Again
         return self._commands.popleft()
+
+    def _media_clock(self) -> tuple[int, int]:
+        passed_ns = (self.now_us - self._clocked_us) * 1000
+        self._clocked_us = self.now_us
+        self._ran_ns += int(self.busy * passed_ns)
+        self._waited_ns += int(self.waiting * passed_ns)
+        return self._ran_ns, self._waited_ns
 
     def _send(self, data: bytes) -> bool:
         if self.refuse_batches:

@@ -1,7 +1,7 @@
 """A stand-in for ext/flow's `Media` and `Arena`: edits are recorded and, unless held back, applied at once.
 
 The tests' side: `edits` (name, arguments), `hold()` / `apply()` for the moment an edit is applied,
-`tell(fact)`, `silences`, `stats_of`, `activity`.
+`tell(fact)`, `silences`, `stats_of`, `activity`, `phases`, `late_phases`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import os
 import threading
 from collections import deque
 from typing import Any
+
+from roomtone.ext.wire.stats_record import record
 
 ZERO_STATS = {
     "codec": 0, "rx_packets": 0, "rx_bytes": 0, "rx_lost": 0, "rx_jitter_ms": 0.0, "rx_last_ms_ago": None,
@@ -48,6 +50,7 @@ class FakeMedia:
         self.buses_in_use: set[int] = set()
         self.partials_in_use: set[int] = set()
         self.facts_lost = False
+        self.phases, self.late_phases = 3, 0
         self._fact_fd = fact_fd
         self._endpoints = endpoints
         self._buses = buses
@@ -133,6 +136,9 @@ class FakeMedia:
     def stats(self, handle: int) -> dict[str, Any]:
         return {**ZERO_STATS, **self.stats_of.get(handle, {})}
 
+    def stats_records(self, handles: list[int]) -> bytes:
+        return b"".join(record(**self.stats(handle)) for handle in handles)
+
     def line(self, handle: int) -> dict[str, Any]:
         return {"ssrc": 7, "cname": "cname", "remote": self.stats(handle)["remote_rtp_addr"]}
 
@@ -141,12 +147,15 @@ class FakeMedia:
 
     def metrics(self) -> dict[str, Any]:
         return {
-            "counters": {"rx_packets": 7},
+            "counters": {"rx_packets": 7, "ticks_late": self.late_phases},
             "drops": {"short": 1},
             "gauges": {"endpoints_in_use": len(self.in_use)},
             "tick_duration_us": [(64, 3)],
-            "tick_late_us": [(64, 3)],
+            "tick_late_us": [(64, self.phases)],
         }
+
+    def memory(self) -> dict[str, int]:
+        return {"arena_bytes": 4096}
 
     def _edit(self, name: str, arguments: dict[str, Any]) -> int:
         self.edits.append((name, arguments))

@@ -15,7 +15,9 @@ from uuid import UUID
 from roomtone.control.core import effects as fx
 from roomtone.control.core.config import load
 from roomtone.control.core.core import Core
+from roomtone.control.core.polling import keep
 from roomtone.engine import messages as ms
+from roomtone.ext.wire.stats_record import record
 
 _load = lru_cache(load)
 
@@ -89,6 +91,10 @@ class FakeWorker:
                 return ms.Stats(
                     [ms.EndpointStats(endpoint=e, **(base | self.counters.get(e, {}))) for e in mine]
                 )
+            case ms.PollStats():
+                asked = [[e for e, s in self.endpoints.items() if s == session] for session in body.sessions]
+                counted = [self.counters.get(e, {}) for endpoints in asked for e in endpoints]
+                return ms.StatsPolled(asked, b"".join(record(**{"codec": 1, **c}) for c in counted))
             case ms.GetActivity():
                 return ms.Activity(self.last_us.get(body.session, 0))
             case ms.OpenSpread():
@@ -248,6 +254,13 @@ class Desk:
                 client = self.clients[effect.connection]
                 if client.reading:
                     client.read()
+            case fx.Tell():
+                for connection, text in zip(effect.connections, effect.texts, strict=True):
+                    client = self.clients[connection]
+                    if client.reading:
+                        client.log.append(json.loads(text))
+                    else:
+                        keep(self.core, connection, text)
             case fx.Ready():
                 client = self.clients[effect.connection]
                 assert not client.ready, "Ready twice"

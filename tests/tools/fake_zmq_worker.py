@@ -26,17 +26,20 @@ from roomtone.engine.messages import (
     GetStats,
     Metrics,
     OpenSpread,
+    PollStats,
     Probe,
     Reply,
     RtpCreated,
     Snapshot,
     SpreadOpened,
     Stats,
+    StatsPolled,
     TakeSnapshot,
     WorkerUp,
     worker_identity,
 )
 from roomtone.engine.messages import Activity as ActivityReply
+from roomtone.ext.wire.stats_record import record
 
 FIRST_PORT = 30000
 
@@ -138,6 +141,7 @@ class FakeWorker:
             GetActivity: lambda: ActivityReply(last_us=0),
             GetMetrics: lambda: self.metrics,
             GetStats: lambda: self._stats(body.session),
+            PollStats: lambda: self._polled(body.sessions),
             OpenSpread: lambda: SpreadOpened(slot=0, epoch=self.epoch),
             TakeSnapshot: lambda: self.snapshot,
         }
@@ -159,3 +163,7 @@ class FakeWorker:
         return Stats(
             [EndpointStats(endpoint=id, kind="rtp", codec="") for id in self.endpoints.get(session, [])]
         )
+
+    def _polled(self, sessions: list[str]) -> StatsPolled:
+        asked = [self.endpoints.get(session, []) for session in sessions]
+        return StatsPolled(asked, record() * sum(map(len, asked)))

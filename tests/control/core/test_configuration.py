@@ -41,6 +41,9 @@ DEFAULTS = {
     "log_level": "info",
     "worker_endpoints": 8192,
     "session_spread_at": 200,
+    "relay_gather_us": 500,
+    "overload_shed_at": 0.85,
+    "overload_refuse_at": 0.92,
     "allow_plaintext_control": False,
     "allow_unauthenticated_control": False,
     "neural_vad_streams": 50,
@@ -124,6 +127,8 @@ def test_every_fault_has_its_message_and_all_are_told_together() -> None:
         ('media_dir = ""', "media_dir"),
         ('[tls]\ncert_path = "c"', "tls: needs both"),
         ('[watchdog]\nmode = "soft"', "watchdog"),
+        ("overload_refuse_at = 1.1", "overload_refuse_at: must be from 0 to 1"),
+        ("overload_shed_at = 0.95", "overload_shed_at: must not be above overload_refuse_at"),
         ("[limits]\nconference_mute_ms = -1", "limits.conference_mute_ms"),
     ],
 )

@@ -359,10 +359,10 @@ def test_subscribing_over_and_over_does_not_starve_the_events(desk: Desk, client
 
 def test_a_slow_worker_gets_one_question_at_a_time(desk: Desk, client: Client) -> None:
     rtp(client)
-    desk.workers[0].mute.add(ms.GetStats)
+    desk.workers[0].mute.update((ms.GetStats, ms.PollStats))
     client.call("stats.subscribe", interval_ms=500)
     desk.advance(4)
-    assert len(desk.workers[0].of(ms.GetStats)) == 1
+    assert len(desk.workers[0].of(ms.PollStats)) == 1
     desk.answer_late(0)
     assert len(client.events("stats")) == 1
     with pytest.raises(AssertionError, match="no reply"):

@@ -7,6 +7,7 @@ import pytest
 from fake_worker import OFFER, Client, Desk, Refused
 
 from roomtone.control.core.effects import ShutdownBegan
+from roomtone.control.core.views import array
 from roomtone.engine import messages as ms
 
 
@@ -343,6 +344,38 @@ def test_after_the_end_commands_say_gone_until_something_new_begins() -> None:
             assert client.call("session.info")["state"] == "active"
 
 
+# -- long lists ----------------------------------------------------------------------------------------------
+
+
+def test_a_long_list_is_made_in_pieces_and_others_are_answered_in_between() -> None:
+    desk = Desk(config="max_sessions = 0")
+    made = [in_session(desk) for _ in range(1600)]
+    watcher, other = desk.connect(), desk.connect()
+    asked = watcher.send("session.list")
+    next_one = watcher.send("server.info")
+    assert watcher.reply(asked) is None
+    assert other.call("server.info")
+    made[-1][0].call("session.destroy")
+    late = in_session(desk)[1]
+    desk.advance(0)
+    listed = [entry["session_id"] for entry in watcher.result(asked)["sessions"]]
+    assert listed == [session_id for _, session_id in made[:-1]] and late not in listed
+    assert [message["id"] for message in watcher.log] == [asked, next_one]
+
+
+def test_nobody_misses_a_list_asked_for_by_a_connection_that_closed() -> None:
+    desk = Desk(config="max_sessions = 0")
+    made = [in_session(desk) for _ in range(1600)]
+    asker, session_id = made[0]
+    asker.send("session.list")
+    asker.close()
+    other = desk.connect()
+    other.call("session.attach", session_id=session_id)
+    desk.advance(0)
+    assert other.call("session.info")["state"] == "active"
+    assert not desk.core.paused
+
+
 # -- tenants -------------------------------------------------------------------------------------------------
 
 
@@ -356,8 +389,9 @@ def test_an_app_sees_only_its_own_sessions() -> None:
     assert refusal(newcomer, "session.attach", session_id=blue_id) == "SESSION_NOT_FOUND"
     assert desk.core.session(blue_id, "red") is None
     assert desk.core.session(blue_id, "blue").state == "orphaned"
-    assert [s.session_id for s in desk.core.session_list("blue")] == [blue_id]
-    assert len(desk.core.session_list()) == 2
+    (entry,) = json.loads(array(list(desk.core.session_list("blue"))))
+    assert entry["session_id"] == blue_id
+    assert len(json.loads(array(list(desk.core.session_list())))) == 2
 
 
 # -- shutdown ------------------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ from roomtone.control.core.problems import CODES
 from roomtone.engine import messages as ms
 
 WORKERS = 3
-MUTABLE = (ms.CreateRtp, ms.CreateTone, ms.UpdateRtp, ms.RemoveEndpoint, ms.OpenSpread, ms.GetStats)
+MUTABLE = (
+    ms.CreateRtp, ms.CreateTone, ms.UpdateRtp, ms.RemoveEndpoint, ms.OpenSpread, ms.GetStats, ms.PollStats,
+)  # fmt: skip
 METHODS = (
     "session.create", "session.destroy", "session.info", "session.list", "session.attach", "stats.snapshot",
     "stats.subscribe",

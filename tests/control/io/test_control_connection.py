@@ -306,3 +306,26 @@ def test_critical_events_reach_a_slow_reader_before_normal_ones(tmp_path: Path, 
             assert event.data == {"endpoint_id": endpoint, "duration_ms": 5000}
 
     run(body())
+
+
+def test_texts_told_at_once_stay_in_order_when_the_peer_reads_late(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path, event_channel_size=10) as control:
+            slow = await RawPeer.open(control.app.port)
+            connections, counted = control.app.connections, control.app.core.counters
+            await until(lambda: len(connections.open) == 1)
+            slow.writer.transport.pause_reading()
+            told = 0
+            while counted.events_dropped < 5:
+                text = b'{"event":"stats","data":{"n":%d,"x":"%b"}}' % (told, b"x" * 4000)
+                connections.tell(list(connections.open), [text])
+                told += 1
+            slow.writer.transport.resume_reading()
+            messages = [await slow.json() for _ in range(told - 5 + 1)]
+            assert messages.pop() == {"event": "events.dropped", "data": {"count": 5}}
+            assert [message["data"]["n"] for message in messages] == list(range(told - 5))
+            connections.tell(list(connections.open), [b'{"event":"stats","data":{}}'])
+            assert await slow.json() == {"event": "stats", "data": {}}
+            slow.close()
+
+    run(body())
