@@ -393,7 +393,7 @@ class StatsPolled(msgspec.Struct, tag="stats_polled", tag_field="t"):
     """What `PollStats` asked for, compact: it comes once a second for each subscriber.
 
     endpoints: by session, in the order of asking; of an unknown one none.  records: one for each of them, in
-    that order (ext/wire/stats_record.pxd).
+    that order (ext/event/stats_record.pxd).
     """
 
     endpoints: list[list[str]]

@@ -135,15 +135,20 @@ async def find(probe: Probe, search: Search, retries: int) -> tuple[list[dict[st
     return probes, reason
 
 
-async def confirm(probe: Probe, load: int, retries: int) -> tuple[int, dict[str, Any]]:
-    """A longer run at what was found, or as little below as holds.  The last try stays as it is."""
+async def confirm(probe: Probe, load: int, retries: int) -> tuple[int, dict[str, Any], str]:
+    """A longer run at what was found, or as little below as holds; and why not above, if it is below.
+
+    The last try stays as it is.
+    """
+    reason = ""
     for attempt in range(CONFIRMATIONS):
         figures = await settled_probe(probe, load, retries)
         if not figures["unfit"] and not weak(figures):
             break
+        reason = "; ".join(figures["unfit"] + weak(figures))
         if attempt < CONFIRMATIONS - 1:
             load = max(1, min(load - 1, int(load * (1 - RESOLUTION))))
-    return load, figures
+    return load, figures, reason
 
 
 async def rate(args: Args, plan: Plan, workload: Workload, console: Console) -> dict[str, Any]:
@@ -179,7 +184,8 @@ async def rate(args: Args, plan: Plan, workload: Workload, console: Console) -> 
         rooms = search.held
     out |= {"probes": probes, "reason": reason}
     if rooms:
-        rooms, out["confirmed"] = await confirm(long, rooms, plan.retries)
+        rooms, out["confirmed"], nearer = await confirm(long, rooms, plan.retries)
+        out["reason"] = nearer or reason
     shares = {}
     for share in (args.at or SHARES) if rooms else ():
         load = max(1, int(rooms * share))

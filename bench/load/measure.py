@@ -28,7 +28,7 @@ WAKE_LIMIT_US = 1000.0
 CALLERS_LIMIT = 0.9
 WAIT_LIMIT = 0.05  # of the window that the busiest measured thread stood ready without a CPU
 SENT_LEAST = 0.995  # of what was due in the window
-READ_LATE_LIMIT = 0.05  # of the window, both ends together
+READ_LATE_LIMIT = 0.1  # of the window, both ends together
 CALLERS_MODULE = "roomtone.bench.load.caller_process"
 
 

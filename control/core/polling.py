@@ -30,7 +30,7 @@ from roomtone.control.core.session import Session, Subscription
 from roomtone.engine.codecs import ENCODING_NAME
 from roomtone.engine.messages import PollStats, StatsPolled
 from roomtone.engine.overload import Level
-from roomtone.ext.wire.stats_record import RECORD_BYTES, stats_event
+from roomtone.ext.event.stats_record import RECORD_BYTES, stats_event
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from roomtone.control.core import api
 from roomtone.control.core.session import Endpoint
 from roomtone.engine.messages import EndpointStats
-from roomtone.ext.wire.stats_record import mos
+from roomtone.ext.event.stats_record import mos
 
 T = TypeVar("T")
 PACKETISATION_MS = 20.0

@@ -23,7 +23,7 @@ from roomtone.control.io.clock import now_us
 from roomtone.control.io.counters import Counters
 from roomtone.control.io.log import Log
 from roomtone.control.io.timers import Timers
-from roomtone.ext.wire.websocket import send_texts
+from roomtone.ext.event.websocket import send_texts
 
 SEND_BUFFER_BYTES = 64 * 1024  # websocket.md 3: a connection's send buffer is at most this
 RESUME_BYTES = SEND_BUFFER_BYTES // 4  # pulling goes on below this

@@ -143,7 +143,7 @@ class Media:
     def stats(self, handle: int) -> dict[str, Any]:
         """Keys: those of messages.EndpointStats without endpoint, kind, codec; plus "codec" as a number (0: none)."""
     def stats_records(self, handles: list[int]) -> bytes:
-        """What is counted of each, one record behind the other (ext/wire/stats_record.pxd)."""
+        """What is counted of each, one record behind the other (ext/event/stats_record.pxd)."""
     def line(self, handle: int) -> dict[str, Any]:
         """ssrc and cname of what we send, remote: the peer's RTP address as ip:port."""
     def last_activity_us(self, handle: int) -> int: ...

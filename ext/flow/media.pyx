@@ -91,7 +91,7 @@ from roomtone.ext.flow.loop cimport loop_run, loop_step
 from roomtone.ext.flow.pool cimport Slots, pool_resident, pool_room
 from roomtone.ext.flow.rx_socket cimport POLL_WAKE
 from roomtone.ext.flow.snapshot cimport endpoint_record, endpoint_stats, silent_scan, worker_metrics
-from roomtone.ext.wire.stats_record cimport stats_record_t
+from roomtone.ext.event.stats_record cimport stats_record_t
 
 from roomtone.ext.flow.arena import Arena, arena_bytes  # noqa: F401  # no-cython-lint
 

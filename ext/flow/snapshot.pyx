@@ -18,7 +18,7 @@ from roomtone.ext.flow.graph cimport (
 )
 from roomtone.ext.flow.rx_playout cimport TARGET_MS, playout_delay_us
 from roomtone.ext.flow.rx_source cimport source_lost
-from roomtone.ext.wire.stats_record cimport RECORD_NONE, record_addr_t, stats_record_t
+from roomtone.ext.event.stats_record cimport RECORD_NONE, record_addr_t, stats_record_t
 
 DROP_NAMES = (
     "short", "version", "length", "oversize", "payload_type", "empty", "unknown_ssrc", "probation", "bad_seq",

@@ -4,9 +4,6 @@ Rule: whatever the bytes, a parser reads inside ``[data, data + n)`` only and an
 negative number.  Pointers a parser hands out lie inside the datagram and live as long as it does.  Files here
 see ``base`` alone.
 
-Two files are control's, for what goes to many clients a second: ``stats_record`` (counters as JSON) and
-``websocket``, the one that sends what it wrote.
-
 Reading order: ``rtp`` (the header of every packet), ``telephone_event`` (a payload and the two machines
 around it), ``rtcp`` (reports beside the stream); each ``.pxd`` is the contract and carries the bit layout.
 """

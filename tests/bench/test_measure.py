@@ -134,7 +134,7 @@ def test_a_server_that_does_not_start_says_why():
         ({"waited": 0.06}, "waited"),
         ({"send_errors": 1}, "sends"),
         ({"sent": 994}, "due"),
-        ({"read_late": 0.06}, "counters"),
+        ({"read_late": 0.11}, "counters"),
         ({"overflow": 1}, "room"),
     ],
 )

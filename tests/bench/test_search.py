@@ -119,13 +119,14 @@ def test_without_rest_from_neighbours_the_calmest_second_decides(calmest_us, hel
     probes, _ = asyncio.run(find(probe, search, retries=1))
     assert search.held == held
     assert probes[0]["repeated"] == 1
-    _, confirmed = asyncio.run(confirm(probe, 1, retries=0))
+    _, confirmed, _ = asyncio.run(confirm(probe, 1, retries=0))
     assert confirmed["unfit"]
 
 
 def test_what_cannot_be_confirmed_is_taken_down_a_step():
     edge = int(0.95 * US_PER_FRAME / 4.0 / 10)
-    load, figures = asyncio.run(confirm(engine(4.0), edge + 10, retries=0))
+    load, figures, reason = asyncio.run(confirm(engine(4.0), edge + 10, retries=0))
+    assert "pacing 50.0 ms" in reason
     assert edge - 20 <= load <= edge
     assert not figures["unfit"]
 

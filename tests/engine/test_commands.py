@@ -13,7 +13,7 @@ from fake_media import FakeArena
 from roomtone.engine import commands
 from roomtone.engine import messages as m
 from roomtone.engine.codecs import Codec
-from roomtone.ext.wire.stats_record import RECORD_BYTES
+from roomtone.ext.event.stats_record import RECORD_BYTES
 
 TOO_MANY_TYPES = m.Media(
     receive=[m.PayloadType(number, Codec.PCMU) for number in range(96, 105)],

@@ -26,7 +26,7 @@ from roomtone.control.core.config import Config
 from roomtone.engine import messages as m
 from roomtone.engine.codecs import Codec
 from roomtone.engine.inspect import collect, run_inspect, table
-from roomtone.ext.wire.stats_record import stats_event
+from roomtone.ext.event.stats_record import stats_event
 
 pytestmark = pytest.mark.process
 

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from typing import Any
 
-from roomtone.ext.wire.stats_record import record
+from roomtone.ext.event.stats_record import record
 
 ZERO_STATS = {
     "codec": 0, "rx_packets": 0, "rx_bytes": 0, "rx_lost": 0, "rx_jitter_ms": 0.0, "rx_last_ms_ago": None,

@@ -17,7 +17,7 @@ from roomtone.control.core.config import load
 from roomtone.control.core.core import Core
 from roomtone.control.core.polling import keep
 from roomtone.engine import messages as ms
-from roomtone.ext.wire.stats_record import record
+from roomtone.ext.event.stats_record import record
 
 _load = lru_cache(load)
 

@@ -39,7 +39,7 @@ from roomtone.engine.messages import (
     worker_identity,
 )
 from roomtone.engine.messages import Activity as ActivityReply
-from roomtone.ext.wire.stats_record import record
+from roomtone.ext.event.stats_record import record
 
 FIRST_PORT = 30000
 

@@ -13,7 +13,7 @@ from roomtone.control.core.polling import CODECS, SESSIONS_A_POLL
 from roomtone.control.core.session import Endpoint
 from roomtone.control.core.stats import endpoint_stats
 from roomtone.engine import messages as ms
-from roomtone.ext.wire.stats_record import record, stats_event
+from roomtone.ext.event.stats_record import record, stats_event
 
 counts = st.integers(0, 2**53)
 small = st.integers(0, 2**32 - 1)

@@ -1,4 +1,4 @@
-"""Who may know whom in ext: base <- wire, codec, dsp <- flow; inside flow no circle."""
+"""Who may know whom in ext: base <- wire, codec, dsp, event <- flow; inside flow no circle."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,8 @@ BELOW = {
     "wire": {"base"},
     "codec": {"base"},
     "dsp": {"base"},
-    "flow": {"base", "wire", "codec", "dsp"},
+    "event": {"base"},
+    "flow": {"base", "wire", "codec", "dsp", "event"},
 }
 CIMPORT = re.compile(
     r"^\s*from\s+(roomtone\.ext\.\S+)\s+cimport|^\s*cimport\s+(roomtone\.ext\.\S+)", re.MULTILINE

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from roomtone.ext.wire.websocket import send_texts
+from roomtone.ext.event.websocket import send_texts
 
 LARGEST = 4092  # of those that are tried
 
