@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 SAMPLE_US = 250_000  # between two readings
 SMOOTH_US = 1_000_000  # time constant of the averages: a peak of one tick is not a load
+LATE_FROM = 0.5  # of the CPU: below, phases are late because the machine stood still, and giving up helps nobody
 LATE_FULL = 0.2  # share of phases begun late that weighs as much as a full CPU: every fifth frame jitters
 
 
@@ -24,10 +25,12 @@ class Load(NamedTuple):
     def pressure(self) -> float:
         """What the ladder of engine/overload.py is asked with.
 
-        The thread's idle time is what is left for more, so waiting counts as running.  Late phases say the
-        same where the kernel does not charge the network's work to threads.
+        The thread's idle time is what is left for more, so waiting counts as running.  Of a thread that is
+        more than half busy late phases say the same, where the kernel does not charge the network's work to
+        threads.
         """
-        return min(1.0, max(self.busy + self.waiting, self.late / LATE_FULL))
+        taken = self.busy + self.waiting
+        return min(1.0, max(taken, self.late / LATE_FULL) if taken >= LATE_FROM else taken)
 
 
 class LoadMeter:

@@ -114,11 +114,15 @@ def test_one_peak_is_no_overload() -> None:
     assert meter.take(SAMPLE_US, SAMPLE_US * 1000, 0, 0, 0).pressure < 0.25
 
 
-def test_phases_that_begin_late_weigh_like_a_full_cpu() -> None:
+@pytest.mark.parametrize(("busy", "pressure"), [(0.6, 1.0), (0.2, 0.2)])
+def test_phases_that_begin_late_weigh_like_a_full_cpu_when_half_of_it_is_taken(
+    busy: float, pressure: float
+) -> None:
     meter, told = LoadMeter(), Load()
     for number in range(25):
-        told = meter.take(number * SAMPLE_US, 0, 0, number * 100, int(number * 100 * LATE_FULL))
-    assert told.pressure == pytest.approx(1.0, abs=0.02)
+        ran_ns = int(number * SAMPLE_US * 1000 * busy)
+        told = meter.take(number * SAMPLE_US, ran_ns, 0, number * 100, int(number * 100 * LATE_FULL))
+    assert told.pressure == pytest.approx(pressure, abs=0.02)
 
 
 def test_the_clock_is_that_of_the_thread_it_was_made_for() -> None:
@@ -175,8 +179,9 @@ def test_control_is_told_the_load_once_a_second_and_a_new_level_at_once(bench: B
     assert gauges["overload_level"] == 4 and gauges["media_busy"] == pytest.approx(0.9, abs=0.01)
 
 
-def test_late_phases_alone_reach_the_ladder(bench: BenchWorker) -> None:
+def test_late_phases_of_a_busy_worker_reach_the_ladder(bench: BenchWorker) -> None:
     bench.worker.start(1, "none")
+    bench.busy = 0.6
     for _ in range(40):
         bench.media.phases += 100
         bench.media.late_phases += 30
