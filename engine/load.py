@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 SAMPLE_US = 250_000  # between two readings
 SMOOTH_US = 1_000_000  # time constant of the averages: a peak of one tick is not a load
-LATE_FROM = 0.5  # of the CPU: below, phases are late because the machine stood still, and giving up helps nobody
+LATE_FROM = 0.5  # of the CPU: below, phases are late because the machine stood still
 LATE_FULL = 0.2  # share of phases begun late that weighs as much as a full CPU: every fifth frame jitters
 
 
