@@ -98,7 +98,7 @@ def end(core: Core, session: Session, fact: SessionFact) -> None:
         connection.session = None
         connection.gone = fact is not SessionFact.DESTROYED
     for worker, count in session.counts.items():
-        core.workers.add(worker, -count)
+        core.workers.add(worker, -count, session.phase)
         core.tell(worker, CloseSession(session.id))
     if session.home is not None:
         core.workers.unsettle(session.home, session.phase)

@@ -79,7 +79,7 @@ def _reserve(core: Core, session: Session) -> int:
     if not session.counts and worker != session.home:
         _move_home(core, session, session.home, worker)
     session.counts[worker] = session.counts.get(worker, 0) + 1
-    core.workers.add(worker, 1)
+    core.workers.add(worker, 1, session.phase)
     life.watch_empty(core, session)
     return worker
 
@@ -94,7 +94,7 @@ def _move_home(core: Core, session: Session, old: int, new: int) -> None:
 def release(core: Core, session: Session, worker: int) -> None:
     """An endpoint on that worker is gone, or was not made."""
     session.counts[worker] -= 1
-    core.workers.add(worker, -1)
+    core.workers.add(worker, -1, session.phase)
     if worker != session.home and not session.counts[worker]:
         _leave(core, session, worker)
     life.watch_empty(core, session)

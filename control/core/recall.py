@@ -90,7 +90,7 @@ def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> None:
         session.endpoints[entry.endpoint] = _recall_endpoint(worker, entry, about)
         session.made = max(session.made, about.number)
         session.counts[worker] = session.counts.get(worker, 0) + 1
-        core.workers.add(worker, 1)
+        core.workers.add(worker, 1, session.phase)
         touched[session.id] = session
     for session in touched.values():
         in_order = sorted(session.endpoints.items(), key=lambda item: item[1].number)

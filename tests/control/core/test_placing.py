@@ -5,7 +5,7 @@ from fake_worker import OFFER, Client, Desk, Refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomtone.control.core.placement import PHASES, Workers
+from roomtone.control.core.placement import PHASE_FULL, PHASE_ORDER, PHASES, SESSION_MEMBERS, Workers
 from roomtone.engine import messages as ms
 
 
@@ -138,10 +138,11 @@ def test_a_join_that_comes_too_late_is_taken_back() -> None:
     assert peers(desk, 1) == []
 
 
-def test_a_sessions_phase_is_the_same_for_all_its_endpoints_and_phases_are_shared_out() -> None:
+def test_a_sessions_phase_is_the_same_for_all_its_endpoints_and_phases_are_filled_one_by_one() -> None:
     desk = Desk()
     phases = []
-    for _ in range(PHASES + 1):
+    a_phase = PHASE_FULL // SESSION_MEMBERS
+    for _ in range(a_phase * PHASES + 1):
         client = desk.connect()
         client.call("session.create")
         client.call("endpoint.create_from_offer", sdp=OFFER)
@@ -149,8 +150,9 @@ def test_a_sessions_phase_is_the_same_for_all_its_endpoints_and_phases_are_share
         pair = desk.workers[0].commands[-2:]
         assert pair[0].phase == pair[1].phase
         phases.append(pair[0].phase)
-    assert sorted(phases[:PHASES]) == list(range(PHASES))
-    assert phases[PHASES] == phases[0]
+    assert [phases[i * a_phase] for i in range(PHASES)] == PHASE_ORDER
+    assert all(phases[i] == phases[i // a_phase * a_phase] for i in range(a_phase * PHASES))
+    assert phases[-1] == phases[0]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), max_size=40))
@@ -159,7 +161,7 @@ def test_the_chosen_worker_never_has_more_endpoints_than_another(steps: list[tup
     for index in range(4):
         workers.started(index, 1)
     for index, count in steps:
-        workers.add(index, count)
+        workers.add(index, count, 0)
         chosen = workers.least_loaded()
         assert workers.loads()[chosen] == min(workers.loads().values())
     workers.died(0)
