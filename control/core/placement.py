@@ -4,9 +4,9 @@ A session's endpoints go to its home worker, the least loaded one when the sessi
 endpoints; further ones go to the least loaded worker of all, and so do those that an overloaded home refuses.
 When every worker refuses, the caller is told so.
 
-Phases are filled, not shared out: a media thread that wakes for fifty members at once pays half of what it pays
-when it wakes for ten, as each idle millisecond leaves its caches cold.  From about a thousand members on all
-phases are in use, and the emptiest gets the next session.
+Phases are filled, not shared out: a media thread that wakes for fifty members at once pays half of what
+it pays when it wakes for ten, as each idle millisecond leaves its caches cold.  From about a thousand members
+on all phases are in use, and the emptiest gets the next session.
 
 From the first endpoint elsewhere the bus is *spread*: every worker involved publishes a partial sum and adds
 those of the others.
