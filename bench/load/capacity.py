@@ -17,7 +17,7 @@ from rich.console import Console
 from roomtone.bench.load import proc, rating, report
 from roomtone.bench.load.account import losses
 from roomtone.bench.load.measure import Plan, disturbed, line, run_once, weak
-from roomtone.bench.load.options import RESULTS, Args, engine_maker
+from roomtone.bench.load.options import RESULTS, Args, engine_maker, to_the_limit
 from roomtone.bench.load.payload import FORMATS
 from roomtone.bench.load.scenario import Scenario
 from roomtone.bench.load.search import RESOLUTION, Search
@@ -195,6 +195,7 @@ async def rate(args: Args, plan: Plan, workload: Workload, console: Console) -> 
 
 
 async def run(args: Args, plan: Plan, console: Console) -> int:
+    to_the_limit(args)
     found = []
     for workload in workloads(args):
         rated = await rate(args, plan, workload, console)

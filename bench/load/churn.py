@@ -16,7 +16,7 @@ from rich.console import Console
 
 from roomtone.bench.load import proc, report
 from roomtone.bench.load.measure import Plan
-from roomtone.bench.load.options import Args, engine_maker
+from roomtone.bench.load.options import Args, engine_maker, to_the_limit
 from roomtone.bench.load.payload import FORMATS, Format
 from roomtone.bench.load.server import Engine
 from roomtone.bench.load.steer import SteerError, answered_address, offer
@@ -56,6 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(args: Args, plan: Plan, console: Console) -> int:
+    to_the_limit(args)
     with proc.alone():
         result = await measure(engine_maker(args, plan, 0), FORMATS[args.codec], args.rate, args.seconds)
     console.print({"churn": report.clean({k: v for k, v in result.items() if k != "looks"})})

@@ -17,7 +17,7 @@ from roomtone.bench.load import proc, report
 from roomtone.bench.load.account import DROPPED, MIXED, TICKS
 from roomtone.bench.load.child import Child
 from roomtone.bench.load.measure import CALLERS_MODULE, LEAD_NS, NS_PER_S, TAIL_NS, Plan, window
-from roomtone.bench.load.options import Args, engine_maker
+from roomtone.bench.load.options import Args, engine_maker, to_the_limit
 from roomtone.bench.load.payload import FORMATS
 from roomtone.bench.load.scenario import Scenario
 from roomtone.bench.load.server import Engine, caller_ips
@@ -49,6 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(args: Args, plan: Plan, console: Console) -> int:
     scenario = Scenario("mix", 1, args.members, args.codec, args.talkers, True, args.sample)
+    to_the_limit(args)
     slots = args.members + int(2 * args.rate) + 1
     with proc.alone():
         result = await measure(engine_maker(args, plan, slots), scenario, plan, args.rate)

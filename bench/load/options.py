@@ -46,6 +46,12 @@ def plan_of(args: Args) -> Plan:
     return Plan(args.runs, args.warm_up, args.seconds, args.retries, placement)
 
 
+def to_the_limit(args: Args) -> None:
+    """What goes to the limit is not to be refused on the way there, unless --set says so."""
+    said = {setting.partition("=")[0].strip() for setting in args.set}
+    args.set += [f"{key}=0" for key in ("overload_shed_at", "overload_refuse_at") if key not in said]
+
+
 def engine_maker(args: Args, plan: Plan, endpoints: int, together: bool = False) -> Engine:
     return Engine(
         plan.placement,
