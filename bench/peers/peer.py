@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -59,13 +60,13 @@ class Peer(Server):
             raise NotInstalledError(f"{cls.program} is not installed: deploy/apt-install {PACKAGES}")
         return found
 
+    @abstractmethod
     def arguments(self, folder: Path) -> list[str]:
         """What follows the program's name; files it needs are written to `folder`."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def answers(self) -> bool:
         """Whether it can be asked already; errors of connecting mean no."""
-        raise NotImplementedError
 
     async def start(self) -> None:
         command = self.installed()
