@@ -321,7 +321,8 @@ class Worker:
                     busy=load.busy, waiting=load.waiting, late=load.late, level=int(self.overload.level)
                 )
             )
-        self.timers.at(now_us + SAMPLE_US, self._measure, clock)
+        pause_us = SAMPLE_US if self.plan.endpoints else LOAD_REPORT_US  # doing nothing costs next to nothing
+        self.timers.at(now_us + pause_us, self._measure, clock)
 
     def rest_partial(self, slot: int) -> None:
         """A partial slot nobody publishes to any more; others may still read it for a moment."""
