@@ -37,7 +37,7 @@ from roomtone.control.io.timers import Timers
 from roomtone.control.io.workers import Workers
 from roomtone.control.io.ws import PONG_WAIT_US, STALL_WAIT_US, Connections
 from roomtone.engine.limits import raise_descriptor_limit
-from roomtone.engine.messages import EXIT_CONFIG, ControlStart
+from roomtone.engine.process_messages import EXIT_CONFIG, ControlStart
 
 NICE = 5  # design.md 1: behind the media threads, before side work
 GC_THRESHOLDS = (200_000, 50, 1000)  # dependencies.md 2.1: halves the cost of a message at 10,000 connections

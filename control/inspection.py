@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from roomtone.control.worker_slot import Grave, WorkerSlot
-from roomtone.engine import messages as m
+from roomtone.engine import process_messages as pm
 from roomtone.engine.supervisor_link import SOCKETS_A_MESSAGE, SupervisorLink
 from roomtone.engine.timers import monotonic_us
 
@@ -53,7 +53,7 @@ def inspect_messages(slots: list[WorkerSlot], graves: list[Grave]) -> Iterator[t
     now_us = monotonic_us()
     for grave in list(graves):
         ago_ms = (now_us - grave.died_us) // 1000
-        told = m.InspectWorker(
+        told = pm.InspectWorker(
             worker=grave.index, epoch=grave.epoch, pid=grave.pid, status=grave.status, ended_ms_ago=ago_ms
         )
         if grave in graves:
@@ -61,10 +61,10 @@ def inspect_messages(slots: list[WorkerSlot], graves: list[Grave]) -> Iterator[t
             yield from _sockets(grave.index, grave.epoch, grave.held)
     for slot in slots:
         if slot.child is not None:
-            told = m.InspectWorker(worker=slot.index, epoch=slot.epoch, pid=slot.child.pid)
+            told = pm.InspectWorker(worker=slot.index, epoch=slot.epoch, pid=slot.child.pid)
             yield told, os.dup(slot.arena_fd)
             yield from _sockets(slot.index, slot.epoch, slot.held)
-    yield m.InspectEnd(), -1
+    yield pm.InspectEnd(), -1
 
 
 def _sockets(worker: int, epoch: int, held: dict[int, tuple[int, ...]]) -> Iterator[tuple[Any, int]]:
@@ -73,7 +73,7 @@ def _sockets(worker: int, epoch: int, held: dict[int, tuple[int, ...]]) -> Itera
     for start in range(0, len(keys), step):
         some = keys[start : start + step]
         bound = [(key, *_bound(fd)) for key in some for fd in held.get(key, ())]
-        yield m.InspectSockets(worker=worker, epoch=epoch, sockets=bound), -1
+        yield pm.InspectSockets(worker=worker, epoch=epoch, sockets=bound), -1
 
 
 def _bound(fd: int) -> tuple[str, int]:

@@ -9,7 +9,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from roomtone.engine.messages import COMMANDS_ENDPOINT, EVENTS_ENDPOINT, SUPERVISOR_SOCKET
+from roomtone.engine.process_messages import COMMANDS_ENDPOINT, EVENTS_ENDPOINT, SUPERVISOR_SOCKET
 
 _MODE = 0o700
 _UNIX_PATH_BYTES = 107  # sun_path is 108 with its final zero (unix(7))

@@ -28,7 +28,7 @@ from roomtone.control.child import BACKOFF_MAX_US, Backoff, Child, reap
 from roomtone.control.inspection import Inspection, inspect_messages
 from roomtone.control.runtime_dir import RuntimeDir, RuntimeDirError
 from roomtone.control.worker_slot import Grave, WorkerSlot, close_all
-from roomtone.engine import messages as m
+from roomtone.engine import process_messages as pm
 from roomtone.engine.affinity import default_workers, usable_cpus, worker_cpu
 from roomtone.engine.limits import raise_descriptor_limit
 from roomtone.engine.log import Log
@@ -186,7 +186,7 @@ class Supervisor:
         self._stop_until_us = monotonic_us() + STOP_US
         for slot in self._slots:
             if slot.link is not None:
-                slot.link.send(m.Stop())
+                slot.link.send(pm.Stop())
         if self._control_link is not None:
             self._drop_link(self._control_link)  # it sees the end of the stream
             self._control_link = None
@@ -199,8 +199,8 @@ class Supervisor:
     # -- control ---------------------------------------------------------------------------------------------
 
     def _start_control(self) -> None:
-        link, theirs = pair(m.ControlMessage)
-        start = m.ControlStart(
+        link, theirs = pair(pm.ControlMessage)
+        start = pm.ControlStart(
             config=msgspec.Raw(msgspec.json.encode(self._config)),
             runtime_dir=str(self._runtime_dir.path),
             workers=len(self._slots),
@@ -219,7 +219,7 @@ class Supervisor:
         self._selector.register(link, selectors.EVENT_READ, self._control_readable)
         for slot in self._slots:
             if slot.child is not None:
-                self._tell_control(m.WorkerSpawned(worker=slot.index, epoch=slot.epoch, pid=slot.child.pid))
+                self._tell_control(pm.WorkerSpawned(worker=slot.index, epoch=slot.epoch, pid=slot.child.pid))
         self._log.info("control_started", pid=self._control.pid)
 
     def _control_readable(self) -> None:
@@ -229,7 +229,7 @@ class Supervisor:
         link.flush()
         for message, fds in link.receive():
             close_all(fds)
-            if type(message) is m.Drained:
+            if type(message) is pm.Drained:
                 self._log.info("drained")
                 self._stop()
                 return
@@ -250,7 +250,7 @@ class Supervisor:
         self._control = self._control_link = None
         if self._stop_until_us is not None:
             return
-        if status == m.EXIT_CONFIG and self._control_starts == 1:
+        if status == pm.EXIT_CONFIG and self._control_starts == 1:
             self._kill_all()  # nothing was served yet: say so by ending
             self._exit_status = status
             return
@@ -262,7 +262,7 @@ class Supervisor:
         self._control_restart_us = now_us + delay_us
         self._log.error("control_died", pid=control.pid, status=status, restart_in_ms=delay_us // 1000)
 
-    def _tell_control(self, message: m.ControlMessage) -> None:
+    def _tell_control(self, message: pm.ControlMessage) -> None:
         link = self._control_link
         if link is not None:
             link.send(message)
@@ -274,9 +274,9 @@ class Supervisor:
         epoch = slot.epoch + 1
         arena_fd = os.memfd_create(f"roomtone-arena-{slot.index}", os.MFD_CLOEXEC)
         try:
-            slots = min(self._config.worker_endpoints + m.HIDDEN_SLOTS, MAX_SLOTS)
+            slots = min(self._config.worker_endpoints + pm.HIDDEN_SLOTS, MAX_SLOTS)
             self._format_arena(arena_fd, endpoints=slots, worker=slot.index, epoch=epoch)
-            link, theirs = pair(m.SupervisorMessage)
+            link, theirs = pair(pm.SupervisorMessage)
             with theirs:
                 fds = [arena_fd, theirs.fileno()]
                 env = {**os.environ, "ROOMTONE_WORKER": self._worker_config(slot, epoch, *fds)}
@@ -293,14 +293,14 @@ class Supervisor:
         self._selector.register(link, selectors.EVENT_READ, lambda: self._worker_readable(slot))
         for other in self._slots:
             if other is not slot and other.child is not None:
-                self._tell_worker(other, m.ArenaMap(slot.index, epoch), (arena_fd,))
-                self._tell_worker(slot, m.ArenaMap(other.index, other.epoch), (other.arena_fd,))
-        self._tell_control(m.WorkerSpawned(worker=slot.index, epoch=epoch, pid=child.pid))
+                self._tell_worker(other, pm.ArenaMap(slot.index, epoch), (arena_fd,))
+                self._tell_worker(slot, pm.ArenaMap(other.index, other.epoch), (other.arena_fd,))
+        self._tell_control(pm.WorkerSpawned(worker=slot.index, epoch=epoch, pid=child.pid))
         self._log.info("worker_spawned", worker=slot.index, epoch=epoch, pid=child.pid, cpu=slot.cpu)
 
     def _worker_config(self, slot: WorkerSlot, epoch: int, arena_fd: int, supervisor_fd: int) -> str:
         config = self._config
-        start = m.WorkerConfig(
+        start = pm.WorkerConfig(
             index=slot.index,
             workers=len(self._slots),
             epoch=epoch,
@@ -329,15 +329,15 @@ class Supervisor:
         heard, truncated = False, link.truncated
         for message, fds in link.receive():
             heard = True
-            if type(message) is m.Hold:
+            if type(message) is pm.Hold:
                 close_all(slot.held.pop(message.key, ()))
                 slot.held[message.key] = tuple(fds)
                 continue
             close_all(fds)
-            if type(message) is m.Release:
+            if type(message) is pm.Release:
                 for key in message.keys:
                     close_all(slot.held.pop(key, ()))
-                link.send(m.Released(message.keys))
+                link.send(pm.Released(message.keys))
         if link.truncated and not truncated:
             self._log.error("descriptors_exhausted", worker=slot.index, held=len(slot.held))
         if link.closed:
@@ -358,8 +358,8 @@ class Supervisor:
         self._graves.append(Grave(slot, child.pid, status, now_us))
         slot.held = {}
         for other in self._slots:
-            self._tell_worker(other, m.ArenaGone(slot.index, slot.epoch))
-        self._tell_control(m.WorkerExited(worker=slot.index, epoch=slot.epoch, status=status))
+            self._tell_worker(other, pm.ArenaGone(slot.index, slot.epoch))
+        self._tell_control(pm.WorkerExited(worker=slot.index, epoch=slot.epoch, status=status))
         if self._stop_until_us is not None:
             return
         delay_us = slot.backoff.delay_us(now_us - child.started_us)
@@ -389,7 +389,7 @@ class Supervisor:
         if len(self._inspections) >= INSPECTIONS:
             end.close()
             return
-        link = SupervisorLink(end, m.InspectMessage)
+        link = SupervisorLink(end, pm.InspectMessage)
         inspection = Inspection(
             link, inspect_messages(self._slots, self._graves), monotonic_us() + INSPECTION_US
         )
@@ -443,7 +443,7 @@ def run_supervisor(config: Config) -> int:
         runtime_dir = RuntimeDir(config.runtime_dir)
     except RuntimeDirError as error:
         log.error("runtime_dir", error=str(error))
-        return m.EXIT_CONFIG
+        return pm.EXIT_CONFIG
     supervisor = Supervisor(
         config,
         runtime_dir,

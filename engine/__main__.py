@@ -21,7 +21,7 @@ import zmq
 from roomtone.engine.affinity import pin, prepare_media_thread, scheduling_level, step_back
 from roomtone.engine.limits import raise_descriptor_limit
 from roomtone.engine.log import Log
-from roomtone.engine.messages import (
+from roomtone.engine.process_messages import (
     COMMANDS_ENDPOINT,
     EVENTS_ENDPOINT,
     SupervisorMessage,

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from roomtone.engine import messages as m
+from roomtone.engine import process_messages as pm
 from roomtone.engine.probe import PROBE_CNAME
 from roomtone.engine.supervisor_link import SupervisorLink
 from roomtone.ext.flow.media import Arena
@@ -73,20 +73,20 @@ def collect(runtime_dir: Path, open_arena: Callable[[int], Any] = Arena) -> list
     end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     end.settimeout(PATIENCE_S)
     try:
-        end.connect(m.SUPERVISOR_SOCKET.format(runtime_dir=runtime_dir))
+        end.connect(pm.SUPERVISOR_SOCKET.format(runtime_dir=runtime_dir))
     except OSError as error:
         end.close()
         raise InspectError(f"no roomtone answers in {runtime_dir}: {error.strerror}") from None
-    link = SupervisorLink(end, m.InspectMessage)
+    link = SupervisorLink(end, pm.InspectMessage)
     reports: dict[tuple[int, int], WorkerReport] = {}
     complete = False
     while not complete:
         if not select.select([link], [], [], PATIENCE_S)[0]:
             raise InspectError("the supervisor does not answer")
         for message, fds in link.receive():
-            if isinstance(message, m.InspectEnd):
+            if isinstance(message, pm.InspectEnd):
                 complete = True
-            elif isinstance(message, m.InspectSockets):
+            elif isinstance(message, pm.InspectSockets):
                 reports[message.worker, message.epoch].sockets += message.sockets
             else:
                 reports[message.worker, message.epoch] = _report(message, fds, open_arena)
@@ -98,7 +98,7 @@ def collect(runtime_dir: Path, open_arena: Callable[[int], Any] = Arena) -> list
     return list(reports.values())
 
 
-def _report(told: m.InspectWorker, fds: list[int], open_arena: Callable[[int], Any]) -> WorkerReport:
+def _report(told: pm.InspectWorker, fds: list[int], open_arena: Callable[[int], Any]) -> WorkerReport:
     if told.status is None:
         state = "alive"
     else:

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from roomtone.engine.messages import Hold, Release
 from roomtone.engine.plan import Endpoint, RtpEndpoint
+from roomtone.engine.process_messages import Hold, Release
 from roomtone.engine.supervisor_link import KEYS_A_MESSAGE
 
 if TYPE_CHECKING:

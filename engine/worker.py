@@ -15,6 +15,7 @@ import msgspec
 import zmq
 
 from roomtone.engine import messages as m
+from roomtone.engine import process_messages as pm
 from roomtone.engine.commands import COMMANDS, PARTIAL_REST_US, After, drop_spread_peer
 from roomtone.engine.errors import CommandError
 from roomtone.engine.events import Facts, Outbox, clear_eventfd
@@ -55,7 +56,7 @@ class Worker:
 
     def __init__(
         self,
-        config: m.WorkerConfig,
+        config: pm.WorkerConfig,
         media: Media,
         *,
         fact_fd: int,
@@ -272,13 +273,13 @@ class Worker:
     def _take_supervisor(self, now_us: int) -> None:
         for message, fds in self._link.receive():
             kind = type(message)
-            if kind is m.Released:
+            if kind is pm.Released:
                 self.retirement.released(message.keys, now_us)
-            elif kind is m.ArenaMap and self._map_arena is not None and fds:
+            elif kind is pm.ArenaMap and self._map_arena is not None and fds:
                 self.arenas[message.worker, message.epoch] = self._map_arena(fds[0])
-            elif kind is m.ArenaGone:
+            elif kind is pm.ArenaGone:
                 self._arena_gone((message.worker, message.epoch))
-            elif kind is m.Stop:
+            elif kind is pm.Stop:
                 self.ended = True
             for fd in fds:
                 os.close(fd)  # a mapping outlives its descriptor

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from roomtone.control.io.log import Log
-from roomtone.engine.messages import ControlMessage, Drained, WorkerExited
+from roomtone.engine.process_messages import ControlMessage, Drained, WorkerExited
 from roomtone.engine.supervisor_link import SupervisorLink
 
 

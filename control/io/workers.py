@@ -30,8 +30,6 @@ from roomtone.control.io.counters import Counters
 from roomtone.control.io.log import Log
 from roomtone.control.io.timers import Timers
 from roomtone.engine.messages import (
-    COMMANDS_ENDPOINT,
-    EVENTS_ENDPOINT,
     Batch,
     CloseSession,
     Command,
@@ -45,8 +43,8 @@ from roomtone.engine.messages import (
     TakeSnapshot,
     ToneFinished,
     WorkerUp,
-    worker_identity,
 )
+from roomtone.engine.process_messages import COMMANDS_ENDPOINT, EVENTS_ENDPOINT, worker_identity
 
 COMMAND_DEADLINE_US = 5_000_000  # websocket.md 1: SESSION_UNRESPONSIVE after 5 s
 CONNECT_RETRY_US = 5_000  # a DEALER's handshake takes about a millisecond

@@ -22,7 +22,8 @@ from roomtone.ext.flow.graph cimport (
     endpoint_t,
 )
 from roomtone.ext.flow.loop cimport loop_step
-from roomtone.ext.flow.media cimport Media, addr_fill
+from roomtone.ext.flow.edit_writer cimport addr_fill
+from roomtone.ext.flow.media cimport Media
 from roomtone.ext.flow.report cimport report_receive
 from roomtone.ext.flow.rx_demux cimport rx_datagram, rx_learn
 

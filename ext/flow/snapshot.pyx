@@ -35,38 +35,6 @@ COUNTER_NAMES = (
 )
 
 
-cdef dict endpoint_stats(const endpoint_t* e, int64_t now_us):
-    cdef const codec_t* codec = codec_get(e.rx_codec)
-    cdef double per_ms = codec.clock_rate_hz / 1000.0 if codec != NULL else 8.0
-    return {
-        "codec": e.rx_codec if e.rx_packets else e.tx_codec,
-        "rx_packets": e.rx_packets,
-        "rx_bytes": e.rx_bytes,
-        "rx_lost": source_lost(e),
-        "rx_jitter_ms": round((e.jitter >> 4) / per_ms, 3),
-        "rx_last_ms_ago": None if e.rx_last_us == 0 else max(0, (now_us - e.rx_last_us) // 1000),
-        "rx_raw_packets": e.rx_raw_packets,
-        "rx_raw_bytes": e.rx_raw_bytes,
-        "rx_dropped": e.rx_dropped,
-        "rx_late": e.rx_late,
-        "rx_duplicate": e.rx_duplicate,
-        "rx_reordered": e.rx_reordered,
-        "playout_delay_ms": playout_delay_us(e, codec) / 1000.0 if codec != NULL and e.playing else 0.0,
-        "playout_target_ms": float(TARGET_MS) if codec != NULL and e.playing else None,
-        "concealed_ms": e.concealed_frames * 20,
-        "tx_packets": e.tx_packets,
-        "tx_bytes": e.tx_bytes,
-        "rtt_ms": None if e.rtt_us == NONE else round(e.rtt_us / 1000.0, 3),
-        "rtt_observed_ms_ago": None if e.rtt_us == NONE else max(0, (now_us - e.rtt_at_us) // 1000),
-        "remote_packets_lost": <int> e.remote_lost if e.remote_reported else None,
-        "remote_jitter_ms": round(e.remote_jitter / per_ms, 3) if e.remote_reported else None,
-        "local_rtp_addr": addr_text(&e.local),
-        "remote_rtp_addr": addr_text(&e.remote) if e.remote.port else "",
-        "ssrc_rx": e.rx_ssrc if e.flags & EP_HEARD else 0,
-        "ssrc_tx": e.tx_ssrc,
-    }
-
-
 cdef void record_addr(record_addr_t* to, const addr_t* a) noexcept nogil:
     memcpy(to.ip, a.ip, sizeof(to.ip))
     to.port = a.port
@@ -102,6 +70,47 @@ cdef void endpoint_record(const endpoint_t* e, int64_t now_us, stats_record_t* r
     r.ssrc_tx = e.tx_ssrc
     record_addr(&r.local, &e.local)
     record_addr(&r.remote, &e.remote)
+
+
+cdef object known(int64_t value):
+    return None if value == RECORD_NONE else value
+
+
+cdef object known_ms(int64_t us):
+    return None if us == RECORD_NONE else us / 1000.0
+
+
+cdef dict endpoint_stats(const endpoint_t* e, int64_t now_us):
+    """The record, by name (messages.EndpointStats)."""
+    cdef stats_record_t r
+    endpoint_record(e, now_us, &r)
+    return {
+        "codec": r.codec,
+        "rx_packets": r.rx_packets,
+        "rx_bytes": r.rx_bytes,
+        "rx_lost": r.rx_lost,
+        "rx_jitter_ms": r.rx_jitter_us / 1000.0,
+        "rx_last_ms_ago": known(r.rx_last_ms_ago),
+        "rx_raw_packets": r.rx_raw_packets,
+        "rx_raw_bytes": r.rx_raw_bytes,
+        "rx_dropped": r.rx_dropped,
+        "rx_late": r.rx_late,
+        "rx_duplicate": r.rx_duplicate,
+        "rx_reordered": r.rx_reordered,
+        "playout_delay_ms": r.playout_delay_us / 1000.0,
+        "playout_target_ms": known_ms(r.playout_target_us),
+        "concealed_ms": r.concealed_ms,
+        "tx_packets": r.tx_packets,
+        "tx_bytes": r.tx_bytes,
+        "rtt_ms": known_ms(r.rtt_us),
+        "rtt_observed_ms_ago": None if r.rtt_us == RECORD_NONE else r.rtt_ms_ago,
+        "remote_packets_lost": None if r.remote_jitter_us == RECORD_NONE else r.remote_lost,
+        "remote_jitter_ms": known_ms(r.remote_jitter_us),
+        "local_rtp_addr": addr_text(&e.local),
+        "remote_rtp_addr": addr_text(&e.remote) if e.remote.port else "",
+        "ssrc_rx": r.ssrc_rx,
+        "ssrc_tx": r.ssrc_tx,
+    }
 
 
 cdef list silent_scan(media_t* m, int64_t limit_us, int64_t now_us):

@@ -12,6 +12,7 @@ from fake_media import FakeArena
 
 from roomtone.engine import commands
 from roomtone.engine import messages as m
+from roomtone.engine import process_messages as pm
 from roomtone.engine.codecs import Codec
 from roomtone.ext.event.stats_record import RECORD_BYTES
 
@@ -295,7 +296,7 @@ def spread_bench(bench: BenchWorker) -> list[FakeArena]:
     arenas = [FakeArena(1000), FakeArena(2000)]
     for worker, arena in enumerate(arenas, 1):
         bench.maps.append(arena)
-        bench.tell_worker(m.ArenaMap(worker, 1), (os.open(os.devnull, os.O_RDONLY),))
+        bench.tell_worker(pm.ArenaMap(worker, 1), (os.open(os.devnull, os.O_RDONLY),))
     bench.rtp()
     opened = bench.do(m.OpenSpread(session="s", phase=3))
     assert opened == m.SpreadOpened(slot=0, epoch=1)
@@ -315,7 +316,7 @@ def test_a_dead_workers_sum_is_dropped_before_its_arena_is_unmapped(bench: Bench
     arenas = spread_bench(bench)
     bench.do(m.SetSpread(session="s", peers=[m.SpreadPeer(1, 1, 5), m.SpreadPeer(2, 1, 7)]))
     bench.media.hold()
-    bench.tell_worker(m.ArenaGone(1, 1))
+    bench.tell_worker(pm.ArenaGone(1, 1))
     bench.turn(2)
     assert bench.media.named("bus_spread")[-1]["peers"] == [2007]
     assert not arenas[0].closed

@@ -8,6 +8,7 @@ import pytest
 from bench_worker import BenchWorker
 
 from roomtone.engine import messages as m
+from roomtone.engine import process_messages as pm
 from roomtone.engine.events import BACKLOG_ITEMS, BATCH_ITEMS, FACTS_A_TURN
 from roomtone.ext.flow.media import (
     FACT_BYE,
@@ -255,6 +256,6 @@ def test_a_worker_without_supervisor_goes_on_for_ten_seconds(bench: BenchWorker)
 
 
 def test_stop_ends_the_worker(bench: BenchWorker) -> None:
-    bench.tell_worker(m.Stop())
+    bench.tell_worker(pm.Stop())
     bench.turn()
     assert bench.worker.ended

@@ -24,6 +24,7 @@ from stand_in_control import TOLD_ENDPOINT
 
 from roomtone.control.core.config import Config
 from roomtone.engine import messages as m
+from roomtone.engine import process_messages as pm
 from roomtone.engine.codecs import Codec
 from roomtone.engine.inspect import collect, run_inspect, table
 from roomtone.ext.event.stats_record import stats_event
@@ -42,9 +43,9 @@ class Product:
         self._folder = tempfile.TemporaryDirectory(prefix="rt")
         self.runtime_dir = Path(self._folder.name)
         self._context = zmq.Context()
-        self.router = self._socket(zmq.ROUTER, m.COMMANDS_ENDPOINT)
+        self.router = self._socket(zmq.ROUTER, pm.COMMANDS_ENDPOINT)
         self.router.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        self.pull = self._socket(zmq.PULL, m.EVENTS_ENDPOINT)
+        self.pull = self._socket(zmq.PULL, pm.EVENTS_ENDPOINT)
         self.told_pull = self._socket(zmq.PULL, TOLD_ENDPOINT)
         config = Config(
             workers=workers, runtime_dir=self._folder.name, rtp_port_range=ports, worker_endpoints=64
@@ -54,7 +55,7 @@ class Product:
             env={**os.environ, **environment},
         )
         self.control_pid = 0
-        self.spawned: dict[int, m.WorkerSpawned] = {}
+        self.spawned: dict[int, pm.WorkerSpawned] = {}
         self._n = 0
 
     def _socket(self, kind: int, endpoint: str) -> Any:
@@ -69,8 +70,8 @@ class Product:
         self.control_pid, raw = msgspec.msgpack.decode(self.told_pull.recv())
         if isinstance(raw, str):
             return raw
-        message = msgspec.convert(raw, m.ControlMessage)
-        if isinstance(message, m.WorkerSpawned):
+        message = msgspec.convert(raw, pm.ControlMessage)
+        if isinstance(message, pm.WorkerSpawned):
             self.spawned[message.worker] = message
         return message
 
@@ -90,7 +91,7 @@ class Product:
         self._n += 1
         deadline_us = time.monotonic_ns() // 1000 + PATIENCE_MS * 1000
         data = msgspec.msgpack.encode(m.Command(n=self._n, deadline_us=deadline_us, body=body))
-        identity = m.worker_identity(worker, epoch)
+        identity = pm.worker_identity(worker, epoch)
         while True:
             try:
                 self.router.send_multipart((identity, data))
@@ -140,7 +141,7 @@ def product(port_range: Callable[[int], tuple[int, int]]) -> Iterator[Callable[.
         made.append(Product(workers, port_range(32), **environment))
         assert made[-1].told() == "up"
         for _ in range(workers):
-            assert isinstance(made[-1].told(), m.WorkerSpawned)
+            assert isinstance(made[-1].told(), pm.WorkerSpawned)
         return made[-1]
 
     yield start
@@ -181,7 +182,7 @@ def test_a_killed_worker_returns_and_its_endpoints_and_ports_can_still_be_seen(
     made = [running.create(0, 1, f"e{number}") for number in range(3)]
     old_pid = running.spawned[0].pid
     running.kill(old_pid)
-    assert running.told() == m.WorkerExited(worker=0, epoch=1, status=-signal.SIGKILL)
+    assert running.told() == pm.WorkerExited(worker=0, epoch=1, status=-signal.SIGKILL)
     again = running.told()
     assert (again.worker, again.epoch) == (0, 2) and again.pid != old_pid
     assert running.event(m.WorkerUp, 0, 2).pid == again.pid
@@ -290,8 +291,8 @@ def test_the_processes_have_names(product: Callable[..., Product]) -> None:
 def test_a_control_that_cannot_work_with_its_configuration_ends_everything(
     product: Callable[..., Product],
 ) -> None:
-    running = product(STAND_IN_EXIT=str(m.EXIT_CONFIG))
-    assert running.process.wait(PATIENCE_MS / 1000) == m.EXIT_CONFIG
+    running = product(STAND_IN_EXIT=str(pm.EXIT_CONFIG))
+    assert running.process.wait(PATIENCE_MS / 1000) == pm.EXIT_CONFIG
     assert ends(running.spawned[0].pid)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from roomtone.engine import messages as m
+from roomtone.engine import process_messages as pm
 from roomtone.engine.supervisor_link import SupervisorLink, pair
 
 Ends = tuple[SupervisorLink, SupervisorLink]
@@ -16,8 +16,8 @@ Ends = tuple[SupervisorLink, SupervisorLink]
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
-    ours, theirs = pair(m.SupervisorMessage)
-    other = SupervisorLink(theirs, m.SupervisorMessage)
+    ours, theirs = pair(pm.SupervisorMessage)
+    other = SupervisorLink(theirs, pm.SupervisorMessage)
     yield ours, other
     for end in (ours, other):
         if end.fileno() >= 0:
@@ -31,9 +31,9 @@ def open_fds() -> int:
 def test_a_descriptor_arrives_as_the_same_file_and_is_not_inherited(ends: Ends) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
         made.bind(("127.0.0.1", 0))
-        ends[0].send(m.Hold(5, (1, 2)), (made.fileno(),))
+        ends[0].send(pm.Hold(5, (1, 2)), (made.fileno(),))
         [(message, fds)] = list(ends[1].receive())
-        assert message == m.Hold(5, (1, 2)) and not os.get_inheritable(fds[0])
+        assert message == pm.Hold(5, (1, 2)) and not os.get_inheritable(fds[0])
         with socket.socket(fileno=fds[0]) as copy:
             assert copy.getsockname() == made.getsockname()
 
@@ -41,9 +41,9 @@ def test_a_descriptor_arrives_as_the_same_file_and_is_not_inherited(ends: Ends) 
 def test_what_the_kernel_does_not_take_waits_in_order(ends: Ends) -> None:
     sent = 0
     while not ends[0].waiting:
-        ends[0].send(m.Release([sent]))
+        ends[0].send(pm.Release([sent]))
         sent += 1
-    ends[0].send(m.Release([sent]))
+    ends[0].send(pm.Release([sent]))
     got = []
     while ends[0].waiting or len(got) <= sent:
         got += [message.keys[0] for message, _ in ends[1].receive()]
@@ -54,13 +54,13 @@ def test_what_the_kernel_does_not_take_waits_in_order(ends: Ends) -> None:
 def test_a_socket_is_closed_only_after_the_message_that_passes_it(ends: Ends) -> None:
     reader, writer = os.pipe()
     while not ends[0].waiting:
-        ends[0].send(m.Release([0]))
-    ends[0].send(m.Hold(1), (reader,))
-    ends[0].send(m.Release([1]), close_first=(reader,))
+        ends[0].send(pm.Release([0]))
+    ends[0].send(pm.Hold(1), (reader,))
+    ends[0].send(pm.Release([1]), close_first=(reader,))
     os.fstat(reader)
     while ends[0].waiting:
         for message, fds in ends[1].receive():
-            assert message == m.Release([0]) or fds
+            assert message == pm.Release([0]) or fds
             for fd in fds:
                 os.close(fd)
         ends[0].flush()
@@ -71,13 +71,13 @@ def test_a_socket_is_closed_only_after_the_message_that_passes_it(ends: Ends) ->
 
 def test_sending_to_a_dead_end_drops_and_closes_but_hears_what_was_said_before(ends: Ends) -> None:
     reader, writer = os.pipe()
-    ends[1].send(m.Release([1]))
+    ends[1].send(pm.Release([1]))
     ends[1].close()
-    ends[0].send(m.Release([2]), close_first=(reader,))
+    ends[0].send(pm.Release([2]), close_first=(reader,))
     assert ends[0].broken and not ends[0].closed and not ends[0].waiting
     with pytest.raises(OSError):
         os.fstat(reader)
-    assert [message for message, _ in ends[0].receive()] == [m.Release([1])]
+    assert [message for message, _ in ends[0].receive()] == [pm.Release([1])]
     assert ends[0].closed
     os.close(writer)
 

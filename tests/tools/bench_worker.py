@@ -12,6 +12,7 @@ import zmq
 from fake_media import FakeArena, FakeMedia
 
 from roomtone.engine import messages as m
+from roomtone.engine import process_messages as pm
 from roomtone.engine.codecs import Codec
 from roomtone.engine.log import Log
 from roomtone.engine.supervisor_link import SupervisorLink
@@ -51,10 +52,10 @@ class BenchWorker:
         self._numbered = 1
         self._fact_fd = os.eventfd(0, os.EFD_NONBLOCK)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.supervisor = SupervisorLink(theirs, m.SupervisorMessage)
+        self.supervisor = SupervisorLink(theirs, pm.SupervisorMessage)
         self.media = FakeMedia(fact_fd=self._fact_fd, endpoints=endpoints)
         self.worker = Worker(
-            m.WorkerConfig(
+            pm.WorkerConfig(
                 index=config.pop("index", 0), workers=config.pop("workers", 1), epoch=config.pop("epoch", 1),
                 cpu=None, runtime_dir="", arena_fd=-1, supervisor_fd=-1, endpoints=endpoints,
                 rtp_port_min=port_min, rtp_port_max=port_max, **config,
@@ -63,7 +64,7 @@ class BenchWorker:
             fact_fd=self._fact_fd,
             commands=self,
             send=self._send,
-            link=SupervisorLink(ours, m.SupervisorMessage),
+            link=SupervisorLink(ours, pm.SupervisorMessage),
             log=Log("error"),
             clock=lambda: self.now_us,
             map_arena=lambda fd: self.maps.popleft(),
@@ -110,20 +111,20 @@ class BenchWorker:
         for _ in range(times):
             self.worker.turn()
             for message, fds in self.supervisor.receive():
-                if isinstance(message, m.Hold):
+                if isinstance(message, pm.Hold):
                     old = self.held.pop(message.key, ())
                     self.replaced.extend(old)
                     for fd in old:
                         os.close(fd)
                     self.held[message.key] = tuple(fds)
-                elif isinstance(message, m.Release) and self.answer_releases:
+                elif isinstance(message, pm.Release) and self.answer_releases:
                     self.release(message.keys)
 
     def release(self, keys: list[int]) -> None:
         for key in keys:
             for fd in self.held.pop(key):
                 os.close(fd)
-        self.supervisor.send(m.Released(keys))
+        self.supervisor.send(pm.Released(keys))
 
     def tell_worker(self, message: Any, fds: tuple[int, ...] = ()) -> None:
         self.supervisor.send(message, fds)

@@ -12,9 +12,8 @@ from typing import Any
 import msgspec
 import zmq
 
+from roomtone.engine.messages import Activity as ActivityReply
 from roomtone.engine.messages import (
-    COMMANDS_ENDPOINT,
-    EVENTS_ENDPOINT,
     Batch,
     Command,
     CreateRtp,
@@ -36,9 +35,8 @@ from roomtone.engine.messages import (
     StatsPolled,
     TakeSnapshot,
     WorkerUp,
-    worker_identity,
 )
-from roomtone.engine.messages import Activity as ActivityReply
+from roomtone.engine.process_messages import COMMANDS_ENDPOINT, EVENTS_ENDPOINT, worker_identity
 from roomtone.ext.event.stats_record import record
 
 FIRST_PORT = 30000

@@ -13,7 +13,7 @@ import sys
 import msgspec
 import zmq
 
-from roomtone.engine.messages import ControlMessage, ControlStart, Drained
+from roomtone.engine.process_messages import ControlMessage, ControlStart, Drained
 from roomtone.engine.supervisor_link import SupervisorLink
 
 TOLD_ENDPOINT = "ipc://{runtime_dir}/told.ipc"  # bound by the test: one (pid, message) a message

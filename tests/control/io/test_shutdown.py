@@ -17,7 +17,7 @@ from roomtone.client import RoomtoneError
 from roomtone.control.app import EXIT_FAILED, EXIT_OK, App
 from roomtone.control.core.config import load
 from roomtone.engine.log import Log
-from roomtone.engine.messages import EXIT_CONFIG, Drained, WorkerExited
+from roomtone.engine.process_messages import EXIT_CONFIG, Drained, WorkerExited
 
 
 async def status(control: Control, path: str) -> int:

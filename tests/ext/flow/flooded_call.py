@@ -17,15 +17,13 @@ import sys
 import threading
 import time
 
-from roomtone.ext.flow.media import Arena, Media
+from telephone import Telephone, media_of, open_bus, udp
 
-HOST = "127.0.0.1"
 PAIRS = 20
 WARM_UP = 5  # rounds until every address is pinned
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h: the kernel's arrival time with each datagram
 STAMP = struct.Struct("@qq")
 QUEUE_BYTES = 65536  # as the worker gives its sockets
-HEADER = struct.Struct("!BBHII")
 FLOODER = """
 import socket, struct, sys
 fd, port, size, first, second = map(int, sys.argv[1:])
@@ -44,58 +42,19 @@ while True:
 """
 
 
-def udp():
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.bind((HOST, 0))
-    s.setblocking(False)
-    return s
+media = media_of(128)
 
 
-fd = os.memfd_create("arena")
-Arena.format(fd, endpoints=128, worker=0, epoch=1)
-media = Media(Arena(fd, writable=True), fact_fd=-1)
-
-
-class Phone:
-    def __init__(self, bus, codec=1, payload_type=0, *, rtcp=False):
-        self.ours, self.theirs = udp(), udp()
+class Phone(Telephone):
+    def __init__(self, bus, *, rtcp=False):
+        super().__init__(media, bus, rtcp=rtcp)
         self.theirs.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE_BYTES)
-        self.rtcp = udp() if rtcp else None
-        self.payload_type, self.n, self.heard = payload_type, 0, []
-        self.handle = handle = media.endpoint_take()
-        media.endpoint_open(
-            handle,
-            rtp_fd=self.ours.fileno(),
-            rtcp_fd=self.rtcp.fileno() if self.rtcp else -1,
-            local=self.ours.getsockname(),
-            local_rtcp_port=(self.rtcp or self.ours).getsockname()[1],
-            ssrc=handle,
-            cname="c",
-            seq=1,
-            timestamp=1,
-        )
-        media.endpoint_media(
-            handle,
-            receive=[(payload_type, codec)],
-            send_payload_type=payload_type,
-            send_codec=codec,
-            event_receive=[],
-            event_send=None,
-            may_receive=True,
-            may_send=True,
-        )
-        port = self.theirs.getsockname()[1]
-        media.endpoint_remote(handle, remote=(HOST, port), rtcp_port=port, learn=True, send_at_once=False)
-        media.source_add(bus, handle)
-        media.destination_add(bus, handle)
+        self.heard = []
 
-    def send(self):
+    def speak(self):
         """The time stands in the payload, on the clock of the kernel's arrival times."""
-        self.n += 1
-        packet = HEADER.pack(0x80, self.payload_type, self.n, self.n * 160, self.handle)
-        stamp = struct.pack("!q", time.time_ns())
-        self.theirs.sendto(packet + stamp + bytes(152), self.ours.getsockname())
+        self.send(struct.pack("!q", time.time_ns()) + bytes(152))
 
     def drain(self):
         """Note (sequence, delay in us) of what has come."""
@@ -109,21 +68,15 @@ class Phone:
                     self.heard.append((int.from_bytes(data[2:4], "big"), delay_us))
 
 
-def bus(phase):
-    taken = media.bus_take()
-    media.bus_open(taken, phase=phase, key_relay_limit=20)
-    return taken
-
-
 mode = sys.argv[1]
 rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 50
 pairs = []
 for _ in range(PAIRS):
-    of_pair = bus(0)
+    of_pair = open_bus(media)
     pairs.append([Phone(of_pair, rtcp=True), Phone(of_pair)])
-victims = bus(0)
+victims = open_bus(media)
 victim, partner = Phone(victims), Phone(victims)
-mixed = bus(0)
+mixed = open_bus(media)
 clock = Phone(mixed)
 tone = media.endpoint_take()
 media.tone_open(tone, kind=1, frequency_hz=440.0, duration_ms=-1)
@@ -138,7 +91,7 @@ def one_tick(speakers):
     """Paced by the media thread's own clock: everybody speaks, then the next mixed packet is awaited."""
     global ticks
     for phone in speakers:
-        phone.send()
+        phone.speak()
     if not select.select([clock.theirs], [], [], 30)[0]:
         sys.exit("the mix has stopped")
     with contextlib.suppress(BlockingIOError):
@@ -148,7 +101,7 @@ def one_tick(speakers):
         phone.drain()
 
 
-clock.send()
+clock.speak()
 for _ in range(WARM_UP):
     one_tick([*good, partner, *([] if mode == "stranger" else [victim])])
 flooder = None

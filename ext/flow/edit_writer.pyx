@@ -1,0 +1,281 @@
+"""Every change to what the media thread does is one record in the edit ring; edit.pyx applies it."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from posix.unistd cimport write
+
+import ipaddress
+import socket
+import threading
+
+from roomtone.ext.base.ring cimport ring_push, ring_slot
+from roomtone.ext.base.types cimport rt_load_acquire32, rt_load_acquire64
+from roomtone.ext.codec.codec cimport codec_get
+from roomtone.ext.flow.graph cimport (
+    CNAME_BYTES,
+    EDIT_BUS_CLOSE,
+    EDIT_BUS_OPEN,
+    EDIT_BUS_SPREAD,
+    EDIT_CLOSE,
+    EDIT_DESTINATION_ADD,
+    EDIT_DESTINATION_REMOVE,
+    EDIT_INJECT,
+    EDIT_MEDIA,
+    EDIT_MUX,
+    EDIT_OPEN,
+    EDIT_REMOTE,
+    EDIT_SOURCE_ADD,
+    EDIT_SOURCE_REMOVE,
+    EDIT_TONE,
+    EP_LEARNING,
+    EP_PROBE,
+    EVENT_TYPES,
+    KIND_RTP,
+    KIND_TONE,
+    RECEIVE_TYPES,
+    __ATOMIC_SEQ_CST,
+    __atomic_thread_fence,
+    addr_t,
+    edit_t,
+    endpoint_t,
+    lock_begin,
+    lock_end,
+)
+from roomtone.ext.flow.loop cimport loop_step
+
+cdef enum:
+    INDEX_MASK = 0xFFFFF
+    GATHER_MAX_US = 5000
+
+
+cdef int addr_fill(addr_t* a, str ip, int port) except -1:
+    """An address in numbers; ValueError otherwise."""
+    cdef bytes packed
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    try:
+        packed = socket.inet_pton(family, ip)
+    except OSError:
+        raise ValueError(f"not an IP address: {ip!r}") from None
+    memset(a, 0, sizeof(addr_t))
+    memcpy(a.ip, <const uint8_t*> packed, len(packed))
+    a.family = 6 if family == socket.AF_INET6 else 4
+    a.port = port
+    return 0
+
+
+cdef class EditWriter(MediaMemory):
+    """The middle part of Media (media.pyi): one method an edit."""
+
+    def __cinit__(self):
+        self.peer_arrays = {}
+        self.retired = []
+
+    cdef void wake(self, bint always) noexcept:
+        cdef uint64_t one = 1
+        __atomic_thread_fence(__ATOMIC_SEQ_CST)     # an edit is written before we look whether the media thread sleeps
+        if self.m.wake_fd >= 0 and (always or rt_load_acquire32(<uint32_t*> &self.m.sleeping)):
+            write(self.m.wake_fd, &one, 8)
+
+    cdef edit_t* edit_new(self, uint32_t kind) except NULL:
+        """A record to fill.  A full ring waits for the media thread; in the lab it is drained by step()."""
+        cdef edit_t* d = <edit_t*> ring_slot(&self.m.edits)
+        while d == NULL:
+            if self.m.lab:
+                loop_step(&self.m, self.m.now_us)
+            else:
+                self.wake(True)
+                threading.Event().wait(0.0005)
+            d = <edit_t*> ring_slot(&self.m.edits)
+        memset(d, 0, sizeof(edit_t))
+        d.kind = kind
+        return d
+
+    cdef uint64_t edit_done(self) noexcept:
+        ring_push(&self.m.edits)
+        self.edits_written += 1
+        self.wake(False)
+        return self.edits_written
+
+    def applied(self):
+        cdef uint64_t done = rt_load_acquire64(<const unsigned long*> &self.m.stats.edits_applied)
+        while self.retired and self.retired[0][0] <= done:
+            free(<void*> <uint64_t> self.retired.pop(0)[1])
+        return done
+
+    def endpoint_open(self, uint32_t handle, *, int rtp_fd, int rtcp_fd, local, int local_rtcp_port, uint32_t ssrc,
+                      str cname, uint16_t seq, uint32_t timestamp):
+        cdef endpoint_t* e = self.slot(handle)
+        cdef bytes name = cname.encode("ascii")[:CNAME_BYTES]
+        lock_begin(e)
+        e.rtp_fd = rtp_fd
+        e.rtcp_fd = rtcp_fd
+        addr_fill(&e.local, local[0], local[1])
+        e.local_rtcp_port = local_rtcp_port
+        e.tx_ssrc = ssrc
+        e.tx_seq = seq - 1
+        e.tx_ts = timestamp
+        e.cname_bytes = len(name)
+        memcpy(e.cname, <const char*> name, len(name))
+        e.flags = EP_PROBE if cname == "probe" else EP_LEARNING
+        e.kind = KIND_RTP
+        lock_end(e)
+        self.touch(handle)
+        self.edit_new(EDIT_OPEN).handle = handle
+        return self.edit_done()
+
+    def endpoint_media(self, uint32_t handle, *, receive, int send_payload_type, int send_codec, event_receive,
+                       event_send, bint may_receive, bint may_send):
+        cdef edit_t* d
+        cdef int i
+        self.slot(handle)
+        if len(receive) > RECEIVE_TYPES or len(event_receive) > EVENT_TYPES:
+            raise ValueError("too many payload types")
+        if codec_get(send_codec) == NULL or any(codec_get(codec) == NULL for _, codec in receive):
+            raise ValueError("unknown codec number")
+        d = self.edit_new(EDIT_MEDIA)
+        d.handle = handle
+        d.receive_count = len(receive)
+        for i in range(len(receive)):
+            d.receive_type[i], d.receive_codec[i] = receive[i]
+        memset(d.event_type, 0xFF, EVENT_TYPES)
+        for i in range(len(event_receive)):
+            d.event_type[i], d.event_rate[i] = event_receive[i]
+        d.event_tx_type, d.event_tx_rate = event_send if event_send is not None else (0xFF, 8000)
+        d.send_type = send_payload_type
+        d.send_codec = send_codec
+        d.a = may_receive
+        d.b = may_send
+        return self.edit_done()
+
+    def endpoint_remote(self, uint32_t handle, *, remote, int rtcp_port, bint learn, bint send_at_once):
+        cdef addr_t address
+        cdef edit_t* d
+        self.slot(handle)
+        addr_fill(&address, remote[0], remote[1])
+        d = self.edit_new(EDIT_REMOTE)
+        d.handle = handle
+        d.addr = address
+        d.a = rtcp_port
+        d.b = learn
+        d.c = send_at_once
+        return self.edit_done()
+
+    def endpoint_mux(self, uint32_t handle):
+        self.slot(handle)
+        self.edit_new(EDIT_MUX).handle = handle
+        return self.edit_done()
+
+    def endpoint_close(self, uint32_t handle):
+        self.slot(handle)
+        self.edit_new(EDIT_CLOSE).handle = handle
+        return self.edit_done()
+
+    def inject(self, uint32_t handle, *, int event, int duration_ms, int volume):
+        cdef edit_t* d
+        self.slot(handle)
+        d = self.edit_new(EDIT_INJECT)
+        d.handle = handle
+        d.a = event
+        d.b = duration_ms
+        d.c = volume
+        return self.edit_done()
+
+    def gather(self, int us):
+        """See media.pyi."""
+        if not 0 <= us <= GATHER_MAX_US:
+            raise ValueError(f"packets gather for 0 to {GATHER_MAX_US} microseconds, not {us}")
+        self.m.gather_us = us
+
+    def source_networks(self, networks):
+        cdef bytes packed
+        if len(networks) > 64:
+            raise ValueError("at most 64 source networks")
+        for i, text in enumerate(networks):
+            network = ipaddress.ip_network(text)
+            packed = network.network_address.packed
+            memcpy(self.m.networks[i].ip, <const uint8_t*> packed, len(packed))
+            self.m.networks[i].family = network.version
+            self.m.networks[i].prefix = network.prefixlen
+        self.m.network_count = len(networks)
+
+    def tone_open(self, uint32_t handle, *, int kind, double frequency_hz, int64_t duration_ms):
+        cdef endpoint_t* e = self.slot(handle)
+        cdef edit_t* d
+        lock_begin(e)
+        e.kind = KIND_TONE
+        lock_end(e)
+        self.touch(handle)
+        d = self.edit_new(EDIT_TONE)
+        d.handle = handle
+        d.a = kind
+        d.b = <int32_t> min(duration_ms, 0x7FFFFFFF)
+        d.x = frequency_hz
+        return self.edit_done()
+
+    cdef edit_t* bus_edit(self, uint32_t kind, uint32_t bus) except NULL:
+        cdef edit_t* d
+        if bus >= self.capacity or not self.arena.bus(bus).in_use & 1:
+            raise ValueError("no such bus")
+        d = self.edit_new(kind)
+        d.bus = bus
+        return d
+
+    cdef uint64_t member_edit(self, uint32_t kind, uint32_t bus, uint32_t handle) except 0:
+        cdef edit_t* d
+        self.slot(handle)
+        d = self.bus_edit(kind, bus)
+        d.handle = handle
+        return self.edit_done()
+
+    def bus_open(self, uint32_t bus, *, int phase, int key_relay_limit):
+        cdef edit_t* d = self.bus_edit(EDIT_BUS_OPEN, bus)
+        d.a = phase
+        d.b = key_relay_limit
+        return self.edit_done()
+
+    def bus_close(self, uint32_t bus):
+        self.bus_edit(EDIT_BUS_CLOSE, bus)
+        n = self.edit_done()
+        self.retire_peers(bus, n)
+        return n
+
+    def source_add(self, uint32_t bus, uint32_t handle):
+        return self.member_edit(EDIT_SOURCE_ADD, bus, handle)
+
+    def source_remove(self, uint32_t bus, uint32_t handle):
+        return self.member_edit(EDIT_SOURCE_REMOVE, bus, handle)
+
+    def destination_add(self, uint32_t bus, uint32_t handle):
+        return self.member_edit(EDIT_DESTINATION_ADD, bus, handle)
+
+    def destination_remove(self, uint32_t bus, uint32_t handle):
+        return self.member_edit(EDIT_DESTINATION_REMOVE, bus, handle)
+
+    cdef void retire_peers(self, uint32_t bus, uint64_t n):
+        address = self.peer_arrays.pop(bus, None)
+        if address:
+            self.retired.append((n, address))
+
+    def bus_spread(self, uint32_t bus, *, int slot, peers):
+        cdef uint64_t* array = NULL
+        cdef edit_t* d
+        cdef int i
+        if len(peers) > 63:
+            raise ValueError("a bus spreads over at most 64 workers")
+        if peers:
+            array = <uint64_t*> calloc(len(peers), sizeof(uint64_t))
+            if array == NULL:
+                raise MemoryError
+            for i in range(len(peers)):
+                array[i] = peers[i]
+        d = self.bus_edit(EDIT_BUS_SPREAD, bus)
+        d.a = slot
+        d.b = len(peers)
+        d.address = <uint64_t> array
+        n = self.edit_done()
+        self.retire_peers(bus, n)
+        if array != NULL:
+            self.peer_arrays[bus] = <uint64_t> array
+        return n

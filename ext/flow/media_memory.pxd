@@ -1,0 +1,21 @@
+"""Media's memory, as the classes above it use it."""
+
+from libc.stdint cimport uint8_t, uint32_t
+
+from roomtone.ext.flow.arena cimport Arena as ArenaView
+from roomtone.ext.flow.graph cimport endpoint_t, media_t
+from roomtone.ext.flow.pool cimport Slots
+
+
+cdef class MediaMemory:
+    cdef:
+        media_t m
+        ArenaView arena
+        Slots endpoint_slots
+        Slots bus_slots
+        list free_partials
+        uint32_t capacity
+        uint8_t* edit_memory
+        uint8_t* fact_memory
+    cdef endpoint_t* slot(self, uint32_t handle) except NULL
+    cdef void touch(self, uint32_t handle) noexcept

@@ -1,0 +1,216 @@
+"""What a worker's media thread works on: allocated once, before it starts; and which slots of it are free."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from posix.mman cimport MADV_DONTNEED, madvise, munmap
+from posix.unistd cimport close
+
+import os
+
+from roomtone.ext.base.clock cimport clock_us, clock_wall_us
+from roomtone.ext.base.ring cimport ring_init
+from roomtone.ext.dsp.dispatch cimport kernel_get
+from roomtone.ext.flow._socket cimport (
+    EFD_CLOEXEC,
+    EFD_NONBLOCK,
+    EPOLL_CLOEXEC,
+    EPOLL_CTL_ADD,
+    EPOLLIN,
+    epoll_create1,
+    epoll_ctl,
+    epoll_event,
+    eventfd,
+)
+from roomtone.ext.flow.graph cimport (
+    EDIT_RING,
+    FACT_RING,
+    KIND_FREE,
+    LINE_BYTES,
+    NONE,
+    PARTIAL_DEPTH,
+    PARTIAL_SLOTS,
+    PHASES,
+    PLAYOUT_WORDS,
+    WHEEL_SLOTS,
+    bus_private_t,
+    edit_t,
+    endpoint_private_t,
+    endpoint_t,
+    fact_t,
+    flood_t,
+    media_t,
+    partial_t,
+)
+from roomtone.ext.flow.pool cimport Slots, pool_resident, pool_room
+from roomtone.ext.flow.rx_socket cimport POLL_WAKE
+
+cdef enum:
+    INDEX_MASK = 0xFFFFF
+    GENERATION_MASK = 0xFFF
+    OUTBOX_BYTES = 1 << 22
+
+
+cdef class MediaMemory:
+    """The lowest part of Media (media.pyi): memory, slots, descriptors."""
+
+    def __cinit__(self, ArenaView arena, *, int fact_fd, bint lab=False):
+        cdef uint32_t i
+        cdef epoll_event event
+        if not arena.writable:
+            raise ValueError("the arena is mapped read-only")
+        self.arena = arena
+        self.capacity = arena.header.endpoints
+        memset(&self.m, 0, sizeof(media_t))
+        self.m.arena = arena.header
+        self.m.endpoint_count = self.capacity
+        self.m.endpoints = arena.endpoint(0)
+        self.m.buses = arena.bus(0)
+        self.m.partials = arena.partial(0)
+        self.m.stats = &arena.header.stats
+        self.m.privates = <endpoint_private_t*> pool_room(self.capacity * sizeof(endpoint_private_t))
+        self.m.bus_privates = <bus_private_t*> pool_room(self.capacity * sizeof(bus_private_t))
+        self.m.lines = <uint8_t*> pool_room(<size_t> self.capacity * LINE_BYTES)
+        self.m.floods = <flood_t*> pool_room(2 * <size_t> self.capacity * sizeof(flood_t))
+        self.m.present = <uint64_t*> pool_room(<size_t> self.capacity * PLAYOUT_WORDS * sizeof(uint64_t))
+        self.edit_memory = <uint8_t*> calloc(EDIT_RING, sizeof(edit_t))
+        self.fact_memory = <uint8_t*> calloc(FACT_RING, sizeof(fact_t))
+        if self.edit_memory == NULL or self.fact_memory == NULL:
+            raise MemoryError
+        ring_init(&self.m.edits, self.edit_memory, sizeof(edit_t), EDIT_RING)
+        ring_init(&self.m.facts, self.fact_memory, sizeof(fact_t), FACT_RING)
+        self.m.kernel = kernel_get()
+        self.m.fact_fd = fact_fd
+        self.m.lab = lab
+        self.m.random = int.from_bytes(os.urandom(8), "little") | 1 if not lab else 88172645463325252
+        for i in range(PHASES):
+            self.m.phase_first[i] = NONE
+        for i in range(WHEEL_SLOTS):
+            self.m.wheel[i] = NONE
+        self.m.deferred_first = self.m.key_first = self.m.inject_first = self.m.flood_first = NONE
+        self.m.epoll_fd = self.m.wake_fd = -1
+        if lab:
+            self.m.outbox.data = <uint8_t*> pool_room(OUTBOX_BYTES)
+            self.m.outbox.capacity = OUTBOX_BYTES
+        else:
+            self.m.wall_offset_us = clock_wall_us() - clock_us()
+            self.m.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
+            self.m.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+            if self.m.epoll_fd < 0 or self.m.wake_fd < 0:
+                raise OSError("epoll or eventfd could not be made")
+            event.events = EPOLLIN
+            event.data.u64 = <uint64_t> POLL_WAKE << 32
+            epoll_ctl(self.m.epoll_fd, EPOLL_CTL_ADD, self.m.wake_fd, &event)
+        self.endpoint_slots = Slots(self.capacity, 1)       # slot 0 stays unused, so that 0 is never a live handle
+        self.bus_slots = Slots(self.capacity)
+        self.free_partials = list(range(PARTIAL_SLOTS - 1, -1, -1))
+
+    def __dealloc__(self):
+        if self.m.privates != NULL:
+            munmap(self.m.privates, self.capacity * sizeof(endpoint_private_t))
+        if self.m.bus_privates != NULL:
+            munmap(self.m.bus_privates, self.capacity * sizeof(bus_private_t))
+        if self.m.lines != NULL:
+            munmap(self.m.lines, <size_t> self.capacity * LINE_BYTES)
+        if self.m.present != NULL:
+            munmap(self.m.present, <size_t> self.capacity * PLAYOUT_WORDS * sizeof(uint64_t))
+        if self.m.floods != NULL:
+            munmap(self.m.floods, 2 * <size_t> self.capacity * sizeof(flood_t))
+        if self.m.outbox.data != NULL:
+            munmap(self.m.outbox.data, OUTBOX_BYTES)
+        if self.m.epoll_fd >= 0:
+            close(self.m.epoll_fd)
+        if self.m.wake_fd >= 0:
+            close(self.m.wake_fd)
+        free(self.edit_memory)
+        free(self.fact_memory)
+
+    def now(self):
+        return self.m.now_us if self.m.lab else clock_us()
+
+    cdef endpoint_t* slot(self, uint32_t handle) except NULL:
+        cdef endpoint_t* e
+        if handle & INDEX_MASK >= self.capacity or handle == 0:
+            raise ValueError("no such endpoint handle")
+        e = self.arena.endpoint(handle & INDEX_MASK)
+        if e.handle != handle:
+            raise ValueError("the endpoint handle is out of date")
+        return e
+
+    def endpoint_take(self):
+        cdef endpoint_t* e
+        cdef uint32_t generation
+        index = self.endpoint_slots.take(self.now())
+        if index < 0:
+            raise RuntimeError("no endpoint slot is free")
+        e = self.arena.endpoint(index)
+        generation = (e.handle >> 20) + 1 & GENERATION_MASK
+        memset(e, 0, sizeof(endpoint_t))
+        e.handle = (generation if generation else 1) << 20 | <uint32_t> index
+        e.bus = NONE
+        e.next_source = e.prev_source = e.next_ticked = e.prev_ticked = NONE
+        e.next_destination = e.prev_destination = NONE
+        e.next_key = e.prev_key = e.next_inject = e.prev_inject = NONE
+        e.wheel_slot = e.next_wheel = e.prev_wheel = NONE
+        e.rtp_fd = e.rtcp_fd = -1
+        e.rtt_us = NONE
+        e.event_tx_type = 0xFF
+        memset(e.event_type, 0xFF, sizeof(e.event_type))
+        self.m.arena.high_water = self.endpoint_slots.used
+        return e.handle
+
+    def endpoint_free(self, uint32_t handle):
+        """Give the slot back; it rests 2 s."""
+        cdef endpoint_t* e = self.slot(handle)
+        cdef uint32_t index = handle & INDEX_MASK
+        if e.kind != KIND_FREE:
+            raise RuntimeError("the endpoint is still open")
+        madvise(self.m.lines + <size_t> index * LINE_BYTES, LINE_BYTES, MADV_DONTNEED)
+        e.handle = handle & ~<uint32_t> INDEX_MASK          # index 0: no live handle, the generation is kept
+        self.endpoint_slots.give_back(index, self.now())
+
+    cdef void touch(self, uint32_t handle) noexcept:
+        """Have the kernel find the pages of a slot's private memory now, so that the media thread never waits for that."""
+        cdef endpoint_private_t* p = self.m.privates + (handle & INDEX_MASK)
+        memset(p, 0, sizeof(endpoint_private_t))
+
+    def bus_take(self):
+        index = self.bus_slots.take(self.now())
+        if index < 0:
+            raise RuntimeError("no bus is free")
+        self.arena.bus(index).in_use = (self.arena.bus(index).in_use >> 1) + 1 << 1 | 1
+        return index
+
+    def bus_free(self, uint32_t bus):
+        self.arena.bus(bus).in_use &= ~<uint32_t> 1
+        self.bus_slots.give_back(bus, self.now())
+
+    def partial_take(self):
+        if not self.free_partials:
+            raise RuntimeError("no partial-sum slot is free")
+        slot = self.free_partials.pop()
+        memset(self.arena.partial(slot), 0, PARTIAL_DEPTH * sizeof(partial_t))
+        return slot
+
+    def partial_free(self, int slot):
+        self.free_partials.append(slot)
+
+    def memory(self):
+        cdef size_t n = self.capacity
+        cdef size_t mapped = 0
+        cdef uint64_t held = 0
+        cdef uint64_t arena = pool_resident(self.m.arena, self.arena.mapped)
+        cdef list pools = [
+            (<uint64_t> self.m.privates, n * sizeof(endpoint_private_t)),
+            (<uint64_t> self.m.bus_privates, n * sizeof(bus_private_t)),
+            (<uint64_t> self.m.lines, n * LINE_BYTES),
+            (<uint64_t> self.m.floods, 2 * n * sizeof(flood_t)),
+            (<uint64_t> self.m.present, n * PLAYOUT_WORDS * sizeof(uint64_t)),
+        ]
+        for at, size in pools:
+            mapped += size
+            held += pool_resident(<void*> <uint64_t> at, size)
+        slots = max(1, self.endpoint_slots.used)
+        return {"arena_bytes": self.arena.mapped, "arena_resident_bytes": arena, "private_bytes": mapped,
+                "private_resident_bytes": held, "endpoint_resident_bytes": (arena + held) // slots}
