@@ -19,6 +19,7 @@ import msgspec
 import uvloop
 from setproctitle import setproctitle
 
+from roomtone.control import spec
 from roomtone.control.core import polling
 from roomtone.control.core.config import Config
 from roomtone.control.core.core import Core
@@ -156,6 +157,7 @@ class App:
             metrics=metrics.render,
             sessions=self.core.session_list,
             session_details=self.core.session,
+            contract=partial(spec.encoded, self.core.version),
             unready=self._unready,
             alive=self.lag.alive,
         )

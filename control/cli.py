@@ -1,4 +1,4 @@
-"""The command line: ``roomtone serve | check | inspect | bench | version``.
+"""The command line: ``roomtone serve | check | inspect | bench | spec | version``.
 
 Each command imports what it needs when it runs: ``serve`` must accept connections within two seconds.
 Exit codes: 0 done, 2 the command line or the configuration has a fault, 1 anything else.
@@ -117,6 +117,16 @@ def bench(*words: Words) -> int:
 
 
 @app.command
+def spec() -> int:
+    """Print the session protocol as an AsyncAPI 3.0 document."""
+    from roomtone.control.spec import encoded
+
+    sys.stdout.buffer.write(encoded(version_number()))
+    sys.stdout.flush()
+    return 0
+
+
+@app.command
 def version() -> int:
     """Print the version."""
     print(version_text())
@@ -124,9 +134,13 @@ def version() -> int:
 
 
 def version_text() -> str:
+    return f"roomtone {version_number()}"
+
+
+def version_number() -> str:
     from importlib.metadata import version as installed
 
-    return f"roomtone {installed('roomtone')}"
+    return installed("roomtone")
 
 
 def read_config(path: Path | None, overrides: dict[str, object]) -> Config | None:

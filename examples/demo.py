@@ -35,7 +35,7 @@ from demo_parts.verdict import (
 )
 from rich.console import Console
 
-from roomtone.client import Client, RoomtoneError, connect
+from roomtone.client import Client, RoomtoneError, api, connect
 
 OUT = Path("demo-out")
 SEED = 20260
@@ -140,48 +140,49 @@ class Room:
         self._say = say
 
     async def open(self) -> None:
-        await self.client.call("session.create")
+        await self.client.session_create()
         for caller in self.callers:
             await caller.open()
-            made = await self.client.call("endpoint.create_from_offer", sdp=caller.offer_sdp())
-            caller.connect(made["sdp_answer"])
-            self.endpoints[made["endpoint_id"]] = caller.name
-        await self.client.call("stats.subscribe", interval_ms=STATS_EVERY_MS)
+            made = await self.client.endpoint_create_from_offer(caller.offer_sdp())
+            caller.connect(made.sdp_answer)
+            self.endpoints[made.endpoint_id] = caller.name
+        await self.client.stats_subscribe(interval_ms=STATS_EVERY_MS)
 
     async def listen(self) -> None:
         """Take note of the events until the connection ends."""
-        async for event in self.client.events():
-            name = self.endpoints.get(event.data.get("endpoint_id", ""), "")
-            if event.name == "stats":
-                self._stats(event.data["endpoints"])
-                continue
-            if event.name == "dtmf":
-                self.keys.append(event.data["digit"])
-                self._say(f"dtmf: {name} pressed {event.data['digit']} for {event.data['duration_ms']} ms")
-            elif event.name == "endpoint.media_timeout":
-                self.timeouts.append(name)
-                self._say(f"endpoint.media_timeout: nothing of {name} for {event.data['duration_ms']} ms")
-            else:
-                self._say(f"{event.name}: {name} {event.data}")
+        async for event in self.client:
+            match event:
+                case api.Stats():
+                    self._stats(event.endpoints)
+                case api.Dtmf():
+                    self.keys.append(event.digit)
+                    name = self.endpoints[event.endpoint_id]
+                    self._say(f"dtmf: {name} pressed {event.digit} for {event.duration_ms} ms")
+                case api.MediaTimeout():
+                    name = self.endpoints[event.endpoint_id]
+                    self.timeouts.append(name)
+                    self._say(f"endpoint.media_timeout: nothing of {name} for {event.duration_ms} ms")
+                case _:
+                    self._say(str(event))
 
-    def _stats(self, endpoints: list[dict]) -> None:
+    def _stats(self, endpoints: list[api.EndpointStats]) -> None:
         for stats in endpoints:
-            name, inbound = self.endpoints[stats["endpoint_id"]], stats["inbound"]
-            if inbound["packets_lost"] != self.loss_told.get(name, 0):
-                self.loss_told[name] = inbound["packets_lost"]
-                jitter = f"jitter {inbound['jitter_ms']:.1f} ms"
-                self._say(f"stats: {inbound['packets_lost']} packets of {name} lost, {jitter}")
+            name, inbound = self.endpoints[stats.endpoint_id], stats.inbound
+            if inbound.packets_lost != self.loss_told.get(name, 0):
+                self.loss_told[name] = inbound.packets_lost
+                jitter = f"jitter {inbound.jitter_ms:.1f} ms"
+                self._say(f"stats: {inbound.packets_lost} packets of {name} lost, {jitter}")
 
     async def lost(self) -> dict[str, int]:
         """Caller -> packets the engine misses."""
-        endpoints = (await self.client.call("stats.snapshot"))["endpoints"]
-        return {self.endpoints[e["endpoint_id"]]: e["inbound"]["packets_lost"] for e in endpoints}
+        endpoints = (await self.client.stats_snapshot()).endpoints
+        return {self.endpoints[each.endpoint_id]: each.inbound.packets_lost for each in endpoints}
 
     async def close(self) -> None:
         """Remove the endpoints, so that each caller gets its RTCP BYE, then the session."""
         for endpoint_id in self.endpoints:
-            await self.client.call("endpoint.remove", endpoint_id=endpoint_id)
-        await self.client.call("session.destroy")
+            await self.client.endpoint_remove(endpoint_id)
+        await self.client.session_destroy()
 
 
 async def hold(rooms: list[Room], screen: Screen, frames: int) -> dict[str, int]:
@@ -248,7 +249,7 @@ async def demo(console: Console) -> tuple[bool, float]:
     machine = Machine()
     screen = Screen(console, {"conference, mixed": callers, "call, relayed": pair}, frames)
     with Server(workers=2, media_timeout_secs=MEDIA_TIMEOUT_S) as server:
-        async with await connect(server.url) as one, await connect(server.url) as two:
+        async with connect(server.url) as one, connect(server.url) as two:
             conference, call = Room(one, callers, screen.say), Room(two, pair, screen.say)
             await conference.open()
             await call.open()

@@ -8,7 +8,7 @@ Start the server with `make serve`, then run this.  Whoever listens on the two p
 import asyncio
 import sys
 
-from roomtone.client import connect
+from roomtone.client import api, connect
 
 URL = sys.argv[1] if len(sys.argv) > 1 else "ws://127.0.0.1:9100/"
 OFFER = """v=0
@@ -23,20 +23,19 @@ a=recvonly
 
 
 async def main() -> None:
-    async with await connect(URL) as client:
-        session = await client.call("session.create")
-        print("session", session["session_id"])
+    async with connect(URL) as client:
+        print("session", (await client.session_create()).session_id)
         for port in (40000, 40002):  # where the two telephones listen
-            made = await client.call("endpoint.create_from_offer", sdp=OFFER.format(port=port))
-            print("endpoint", made["endpoint_id"], "answers:\n" + made["sdp_answer"])
-        tone = await client.call("endpoint.create_tone", tone="ringback", duration_ms=1000)
-        print("ringing on", tone["endpoint_id"])
-        await client.call("stats.subscribe", interval_ms=500)
-        async for event in client.events():
-            print(event.name, event.data)
-            if event.name == "endpoint.tone.finished":
+            made = await client.endpoint_create_from_offer(OFFER.format(port=port))
+            print("endpoint", made.endpoint_id, "answers:\n" + made.sdp_answer)
+        tone = await client.endpoint_create_tone("ringback", duration_ms=1000)
+        print("ringing on", tone.endpoint_id)
+        await client.stats_subscribe(interval_ms=500)
+        async for event in client:
+            print(event)
+            if isinstance(event, api.ToneFinished):
                 break
-        await client.call("session.destroy")
+        await client.session_destroy()
 
 
 asyncio.run(main())

@@ -24,7 +24,7 @@ SessionState = Literal["active", "orphaned"]
 Tone = Literal["ringback", "ringing", "busy", "beep", "sine", "silence"]
 
 _UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
-Id = Annotated[str, Meta(pattern=_UUID, description="a UUID")]
+Id = Annotated[str, Meta(pattern=_UUID, max_length=36, description="a UUID")]
 
 # -- parameters ----------------------------------------------------------------------------------------------
 
@@ -87,7 +87,7 @@ class CreateTone(Struct):
 
 class DtmfInject(Struct):
     endpoint_id: Id
-    digit: Annotated[str, Meta(pattern=r"^[0-9*#A-D]\Z")]
+    digit: Annotated[str, Meta(pattern="^[0-9*#A-D]$", max_length=1)]
     duration_ms: Annotated[int, Meta(ge=1, le=10_000)] = 160
     volume: Annotated[int, Meta(ge=0, le=63)] = 10
 
@@ -114,7 +114,10 @@ class SessionCreated(Struct):
 
 
 class EndpointInfo(Struct, kw_only=True):
-    """What session.info tells of one endpoint.  codec and addresses are null where there are none."""
+    """What session.info tells of one endpoint.  codec and addresses are null where there are none.
+
+    offer_generation: of our offer, while it is unanswered.
+    """
 
     endpoint_id: str
     endpoint_type: EndpointType
@@ -125,6 +128,7 @@ class EndpointInfo(Struct, kw_only=True):
     remote_rtp_addr: str | None = None
     local_rtcp_addr: str | UnsetType = UNSET
     remote_rtcp_addr: str | UnsetType = UNSET
+    offer_generation: int | UnsetType = UNSET
 
 
 class RecordingInfo(Struct, kw_only=True):
@@ -152,7 +156,11 @@ class SessionSummary(Struct, kw_only=True):
 
 
 class SessionList(Struct):
-    """sessions: a list of SessionSummary, encoded in pieces."""
+    sessions: list[SessionSummary]
+
+
+class SessionListEncoded(Struct):
+    """A `SessionList` that was encoded in pieces."""
 
     sessions: msgspec.Raw
 
@@ -339,6 +347,7 @@ class _IdOnly(Struct):
     id: str = ""
 
 
+_EVENT_BEGINS = b'{"event":'
 _encoder = msgspec.json.Encoder()
 _request_decoder = msgspec.json.Decoder(Request)
 _id_decoder = msgspec.json.Decoder(_IdOnly)
@@ -398,4 +407,9 @@ def encode_error(request_id: str, problem: Problem) -> bytes:
 
 
 def encode_event(event: EventData) -> bytes:
-    return b'{"event":"%b","data":%b}' % (event.NAME.encode(), _encoder.encode(event))
+    return b'%b"%b","data":%b}' % (_EVENT_BEGINS, event.NAME.encode(), _encoder.encode(event))
+
+
+def is_event(text: bytes) -> bool:
+    """Whether an encoded text is an event, not a reply."""
+    return text.startswith(_EVENT_BEGINS)

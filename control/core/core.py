@@ -96,7 +96,7 @@ class Core:
             case effects.ConnectionOpened():
                 self._opened(given)
             case effects.ConnectionClosed():
-                self._closed(given.connection)
+                self._closed(given)
             case effects.CommandTimedOut():
                 self._timed_out(given.n)
             case effects.WorkerStarted():
@@ -207,10 +207,10 @@ class Core:
         app_id = given.app_id or DEFAULT_APP
         self.connections[given.connection] = Connection(id=given.connection, app_id=app_id, queue=queue)
 
-    def _closed(self, number: int) -> None:
-        connection = self.connections.pop(number, None)
+    def _closed(self, given: effects.ConnectionClosed) -> None:
+        connection = self.connections.pop(given.connection, None)
         if connection is not None and connection.session is not None:
-            life.control_lost(self, connection, connection.session)
+            life.control_lost(self, connection, connection.session, given.unsent)
 
     def _message(self, given: effects.ConnectionMessage) -> None:
         connection = self.connections.get(given.connection)

@@ -32,7 +32,10 @@ class ConnectionMessage(msgspec.Struct, frozen=True):
 
 
 class ConnectionClosed(msgspec.Struct, frozen=True):
+    """unsent: texts that core gave out and the peer cannot have got, in order."""
+
     connection: int
+    unsent: list[bytes] = []
 
 
 class WorkerStarted(msgspec.Struct, frozen=True):

@@ -325,18 +325,18 @@ def dtmf_set_sensitive(core: Core, call: Call, params: api.DtmfSetSensitive) -> 
     return api.Empty()
 
 
-METHODS: dict[str, tuple[Callable[..., Any], type[Struct]]] = {
-    "endpoint.create_from_offer": (create_from_offer, api.CreateFromOffer),
-    "endpoint.rtp.create_from_offer": (create_from_offer, api.CreateFromOffer),
-    "endpoint.create_offer": (create_offer, api.CreateOffer),
-    "endpoint.rtp.create_offer": (create_rtp_offer, api.RtpCreateOffer),
-    "endpoint.accept_answer": (accept_answer, api.AcceptAnswer),
-    "endpoint.rtp.accept_answer": (accept_answer, api.AcceptAnswer),
-    "endpoint.update_remote_sdp": (update_remote_sdp, api.UpdateRemoteSdp),
-    "endpoint.rtp.reinvite": (update_remote_sdp, api.UpdateRemoteSdp),
-    "endpoint.update_direction": (update_direction, api.UpdateDirection),
-    "endpoint.remove": (remove, api.EndpointRemove),
-    "endpoint.create_tone": (create_tone, api.CreateTone),
-    "endpoint.dtmf.inject": (dtmf_inject, api.DtmfInject),
-    "endpoint.dtmf.set_sensitive": (dtmf_set_sensitive, api.DtmfSetSensitive),
+METHODS: dict[str, tuple[Callable[..., Any], type[Struct], type[Struct]]] = {
+    "endpoint.create_from_offer": (create_from_offer, api.CreateFromOffer, api.AnswerCreated),
+    "endpoint.rtp.create_from_offer": (create_from_offer, api.CreateFromOffer, api.AnswerCreated),
+    "endpoint.create_offer": (create_offer, api.CreateOffer, api.OfferCreated),
+    "endpoint.rtp.create_offer": (create_rtp_offer, api.RtpCreateOffer, api.OfferCreated),
+    "endpoint.accept_answer": (accept_answer, api.AcceptAnswer, api.Empty),
+    "endpoint.rtp.accept_answer": (accept_answer, api.AcceptAnswer, api.Empty),
+    "endpoint.update_remote_sdp": (update_remote_sdp, api.UpdateRemoteSdp, api.SdpAnswer),
+    "endpoint.rtp.reinvite": (update_remote_sdp, api.UpdateRemoteSdp, api.SdpAnswer),
+    "endpoint.update_direction": (update_direction, api.UpdateDirection, api.Empty),
+    "endpoint.remove": (remove, api.EndpointRemove, api.EndpointRemoved),
+    "endpoint.create_tone": (create_tone, api.CreateTone, api.ToneCreated),
+    "endpoint.dtmf.inject": (dtmf_inject, api.DtmfInject, api.Empty),
+    "endpoint.dtmf.set_sensitive": (dtmf_set_sensitive, api.DtmfSetSensitive, api.Empty),
 }

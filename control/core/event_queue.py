@@ -117,6 +117,10 @@ class EventQueue:
         self._pinned -= len(self.normal) - len(kept)
         self.normal = kept
 
+    def put_back(self, events: list[bytes]) -> None:
+        """Events that were popped and did not get out are next again; they are not counted any more."""
+        self.first.extendleft((FOLLOWER, text) for text in reversed(events))
+
     def put_before(self, other: EventQueue) -> None:
         """Move everything that waits in `other` before what waits here (a connection attaches to a session).
 

@@ -49,12 +49,13 @@ def recalled(core: Core, session: Session) -> None:
         core.schedule(session, IDLE, core.now_us + core.config.session_idle_timeout_secs * US_PER_S)
 
 
-def control_lost(core: Core, connection: Connection, session: Session) -> None:
-    """The bound connection is gone: the session waits for another one."""
+def control_lost(core: Core, connection: Connection, session: Session, unsent: list[bytes]) -> None:
+    """The bound connection is gone: the session waits for another one, with the events nobody has got."""
     timeout_ms = core.config.disconnect_timeout_secs * 1000
     session.happened(SessionFact.CONTROL_LOST)
     session.connection = None
     session.queue.forget_replies()
+    session.queue.put_back([text for text in unsent if api.is_event(text)])
     session.orphaned_until_us = core.now_us + timeout_ms * 1000
     core.schedule(session, ORPHAN, session.orphaned_until_us)
     core.farewell(connection.id, api.SessionOrphaned(timeout_ms))

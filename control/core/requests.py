@@ -40,10 +40,11 @@ class Binding(Enum):
 
 
 class Method(Struct, frozen=True):
-    """One method: what carries it out, what its parameters are, what it wants of the connection."""
+    """One method: what carries it out, its parameters and result, what it wants of the connection."""
 
     handler: Callable[[Core, Call, Any], Struct | Procedure]
     params: type[Struct]
+    result: type[Struct]
     decoder: msgspec.json.Decoder
     binding: Binding
     frees: bool = False  # works after the session has ended, to unbind it
@@ -107,7 +108,7 @@ def session_list(core: Core, call: Call, params: api.NoParams) -> Procedure:
         if pieces:
             yield PAUSE
         pieces.append(piece)
-    return api.SessionList(msgspec.Raw(views.array(pieces)))
+    return api.SessionListEncoded(msgspec.Raw(views.array(pieces)))
 
 
 def timeline_mark(core: Core, call: Call, params: api.NoParams) -> Struct:
@@ -159,20 +160,28 @@ def check_binding(core: Core, connection: Connection, method: Method) -> None:
 # -- the table -----------------------------------------------------------------------------------------------
 
 
-def _method(handler: Any, params: type[Struct], binding: Binding = Binding.NEEDS, **flags: bool) -> Method:
-    return Method(handler, params, api.params_decoder(params), binding, **flags)
+def _method(
+    handler: Any,
+    params: type[Struct],
+    result: type[Struct],
+    binding: Binding = Binding.NEEDS,
+    **flags: bool,
+) -> Method:
+    return Method(handler, params, result, api.params_decoder(params), binding, **flags)
 
 
 METHODS: dict[str, Method] = {
-    "session.create": _method(session_create, api.SessionCreate, Binding.MAKES, refused_while_draining=True),
-    "session.attach": _method(session_attach, api.SessionAttach, Binding.MAKES),
-    "session.destroy": _method(session_destroy, api.NoParams, frees=True),
-    "session.info": _method(session_info, api.NoParams),
-    "session.list": _method(session_list, api.NoParams, Binding.FREE),
-    "session.timeline.mark": _method(timeline_mark, api.NoParams),
-    "server.info": _method(server_info, api.NoParams, Binding.FREE),
-    "stats.subscribe": _method(stats_subscribe, api.StatsSubscribe),
-    "stats.unsubscribe": _method(stats_unsubscribe, api.NoParams),
-    "stats.snapshot": _method(stats_snapshot, api.NoParams),
-    **{name: _method(handler, params) for name, (handler, params) in endpoint_requests.METHODS.items()},
+    "session.create": _method(
+        session_create, api.SessionCreate, api.SessionCreated, Binding.MAKES, refused_while_draining=True
+    ),
+    "session.attach": _method(session_attach, api.SessionAttach, api.Empty, Binding.MAKES),
+    "session.destroy": _method(session_destroy, api.NoParams, api.Empty, frees=True),
+    "session.info": _method(session_info, api.NoParams, api.SessionInfo),
+    "session.list": _method(session_list, api.NoParams, api.SessionList, Binding.FREE),
+    "session.timeline.mark": _method(timeline_mark, api.NoParams, api.TimelineMarked),
+    "server.info": _method(server_info, api.NoParams, api.ServerInfo, Binding.FREE),
+    "stats.subscribe": _method(stats_subscribe, api.StatsSubscribe, api.Empty),
+    "stats.unsubscribe": _method(stats_unsubscribe, api.NoParams, api.Empty),
+    "stats.snapshot": _method(stats_snapshot, api.NoParams, api.StatsSnapshot),
+    **{name: _method(*method) for name, method in endpoint_requests.METHODS.items()},
 }

@@ -80,6 +80,7 @@ def endpoint_info(endpoint: Endpoint) -> api.EndpointInfo:
         remote_rtp_addr=endpoint.remote_rtp_addr,
         local_rtcp_addr=address(created.local_ip, created.rtcp_port) if created is not None else UNSET,
         remote_rtcp_addr=address(remote.ip, remote.rtcp_port) if remote is not None else UNSET,
+        offer_generation=endpoint.sdp_version if endpoint.state == "connecting" else UNSET,
     )
 
 

@@ -53,6 +53,7 @@ class Port:
         metrics: Callable[[], Awaitable[bytes]],
         sessions: Sessions,
         session_details: SessionDetails,
+        contract: Callable[[], bytes],
         unready: Callable[[], list[str]],
         alive: Callable[[], bool],
     ) -> None:
@@ -62,6 +63,7 @@ class Port:
         self._metrics = metrics
         self._sessions = sessions
         self._session_details = session_details
+        self._contract = contract
         self._unready = unready
         self._alive = alive
         self._web: _Server | None = None
@@ -101,6 +103,8 @@ class Port:
                 if reasons
                 else _json({"status": "ready"})
             )
+        if path == "/asyncapi.json":
+            return web.Response(body=self._contract(), content_type=JSON)
         if path == "/metrics" or path == "/sessions" or path.startswith(SESSIONS_PATH):
             allowed, app_id = self._authorize(request)
             if not allowed:

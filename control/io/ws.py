@@ -1,15 +1,18 @@
 """Control connections: one WebSocket each, no task per request, and never an await on a slow client.
 
-What goes out is pulled from the connection's EventQueue only while the transport holds less than
-`SEND_BUFFER_BYTES`; a client that does not read fills its own queue and nothing else.  What comes in is
-handed to core one request at a time: the next frame waits until core says `Ready`.
+What goes out is pulled from the connection's EventQueue and offered to the kernel at once; of what it does
+not take, the transport gets the rest of one frame, and what is behind it waits here.  A client that does not
+read fills its own queue and nothing else, and when its connection ends, what the kernel had not taken goes
+back to core.  (With TLS the transport takes up to `SEND_BUFFER_BYTES`, which are lost with the connection.)
+What comes in is handed to core one request at a time: the next frame waits until core says `Ready`.
 
-Frames are written to the transport directly (RFC 6455 §5.2: final, unmasked): the library's sender awaits.
+Frames are written directly (RFC 6455 §5.2: final, unmasked): the library's sender awaits.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from collections import deque
@@ -26,7 +29,6 @@ from roomtone.control.io.timers import Timers
 from roomtone.ext.event.websocket import send_texts
 
 SEND_BUFFER_BYTES = 64 * 1024  # websocket.md 3: a connection's send buffer is at most this
-RESUME_BYTES = SEND_BUFFER_BYTES // 4  # pulling goes on below this
 PONG_WAIT_US = 10_000_000  # websocket.md 4: dropped 10 s after an unanswered ping
 STALL_WAIT_US = 5_000_000  # websocket.md 4: dropped 5 s after a stalled write
 SWEEP_US = 500_000  # how often pings and stalls are looked at
@@ -87,8 +89,9 @@ class Connection:
     """One control connection."""
 
     __slots__ = (
-        "_next", "_room", "_written", "busy", "fd", "id", "owner", "pending", "pending_bytes", "ping_us",
-        "progress", "progress_us", "response", "transport", "withheld",
+        "_behind", "_next", "_partial", "_room", "_written", "busy", "fd", "id", "owner", "pending",
+        "pending_bytes", "ping_us", "progress", "progress_us", "response", "slack", "transport",
+        "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -107,37 +110,81 @@ class Connection:
         self.progress = NOT_LOOKED  # bytes the kernel has taken, as of progress_us
         self.progress_us = 0
         self._written = 0
+        self.slack = 0 if self.fd >= 0 else SEND_BUFFER_BYTES - 1  # what the transport may hold
+        self._partial: bytes | None = None  # the text whose frame's rest the transport holds
+        self._behind: list[bytes] = []  # texts that are next
         self._room: asyncio.Future[None] | None = None
         self._next = owner.next_outgoing
 
     # -- out -----------------------------------------------------------------------------------------------
 
-    def pump(self) -> None:
-        """Move what waits in the queue to the transport, as far as there is room."""
+    @property
+    def writable(self) -> bool:
+        """What is offered now may be taken."""
         transport = self.transport
-        room = SEND_BUFFER_BYTES - transport.get_write_buffer_size()
-        if room <= 0 or transport.is_closing():
-            return
-        chunks: list[bytes] = []
-        id, following = self.id, self._next
-        while room > 0:
-            data = following(id)
-            if data is None:
-                break
-            size = len(data)
-            chunks.append(
-                _pack_16(FIN_TEXT, LENGTH_16, size)
-                if LENGTH_7_MAX < size <= LENGTH_16_MAX
-                else frame_header(FIN_TEXT, size)
-            )
-            chunks.append(data)
-            room -= size
-        if chunks:
-            self.owner.counters.messages_sent += len(chunks) // 2
-            self.write(b"".join(chunks))
-        if self.withheld and room > 0:
+        return transport.get_write_buffer_size() <= self.slack and not transport.is_closing()
+
+    def advance(self) -> None:
+        """Offer what waits to the kernel, as far as it takes it."""
+        while self.writable and (texts := self._burst()):
+            self.owner.counters.messages_sent += len(texts)
+            self._offer(texts)
+        if self.withheld and self.writable:
             self.withheld = False
             self._hand_over()
+
+    def _burst(self) -> list[bytes]:
+        """The next texts, together at most a send buffer and one text."""
+        texts, self._behind = self._behind, []
+        room = SEND_BUFFER_BYTES - sum(map(len, texts))
+        id, following = self.id, self._next
+        while room > 0 and (text := following(id)) is not None:
+            texts.append(text)
+            room -= len(text)
+        return texts
+
+    def _offer(self, texts: list[bytes]) -> None:
+        frames = [frame_header(FIN_TEXT, len(text)) + text for text in texts]
+        if self.fd < 0:
+            self.write(b"".join(frames))
+            return
+        try:
+            sent = os.write(self.fd, b"".join(frames))
+        except OSError:  # it is full, or the peer is gone: the transport finds out
+            sent = 0
+        self._written += sent
+        for place, frame in enumerate(frames):
+            if sent < len(frame):
+                self._keep_rest(texts[place], frame[sent:], texts[place + 1 :])
+                return
+            sent -= len(frame)
+
+    def _keep_rest(self, text: bytes, rest: bytes, behind: list[bytes]) -> None:
+        """The kernel took a text in part, or not at all."""
+        self._partial = text
+        self._behind = behind
+        self.owner.counters.messages_sent -= len(behind)
+        self.write(rest)
+        if self.writable:
+            self._partial = None
+
+    def pump(self) -> None:
+        """The kernel took what the transport held: go on."""
+        self._partial = None
+        self.advance()
+
+    def told(self, text: bytes, sent: int) -> None:
+        """`sent` bytes of a text's frame were taken by the kernel, not all."""
+        self._keep_rest(text, (frame_header(FIN_TEXT, len(text)) + text)[sent:], [])
+
+    def untaken(self) -> list[bytes]:
+        """At the end of the connection: what the peer cannot have got, in order; nothing more is sent."""
+        left, self._behind = self._behind, []
+        if self._partial is not None:
+            left = [self._partial, *left]
+            self._partial = None
+            self.transport.abort()
+        return left
 
     def write(self, data: bytes) -> None:
         unsent = self.owner.unsent
@@ -172,7 +219,7 @@ class Connection:
 
     def ready(self) -> None:
         """Core has answered: hand over the next frame, unless the peer leaves its replies unread."""
-        if self.transport.get_write_buffer_size() < SEND_BUFFER_BYTES or self.transport.is_closing():
+        if self.writable or self.transport.is_closing():
             self._hand_over()
         else:
             self.withheld = True
@@ -303,11 +350,11 @@ class Connections:
             transport = request.transport
             if transport is None:
                 return response
-            transport.set_write_buffer_limits(high=SEND_BUFFER_BYTES - 1, low=RESUME_BYTES)
             tcp = transport.get_extra_info("socket")
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             self._last_id += 1
             connection = Connection(self, self._last_id, response, transport)
+            transport.set_write_buffer_limits(high=connection.slack)
             assert isinstance(protocol, Protocol)
             protocol.connection = connection
             self.open[connection.id] = connection
@@ -318,7 +365,7 @@ class Connections:
                 self.submit(ConnectionOpened(connection.id, app_id))
                 await connection.serve()
             finally:
-                self.submit(ConnectionClosed(connection.id))
+                self.submit(ConnectionClosed(connection.id, connection.untaken()))
                 del self.open[connection.id]
                 self.counters.connections -= 1
                 self.unsent.pop(connection, None)
@@ -331,7 +378,7 @@ class Connections:
     def wake(self, id: int) -> None:
         connection = self.open.get(id)
         if connection is not None:
-            connection.pump()
+            connection.advance()
 
     def tell(self, ids: list[int], texts: list[bytes]) -> None:
         """Send a text to each at once; where something waits already it goes behind that."""
@@ -346,15 +393,14 @@ class Connections:
             transport = connection.transport
             if connection.fd < 0 or transport.get_write_buffer_size() or transport.is_closing():
                 self._keep(id, text)
-                connection.pump()
+                connection.advance()
             else:
                 connections.append(connection)
                 fds.append(connection.fd)
                 frames.append(text)
         self.counters.messages_sent += len(frames)
         for place, sent in send_texts(fds, frames):
-            text = frames[place]
-            connections[place].write((frame_header(FIN_TEXT, len(text)) + text)[sent:])
+            connections[place].told(frames[place], sent)
 
     def ready(self, id: int) -> None:
         connection = self.open.get(id)

@@ -123,7 +123,8 @@ class Story:
         self.server = server
         self.values = Values()
         self.requests = 0  # requests sent
-        self.methods: set[str] = set()
+        self.done = 0  # blocks run
+        self.frames: list[tuple[str, Any]] = []  # direction and frame, as they went
         self.events: Counter[str] = Counter()
         self._http: aiohttp.ClientSession
         self._connections: dict[str, aiohttp.ClientWebSocketResponse] = {}
@@ -136,15 +137,14 @@ class Story:
         async with aiohttp.ClientSession() as self._http:
             try:
                 for step in steps(document):
-                    await getattr(self, f"_do_{step.kind}", self._pass_over)(step)
+                    if step.kind != "text":
+                        await getattr(self, f"_do_{step.kind}")(step)
+                        self.done += 1
             finally:
                 for task in self._talking.values():
                     task.cancel()
                 for telephone in self._telephones.values():
                     telephone.close()
-
-    async def _pass_over(self, step: Step) -> None:
-        """A block of another language."""
 
     # -- blocks ----------------------------------------------------------------------------------------------
 
@@ -197,13 +197,15 @@ class Story:
             return text
         self.requests += 1
         if isinstance(pattern, dict) and "method" in pattern:
-            self.methods.add(pattern["method"])
             sdp = (pattern.get("params") or {}).get("sdp")
             if isinstance(sdp, str) and sdp.startswith("$"):
                 self._offered[pattern["id"]] = sdp[1:]
-        return json.dumps(self.values.filled(pattern))
+        frame = self.values.filled(pattern)
+        self.frames.append((">", frame))
+        return json.dumps(frame)
 
     def _received(self, pattern: Any, value: Any) -> None:
+        self.frames.append(("<", value))
         try:
             self.values.match(pattern, value)
         except Mismatch as error:

@@ -36,8 +36,8 @@ def test_the_first_session_runs_as_the_readme_shows_it(server: Server, tmp_path:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("m=audio ") == 2
-    assert "stats {" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("endpoint.tone.finished ")
+    assert "\nStats(endpoints=[" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("ToneFinished(")
 
 
 def targets(text: str) -> list[str]:

@@ -105,6 +105,17 @@ def test_what_waits_for_a_connection_goes_before_what_was_kept_for_its_session()
     assert drain(kept) == [b"r1", b"x1", 1, b"c1", b"n1", 1]
 
 
+def test_what_was_popped_in_vain_is_next_again_and_does_not_count() -> None:
+    queue = EventQueue(1, 1)
+    queue.event(b"c1", True)
+    queue.event(b"n1", False)
+    given_out = [queue.pop(), queue.pop()]
+    queue.event(b"c2", True)
+    queue.put_back([text for text in given_out if isinstance(text, bytes)])
+    queue.event(b"n2", False)
+    assert drain(queue) == [b"c1", b"n1", b"c2", b"n2"]
+
+
 class Model(RuleBasedStateMachine):
     """The contract told with plain lists: only events are ever lost, and every loss is told exactly."""
 

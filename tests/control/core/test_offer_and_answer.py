@@ -246,6 +246,7 @@ def test_our_offer_lists_g711_and_telephone_event_and_offers_rtcp_mux(client: Cl
         "local_rtp_addr": "127.0.0.1:30000",
         "remote_rtp_addr": None,
         "local_rtcp_addr": "127.0.0.1:30001",
+        "offer_generation": 1,
     }
 
 

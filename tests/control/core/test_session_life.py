@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from fake_worker import OFFER, Client, Desk, Refused
 
-from roomtone.control.core.effects import ShutdownBegan
+from roomtone.control.core.effects import ConnectionClosed, ShutdownBegan
 from roomtone.control.core.views import array
 from roomtone.engine import messages as ms
 
@@ -159,6 +159,21 @@ def test_events_of_the_orphan_time_are_delivered_behind_the_attach_reply(desk: D
     other.call("session.attach", session_id=session_id)
     names = [m.get("event", "reply") for m in other.log]
     assert names == ["reply", "endpoint.state_changed", "dtmf", "endpoint.tone.finished"]
+
+
+def test_what_was_given_out_and_not_taken_comes_before_what_was_kept(desk: Desk) -> None:
+    client, session_id = in_session(desk)
+    endpoint = client.call("endpoint.create_from_offer", sdp=OFFER)["endpoint_id"]
+    client.reading = False
+    for digit in "123":
+        desk.event(0, ms.KeyPressed(session=session_id, endpoint=endpoint, digit=digit, duration_ms=9))
+    given_out = [desk.core.next_message(client.id) for _ in "12"]
+    desk.give(ConnectionClosed(client.id, [b'{"id":"r9","result":{}}', *given_out]))
+    other = desk.connect()
+    attach = other.send("session.attach", session_id=session_id)
+    assert other.log[0] == {"id": attach, "result": {}}
+    assert [data["digit"] for data in other.events("dtmf")] == ["1", "2", "3"]
+    assert len(other.log) == 4
 
 
 def test_what_an_orphan_could_not_keep_is_counted_behind_what_it_kept() -> None:
