@@ -316,6 +316,7 @@ class Supervisor:
             relay_gather_us=config.relay_gather_us,
             overload_shed_at=config.overload_shed_at,
             overload_refuse_at=config.overload_refuse_at,
+            cached_tracks=config.transcode_cache_size,
             log_level=config.log_level,
         )
         return msgspec.json.encode(start).decode()

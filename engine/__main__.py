@@ -80,6 +80,7 @@ def main() -> int:
     setproctitle.setproctitle(f"roomtone: worker {config.index}")
     log = Log(config.log_level, process="worker", worker=config.index, epoch=config.epoch)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when to end
+    cpus = os.sched_getaffinity(0)
     pinned = pin(config.cpu)
     raise_descriptor_limit()
     link = SupervisorLink.of_fd(config.supervisor_fd, SupervisorMessage)
@@ -119,6 +120,7 @@ def main() -> int:
         log=log,
         map_arena=Arena,
         media_clock=thread.clock(),
+        side_cpus=cpus,
     )
     gc.collect()
     gc.freeze()

@@ -2,7 +2,7 @@
 
 A function may be a generator: it yields where a piece of work ends (the Python thread does nothing over 2
 ms in one piece) and returns the reply body.  `After(number, body)` as the result means: reply once that
-edit was applied. Whatever raises `CommandError` has changed nothing.
+edit was applied; `Later()`: whoever keeps it replies. Whatever raises `CommandError` has changed nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +11,20 @@ import os
 import socket
 from base64 import b64encode
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from roomtone.engine import messages as m
 from roomtone.engine.codecs import ENCODING_NAME, Codec
 from roomtone.engine.errors import CommandError
-from roomtone.engine.plan import KEY_RELAY_LIMIT, Endpoint, RtpEndpoint, Session, ToneEndpoint
+from roomtone.engine.plan import (
+    KEY_RELAY_LIMIT,
+    Endpoint,
+    FileEndpoint,
+    RtpEndpoint,
+    Session,
+    ToneEndpoint,
+)
+from roomtone.engine.replies import After, Later
 
 if TYPE_CHECKING:
     from roomtone.engine.worker import Worker
@@ -33,14 +41,7 @@ _SSRC_END, _SEQ_END, _TIMESTAMP_END = 16, 18, 22  # where they lie in an endpoin
 _SEQ_MASK = 0x7FFF  # first half of the circle: no wrap soon after the start (RFC 3711 section 3.3.1)
 
 
-class After(NamedTuple):
-    """Reply `body` once edit `number` was applied."""
-
-    number: int
-    body: m.ReplyBody
-
-
-Result = m.ReplyBody | After
+Result = m.ReplyBody | After | Later
 Slices = Generator[None, None, Result]
 
 # -- endpoints -----------------------------------------------------------------------------------------------
@@ -56,7 +57,7 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
     while (pair := pool.take(worker.now_us(), body.rtcp_mux)) is None:
         yield
     try:
-        handle = _take_slot(worker)
+        handle = worker.plan.take_slot()
         try:
             session = plan.session(body.session, body.phase, body.key_relay_limit)
         except CommandError:
@@ -142,7 +143,7 @@ def create_tone(worker: Worker, body: m.CreateTone) -> Result:
         raise CommandError("INVALID_PARAMS", f"no such tone: {body.tone!r}")
     if body.endpoint in plan.endpoints:
         raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} exists")
-    handle = _take_slot(worker)
+    handle = worker.plan.take_slot()
     try:
         session = plan.session(body.session, body.phase, KEY_RELAY_LIMIT)
     except CommandError:
@@ -158,12 +159,33 @@ def create_tone(worker: Worker, body: m.CreateTone) -> Result:
     return m.Done()
 
 
+def create_file(worker: Worker, body: m.CreateFile) -> Result:
+    return worker.files.create(body)
+
+
+def seek_file(worker: Worker, body: m.SeekFile) -> Result:
+    return worker.files.seek(worker.plan.find_file(body.endpoint), body.position_ms)
+
+
+def pause_file(worker: Worker, body: m.PauseFile) -> Result:
+    worker.files.pause(worker.plan.find_file(body.endpoint), True)
+    return m.Done()
+
+
+def resume_file(worker: Worker, body: m.ResumeFile) -> Result:
+    worker.files.pause(worker.plan.find_file(body.endpoint), False)
+    return m.Done()
+
+
 def remove_endpoint(worker: Worker, body: m.RemoveEndpoint) -> Result:
+    if worker.files.cancel(body.endpoint):
+        return m.Done()
     return After(_retire(worker, worker.plan.find(body.endpoint)), m.Done())
 
 
 def close_session(worker: Worker, body: m.CloseSession) -> Slices:
     plan = worker.plan
+    worker.files.cancel_all(body.session)
     session = plan.sessions.pop(body.session, None)
     if session is None:
         return m.Done()
@@ -235,8 +257,12 @@ def get_activity(worker: Worker, body: m.GetActivity) -> Slices:
 
 
 def take_snapshot(worker: Worker, body: m.TakeSnapshot) -> Slices:
-    """Built in slices; what changed meanwhile is put right in the last piece, which makes the reply."""
+    """Built in slices; what changed meanwhile is put right in the last piece, which makes the reply.
+
+    A control process that has to ask does not know of files that are still being opened: they are given up.
+    """
     plan = worker.plan
+    worker.files.cancel_all(None)
     endpoints, changes = list(plan.endpoints.values()), plan.changes
     entries: list[m.SnapshotEndpoint] = []
     for number, endpoint in enumerate(endpoints, 1):
@@ -327,13 +353,6 @@ def drop_spread_peer(worker: Worker, session: Session, dead: tuple[int, int]) ->
 # -- parts ---------------------------------------------------------------------------------------------------
 
 
-def _take_slot(worker: Worker) -> int:
-    try:
-        return worker.media.endpoint_take()
-    except RuntimeError:
-        raise CommandError("ENDPOINT_ERROR", "this worker has no endpoint slot left") from None
-
-
 def _check_remote(remote: m.Remote | None) -> None:
     if remote is None:
         return
@@ -358,6 +377,8 @@ def _write_remote(worker: Worker, endpoint: RtpEndpoint, *, learn: bool) -> None
 
 def _retire(worker: Worker, endpoint: Endpoint) -> int:
     number = worker.plan.remove(endpoint)
+    if isinstance(endpoint, FileEndpoint):
+        worker.files.removed(endpoint, number)
     worker.retirement.endpoint(number, endpoint)
     return number
 
@@ -399,6 +420,9 @@ def _entry(worker: Worker, endpoint: Endpoint) -> m.SnapshotEndpoint:
             handle=endpoint.handle,
         )
         entry.remote_rtp_addr = line["remote"] if endpoint.learned else ""
+    elif isinstance(endpoint, FileEndpoint):
+        entry.file = worker.files.entry(endpoint)
+        entry.started, entry.paused = endpoint.started, endpoint.paused
     return entry
 
 
@@ -406,6 +430,10 @@ COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
     m.CreateRtp: create_rtp,
     m.UpdateRtp: update_rtp,
     m.CreateTone: create_tone,
+    m.CreateFile: create_file,
+    m.SeekFile: seek_file,
+    m.PauseFile: pause_file,
+    m.ResumeFile: resume_file,
     m.RemoveEndpoint: remove_endpoint,
     m.CloseSession: close_session,
     m.InjectKey: inject_key,

@@ -24,9 +24,11 @@ from roomtone.engine.messages import (
     Reply,
     ToneFinished,
 )
-from roomtone.engine.plan import RtpEndpoint, ToneEndpoint
+from roomtone.engine.plan import FileEndpoint, RtpEndpoint, ToneEndpoint
 from roomtone.ext.flow.media import (
     FACT_BYE,
+    FACT_FILE_ENDED,
+    FACT_FILE_STARTED,
     FACT_INJECT_DONE,
     FACT_KEY,
     FACT_PINNED,
@@ -36,6 +38,7 @@ from roomtone.ext.flow.media import (
 )
 
 if TYPE_CHECKING:
+    from roomtone.engine.files import Files
     from roomtone.engine.keys import Keys
     from roomtone.engine.plan import Plan
     from roomtone.engine.probe import SelfProbe
@@ -102,12 +105,15 @@ class Outbox:
 class Facts:
     """Drains the media thread's facts and silences into events."""
 
-    __slots__ = ("_keys", "_media", "_outbox", "_plan", "_probe", "resyncs")
+    __slots__ = ("_files", "_keys", "_media", "_outbox", "_plan", "_probe", "resyncs")
 
-    def __init__(self, media: Media, plan: Plan, keys: Keys, probe: SelfProbe, outbox: Outbox) -> None:
+    def __init__(
+        self, media: Media, plan: Plan, keys: Keys, files: Files, probe: SelfProbe, outbox: Outbox
+    ) -> None:
         self._media = media
         self._plan = plan
         self._keys = keys
+        self._files = files
         self._probe = probe
         self._outbox = outbox
         self.resyncs = 0
@@ -147,6 +153,11 @@ class Facts:
         if isinstance(endpoint, ToneEndpoint):
             if kind == FACT_TONE_DONE:
                 self._tone_done(endpoint)
+        elif isinstance(endpoint, FileEndpoint):
+            if kind == FACT_FILE_STARTED:
+                self._files.started(endpoint, fact[2])
+            elif kind == FACT_FILE_ENDED:
+                self._files.ended(endpoint, bool(fact[2]))
         elif isinstance(endpoint, RtpEndpoint):
             if kind == FACT_KEY:
                 event, duration_ms = fact[2], fact[3]
@@ -178,8 +189,9 @@ class Facts:
     def _reread(self, now_us: int) -> Iterator[None]:
         """Facts were lost: tell what can be read off the slots, a bounded number a slice.
 
-        Pinned addresses and ended tones are state and are recovered; key presses and BYEs in the gap are
-        not (the media thread counts them).  Ends of injected keys are covered by their own timer.
+        Pinned addresses, ended tones, begun and ended files are state and are recovered; key presses and BYEs
+        in the gap are not (the media thread counts them).  Ends of injected keys are covered by their own
+        timer.
         """
         for number, endpoint in enumerate(list(self._plan.endpoints.values())):
             if number % RESYNC_A_SLICE == RESYNC_A_SLICE - 1:
@@ -189,6 +201,12 @@ class Facts:
             if isinstance(endpoint, ToneEndpoint):
                 if endpoint.ends_us is not None and endpoint.ends_us <= now_us:
                     self._tone_done(endpoint)
+            elif isinstance(endpoint, FileEndpoint):
+                started_us, ended, failed = self._media.file_state(endpoint.handle)
+                if started_us:
+                    self._files.started(endpoint, started_us)
+                if ended:
+                    self._files.ended(endpoint, failed)
             elif isinstance(endpoint, RtpEndpoint) and not endpoint.learned:
                 stats = self._media.stats(endpoint.handle)
                 if stats["rx_packets"]:

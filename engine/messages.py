@@ -115,6 +115,56 @@ class CreateTone(msgspec.Struct, tag="create_tone", tag_field="t", kw_only=True)
     note: bytes = b""
 
 
+class CreateFile(msgspec.Struct, tag="create_file", tag_field="t", kw_only=True):
+    """A file as a source of `session`'s bus.  Reply: `FileCreated`, once its first second is decoded.
+
+    path: absolute, and checked: it is opened without following a link and must be a regular file.  WAV, MP3,
+    OGG Vorbis, Opus, FLAC; 4 to 192 kHz, up to 16 channels, which are mixed to one.
+    key: what the source is called; with `shared`, all endpoints of one key and file play from one place,
+    which the first of them chose with start_ms and loop_count: who comes later is where the others are.
+    loop_count: how often it is played again; None: for ever.
+    Errors: ENDPOINT_ERROR it cannot be read or decoded, or the worker has no room; INVALID_PARAMS start_ms is
+    behind its end.  `RemoveEndpoint` before the reply ends the waiting: ENDPOINT_ERROR.
+    """
+
+    session: str
+    endpoint: str
+    phase: int
+    path: str
+    key: str
+    start_ms: int = 0
+    loop_count: int | None = 0
+    gain_db: float = 0.0
+    shared: bool = False
+    note: bytes = b""
+
+
+class SeekFile(msgspec.Struct, tag="seek_file", tag_field="t", kw_only=True):
+    """Play on from there, or be paused there.  Reply: `Done`, once what is there is decoded.
+
+    Errors: INVALID_PARAMS behind the end (the message names the duration); ENDPOINT_ERROR it has ended, or is
+    shared.
+    """
+
+    endpoint: str
+    position_ms: int
+
+
+class PauseFile(msgspec.Struct, tag="pause_file", tag_field="t"):
+    """Silence from the next tick on.  Reply: `Done`, also when it is paused; ENDPOINT_ERROR: it has ended.
+
+    The place is kept; a shared playback goes on for the others.
+    """
+
+    endpoint: str
+
+
+class ResumeFile(msgspec.Struct, tag="resume_file", tag_field="t"):
+    """Reply: `Done`, also when it plays; ENDPOINT_ERROR: it has ended."""
+
+    endpoint: str
+
+
 class RemoveEndpoint(msgspec.Struct, tag="remove", tag_field="t"):
     """Reply `Done` once the media thread has let go of it (BYE sent)."""
 
@@ -178,8 +228,9 @@ class GetMetrics(msgspec.Struct, tag="get_metrics", tag_field="t"):
 
 
 CommandBody = (
-    CreateRtp | UpdateRtp | CreateTone | RemoveEndpoint | CloseSession | InjectKey | GetStats | PollStats
-    | GetActivity | OpenSpread | SetSpread | TakeSnapshot | GetMetrics
+    CreateRtp | UpdateRtp | CreateTone | CreateFile | SeekFile | PauseFile | ResumeFile | RemoveEndpoint
+    | CloseSession | InjectKey | GetStats | PollStats | GetActivity | OpenSpread | SetSpread | TakeSnapshot
+    | GetMetrics
 )  # fmt: skip
 
 
@@ -207,6 +258,13 @@ class RtpCreated(msgspec.Struct, tag="rtp_created", tag_field="t", kw_only=True)
     handle: int
 
 
+class FileCreated(msgspec.Struct, tag="file_created", tag_field="t", kw_only=True):
+    """duration_ms None: not known before its end.  shared_id: names the playback it shares, a UUID."""
+
+    duration_ms: int | None
+    shared_id: str | None = None
+
+
 class SpreadOpened(msgspec.Struct, tag="spread_opened", tag_field="t", kw_only=True):
     slot: int
     epoch: int
@@ -216,7 +274,7 @@ class EndpointStats(msgspec.Struct, kw_only=True):
     """Counters of one endpoint.  Bytes are RTP payload bytes; raw_* count every datagram."""
 
     endpoint: str
-    kind: str  # rtp | tone
+    kind: str  # rtp | tone | file
     codec: str  # "" until known; as in the specification's stats
     rx_packets: int = 0
     rx_bytes: int = 0
@@ -264,7 +322,10 @@ class Activity(msgspec.Struct, tag="activity", tag_field="t"):
 
 
 class SnapshotEndpoint(msgspec.Struct, kw_only=True):
-    """created: what the making of an RTP endpoint was answered with.  remote_rtp_addr: "" until pinned."""
+    """created, file: what the making of an RTP or file endpoint was answered with.
+
+    remote_rtp_addr: "" until pinned.  started: the file was told to have begun.
+    """
 
     session: str
     endpoint: str
@@ -273,6 +334,9 @@ class SnapshotEndpoint(msgspec.Struct, kw_only=True):
     note: bytes = b""
     created: RtpCreated | None = None
     remote_rtp_addr: str = ""
+    file: FileCreated | None = None
+    started: bool = False
+    paused: bool = False
 
 
 class Snapshot(msgspec.Struct, tag="snapshot", tag_field="t"):
@@ -296,7 +360,10 @@ class Failed(msgspec.Struct, tag="failed", tag_field="t", kw_only=True):
     message: str
 
 
-ReplyBody = Done | RtpCreated | SpreadOpened | Stats | StatsPolled | Activity | Snapshot | Metrics | Failed
+ReplyBody = (
+    Done | RtpCreated | FileCreated | SpreadOpened | Stats | StatsPolled | Activity | Snapshot | Metrics
+    | Failed
+)  # fmt: skip
 
 
 class Reply(msgspec.Struct, tag="reply", tag_field="t", kw_only=True):
@@ -326,6 +393,23 @@ class KeyPressed(msgspec.Struct, tag="key", tag_field="t", kw_only=True):
 class ToneFinished(msgspec.Struct, tag="tone_finished", tag_field="t", kw_only=True):
     session: str
     endpoint: str
+
+
+class FileStarted(msgspec.Struct, tag="file_started", tag_field="t", kw_only=True):
+    """Its first frame was played."""
+
+    session: str
+    endpoint: str
+    started_at_us: int
+
+
+class FileFinished(msgspec.Struct, tag="file_finished", tag_field="t", kw_only=True):
+    """Its last frame was played; reason error: what should have followed could not be decoded."""
+
+    session: str
+    endpoint: str
+    reason: str  # completed | error
+    error: str | None = None
 
 
 class MediaTimeout(msgspec.Struct, tag="media_timeout", tag_field="t", kw_only=True):
@@ -367,7 +451,10 @@ class WorkerLoad(msgspec.Struct, tag="load", tag_field="t", kw_only=True):
     level: int
 
 
-Event = WorkerUp | KeyPressed | ToneFinished | MediaTimeout | ByeReceived | PeerLearned | Probe | WorkerLoad
+Event = (
+    WorkerUp | KeyPressed | ToneFinished | FileStarted | FileFinished | MediaTimeout | ByeReceived
+    | PeerLearned | Probe | WorkerLoad
+)  # fmt: skip
 
 
 class Batch(msgspec.Struct, kw_only=True):

@@ -15,8 +15,10 @@ from roomtone.engine.messages import Media as Negotiated
 from roomtone.engine.messages import Remote, SpreadPeer
 
 if TYPE_CHECKING:
+    from roomtone.engine.files import Jump
     from roomtone.engine.keys import KeyQueue
     from roomtone.engine.ports import PortPair
+    from roomtone.engine.tapes import Reader, Tape
     from roomtone.ext.flow.media import Media
 
 RECEIVE_TYPES, EVENT_TYPES = 8, 4  # ext/flow/graph.pxd: payload types a peer may use
@@ -49,7 +51,7 @@ class Endpoint:
         self.session = session
         self.handle = handle
         self.serial = serial  # creation order on this worker
-        self.finished = False  # a tone that ended
+        self.finished = False  # a tone or a file that ended
         self.gone = False  # removed; the media thread may still have to let go
         self.note = b""  # control's own words, for a control that restarted
 
@@ -90,6 +92,21 @@ class ToneEndpoint(Endpoint):
     def __init__(self, id: str, session: Session, handle: int, serial: int, ends_us: int | None) -> None:
         super().__init__(id, session, handle, serial)
         self.ends_us = ends_us  # None: for ever
+
+
+class FileEndpoint(Endpoint):
+    __slots__ = ("jump", "paused", "reader", "started", "tape")
+    kind = "file"
+
+    def __init__(
+        self, id: str, session: Session, handle: int, serial: int, tape: Tape, reader: Reader
+    ) -> None:
+        super().__init__(id, session, handle, serial)
+        self.tape = tape
+        self.reader = reader
+        self.paused = False
+        self.started = False  # its beginning was told
+        self.jump: Jump | None = None  # a seek that waits for what is there
 
 
 class Session:
@@ -149,6 +166,22 @@ class Plan:
         if not isinstance(endpoint, RtpEndpoint):
             raise CommandError("ENDPOINT_ERROR", f"endpoint {id} is not an RTP endpoint")
         return endpoint
+
+    def find_file(self, id: str) -> FileEndpoint:
+        """One that plays, or could."""
+        endpoint = self.find(id)
+        if not isinstance(endpoint, FileEndpoint):
+            raise CommandError("ENDPOINT_ERROR", f"endpoint {id} is not a file")
+        if endpoint.finished:
+            raise CommandError("ENDPOINT_ERROR", f"file {id} has ended")
+        return endpoint
+
+    def take_slot(self) -> int:
+        """A slot for an endpoint.  CommandError ENDPOINT_ERROR when none is left."""
+        try:
+            return self.media.endpoint_take()
+        except RuntimeError:
+            raise CommandError("ENDPOINT_ERROR", "this worker has no endpoint slot left") from None
 
     def next_serial(self) -> int:
         self._serial += 1
@@ -216,8 +249,8 @@ class Plan:
             session.activity_us = max(session.activity_us, self.media.last_activity_us(endpoint.handle))
         return self.media.endpoint_close(endpoint.handle)
 
-    def finish(self, endpoint: ToneEndpoint) -> None:
-        """The tone has ended; it stays listed until it is removed."""
+    def finish(self, endpoint: ToneEndpoint | FileEndpoint) -> None:
+        """It has ended; it stays listed until it is removed."""
         endpoint.finished = True
         self.changes += 1
 

@@ -34,6 +34,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     relay_gather_us: int = 0  # relayed packets wait so long for company under load
     overload_shed_at: float = 0.85  # of the CPU; 0: never (engine/overload.py)
     overload_refuse_at: float = 0.92
+    cached_tracks: int = 64  # decoded files that are kept although nobody plays them
     log_level: str = "info"
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -16,16 +17,20 @@ import zmq
 
 from roomtone.engine import messages as m
 from roomtone.engine import process_messages as pm
-from roomtone.engine.commands import COMMANDS, PARTIAL_REST_US, After, drop_spread_peer
+from roomtone.engine.commands import COMMANDS, PARTIAL_REST_US, drop_spread_peer
 from roomtone.engine.errors import CommandError
 from roomtone.engine.events import Facts, Outbox, clear_eventfd
+from roomtone.engine.files import Files
 from roomtone.engine.keys import Keys
 from roomtone.engine.load import SAMPLE_US
 from roomtone.engine.overload import Overload
 from roomtone.engine.plan import Plan, Session
 from roomtone.engine.ports import Ports
 from roomtone.engine.probe import SelfProbe
+from roomtone.engine.replies import After, Later
 from roomtone.engine.retirement import Retirement
+from roomtone.engine.side_threads import SideThreads
+from roomtone.engine.tapes import Tapes
 from roomtone.engine.timers import Timers, monotonic_us
 
 if TYPE_CHECKING:
@@ -41,6 +46,7 @@ SILENCE_PERIOD_US = 400_000  # websocket.md section 4: reported within 1 s
 SUPERVISOR_GRACE_US = 10_000_000  # a worker without a supervisor ends (design.md section 1)
 RETIRE_POLL_MS = 1  # how long the media thread may take until an edit is looked for again
 IDLE_MS = 1000
+SIDE_STOP_SECS = 0.5  # a side thread that hangs on a disk does not hold the end up
 LOAD_REPORT_US = 1_000_000  # how often control is told the load while the level stays
 _US_A_MS = 1000
 
@@ -67,6 +73,7 @@ class Worker:
         clock: Callable[[], int] = monotonic_us,
         map_arena: Callable[[int], Arena] | None = None,
         media_clock: Clock | None = None,
+        side_cpus: Iterable[int] | None = None,
     ) -> None:
         self.config = config
         self.media = media
@@ -95,7 +102,10 @@ class Worker:
         self._media_clock = media_clock
         self._load_told_us = 0
         self._probe = SelfProbe(media, self.outbox, self.timers)
-        self._facts = Facts(media, self.plan, self.keys, self._probe, self.outbox)
+        self.side = SideThreads(lambda: os.eventfd_write(fact_fd, 1), side_cpus)
+        self.tapes = Tapes(media, self.retirement, self.timers, self.side, clock, cached=config.cached_tracks)
+        self.files = Files(self, self.tapes)
+        self._facts = Facts(media, self.plan, self.keys, self.files, self._probe, self.outbox)
         self._decode = msgspec.msgpack.Decoder(m.Command).decode
         # sliced work: (command number or 0, the generator)
         self._chores: deque[tuple[int, Generator[None, None, Any] | Iterator[None]]] = deque()
@@ -147,6 +157,7 @@ class Worker:
 
     def close(self) -> None:
         """After the media thread has ended."""
+        self.side.close(SIDE_STOP_SECS)
         self.outbox.flush()
         self._probe.close()
         self._link.close()
@@ -161,6 +172,7 @@ class Worker:
         if resync is not None:
             self._chores.append((0, resync))
         self._take_supervisor(now_us)
+        self._more |= self.tapes.turn()
         self._take_commands()
         self._run_chores()
         self.retirement.run(self.now_us())
@@ -245,6 +257,8 @@ class Worker:
     def _finish(self, n: int, result: Any) -> None:
         if type(result) is After:
             self.retirement.after(result.number, self._reply_after, (n, result.body))
+        elif type(result) is Later:
+            result.bind(partial(self._finish, n), partial(self._fail, n))
         else:
             self.reply(n, result)
 
@@ -343,6 +357,7 @@ class Worker:
             "replies_dropped": self.outbox.dropped,
             "fact_resyncs": self._facts.resyncs,
             "overload_steps": self.overload.steps,
+            "file_decoded_seconds": self.tapes.decoded_seconds,
         }
 
     def gauges(self) -> dict[str, float]:
@@ -352,6 +367,9 @@ class Worker:
             "ports_used": self.ports.used,
             "ports_resting": self.ports.resting,
             "outbox_waiting": self.outbox.backlog,
+            "file_tracks": self.tapes.held,
+            "file_bytes": self.tapes.held_bytes,
+            "side_work": self.side.pending,
             "resident_bytes": resident_bytes(),
             "media_busy": self.overload.load.busy,
             "media_waiting": self.overload.load.waiting,

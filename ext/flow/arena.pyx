@@ -16,8 +16,10 @@ from roomtone.ext.base.types cimport rt_fence_acquire, rt_load_acquire32
 from roomtone.ext.flow.graph cimport (
     ARENA_LAYOUT,
     ARENA_MAGIC,
+    KIND_FILE,
     KIND_FREE,
     KIND_RTP,
+    KIND_TONE,
     PARTIAL_DEPTH,
     PARTIAL_SLOTS,
     addr_t,
@@ -27,6 +29,8 @@ from roomtone.ext.flow.graph cimport (
     partial_t,
     worker_t,
 )
+
+KIND_NAMES = {KIND_RTP: "rtp", KIND_TONE: "tone", KIND_FILE: "file"}
 
 cdef enum:
     PAGE = 4096
@@ -183,7 +187,7 @@ cdef class Arena:
                     break
             out.append({
                 "handle": copy.handle,
-                "kind": "rtp" if copy.kind == KIND_RTP else "tone",
+                "kind": KIND_NAMES.get(copy.kind, ""),
                 "torn": torn,
                 "bus": copy.bus if copy.bus != 0xFFFFFFFF else None,
                 "local": addr_text(&copy.local),

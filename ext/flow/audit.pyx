@@ -12,13 +12,13 @@ from roomtone.ext.flow.graph cimport (
     EP_TICKED,
     KIND_FREE,
     KIND_RTP,
-    KIND_TONE,
     NONE,
     PHASES,
     WHEEL_SLOTS,
     bus_t,
     endpoint_at,
     endpoint_t,
+    is_made,
     media_t,
 )
 
@@ -110,15 +110,15 @@ cdef void audit_sources(media_t* m, uint32_t bus, list faults):
     cdef bus_t* b = &m.buses[bus]
     found = members(m, b.first_source, LIST_SOURCES, f"bus {bus} sources", faults)
     ticked = members(m, b.first_ticked, LIST_TICKED, f"bus {bus} ticked", faults)
-    tones = [i for i in found if endpoint_at(m, i).kind == KIND_TONE]
+    made = [i for i in found if is_made(endpoint_at(m, i))]
     rtp = [i for i in flagged(m, EP_SOURCE | EP_DESTINATION, bus) if endpoint_at(m, i).kind == KIND_RTP]
     talking = flagged(m, EP_TALKING, bus)
     expect(faults, len(found) == b.source_count, f"bus {bus}: sources miscounted")
     expect(faults, sorted(found) == flagged(m, EP_SOURCE, bus), f"bus {bus}: source list and flags differ")
     expect(faults, sorted(ticked) == flagged(m, EP_TICKED, bus), f"bus {bus}: tick list and flags differ")
     expect(faults, set(ticked) <= set(found), f"bus {bus}: one is ticked and no source")
-    expect(faults, set(tones) <= set(ticked), f"bus {bus}: a tone is not ticked")
-    expect(faults, len(tones) == b.tone_count, f"bus {bus}: tones miscounted")
+    expect(faults, set(made) <= set(ticked), f"bus {bus}: a tone or a file is not ticked")
+    expect(faults, len(made) == b.made_count, f"bus {bus}: tones and files miscounted")
     expect(faults, len(rtp) == b.rtp_count, f"bus {bus}: RTP members miscounted")
     expect(faults, b.relay_codec or set(talking) <= set(ticked), f"bus {bus}: one talks and is not summed")
 

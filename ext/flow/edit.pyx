@@ -16,6 +16,10 @@ from roomtone.ext.flow.graph cimport (
     EDIT_CLOSE,
     EDIT_DESTINATION_ADD,
     EDIT_DESTINATION_REMOVE,
+    EDIT_FENCE,
+    EDIT_FILE,
+    EDIT_FILE_PAUSE,
+    EDIT_FILE_SEEK,
     EDIT_INJECT,
     EDIT_MEDIA,
     EDIT_MUX,
@@ -69,6 +73,7 @@ from roomtone.ext.flow.rx_socket cimport (
     rx_unpoll_rtcp,
     rx_unpoll_rtp,
 )
+from roomtone.ext.flow.source_file cimport file_open, file_pause, file_seek
 
 
 cdef void open_(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
@@ -200,6 +205,8 @@ cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
         bus_close(m, d.bus)
     elif d.kind == EDIT_BUS_SPREAD:
         spread(m, d.bus, d, now_us)
+    elif d.kind == EDIT_FENCE:
+        return
     elif e.handle != d.handle or e.kind == KIND_FREE:
         return                      # closed meanwhile: nothing to change
     elif d.kind == EDIT_OPEN:
@@ -208,6 +215,13 @@ cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
     elif d.kind == EDIT_TONE:
         m.stats.endpoints_in_use += 1
         tone(m, e, d, now_us)
+    elif d.kind == EDIT_FILE:
+        m.stats.endpoints_in_use += 1
+        file_open(m, e, d, now_us)
+    elif d.kind == EDIT_FILE_SEEK:
+        file_seek(m, e, <int64_t> d.address)
+    elif d.kind == EDIT_FILE_PAUSE:
+        file_pause(m, e, d.a)
     elif d.kind == EDIT_MEDIA:
         media(m, e, d, now_us)
     elif d.kind == EDIT_REMOTE:

@@ -21,6 +21,10 @@ from roomtone.ext.flow.graph cimport (
     EDIT_CLOSE,
     EDIT_DESTINATION_ADD,
     EDIT_DESTINATION_REMOVE,
+    EDIT_FENCE,
+    EDIT_FILE,
+    EDIT_FILE_PAUSE,
+    EDIT_FILE_SEEK,
     EDIT_INJECT,
     EDIT_MEDIA,
     EDIT_MUX,
@@ -32,6 +36,7 @@ from roomtone.ext.flow.graph cimport (
     EP_LEARNING,
     EP_PROBE,
     EVENT_TYPES,
+    KIND_FILE,
     KIND_RTP,
     KIND_TONE,
     RECEIVE_TYPES,
@@ -44,6 +49,7 @@ from roomtone.ext.flow.graph cimport (
     lock_end,
 )
 from roomtone.ext.flow.loop cimport loop_step
+from roomtone.ext.flow.track cimport Playback
 
 cdef enum:
     INDEX_MASK = 0xFFFFF
@@ -212,6 +218,40 @@ cdef class EditWriter(MediaMemory):
         d.a = kind
         d.b = <int32_t> min(duration_ms, 0x7FFFFFFF)
         d.x = frequency_hz
+        return self.edit_done()
+
+    def file_open(self, uint32_t handle, Playback playback not None, *, double gain_db):
+        cdef endpoint_t* e = self.slot(handle)
+        cdef edit_t* d
+        lock_begin(e)
+        e.kind = KIND_FILE
+        lock_end(e)
+        self.touch(handle)
+        self.playbacks[handle] = playback
+        d = self.edit_new(EDIT_FILE)
+        d.handle = handle
+        d.address = <uint64_t> &playback.p
+        d.x = 10 ** (gain_db / 20)
+        return self.edit_done()
+
+    def file_seek(self, uint32_t handle, *, int64_t position):
+        cdef edit_t* d
+        self.slot(handle)
+        d = self.edit_new(EDIT_FILE_SEEK)
+        d.handle = handle
+        d.address = <uint64_t> position
+        return self.edit_done()
+
+    def file_pause(self, uint32_t handle, *, bint paused):
+        cdef edit_t* d
+        self.slot(handle)
+        d = self.edit_new(EDIT_FILE_PAUSE)
+        d.handle = handle
+        d.a = paused
+        return self.edit_done()
+
+    def fence(self):
+        self.edit_new(EDIT_FENCE)
         return self.edit_done()
 
     cdef edit_t* bus_edit(self, uint32_t kind, uint32_t bus) except NULL:

@@ -33,6 +33,8 @@ cdef enum:
     READ_AGE_US = 100
     FRAME_8K = 160                      # samples of a tick
     FRAME_16K = 320
+    CHUNK_8K = 8000                     # samples of a chunk of a decoded file: one second at each rate
+    CHUNK_16K = 16000
 
     DATAGRAM_MAX = 1500                 # larger ones are a named drop (websocket.md section 5)
     RECEIVE_TYPES = 8                   # payload types a peer may use
@@ -63,6 +65,7 @@ cdef enum endpoint_kind_t:
     KIND_FREE = 0
     KIND_RTP = 1
     KIND_TONE = 2
+    KIND_FILE = 3
 
 
 cdef enum endpoint_flag_t:
@@ -214,7 +217,7 @@ ctypedef struct bus_t:
     uint32_t in_use                     # generation << 1 | 1
     uint32_t phase                      # 0..19
     uint32_t source_count
-    uint32_t tone_count
+    uint32_t made_count                 # sources that are made here: tones and files
     uint32_t rtp_count                  # members that are RTP endpoints (for the key relay limit)
     uint32_t key_relay_limit
     uint32_t first_source
@@ -318,6 +321,7 @@ cdef enum counter_t:                    # names in snapshot.pyx
     COUNT_GAPS = 22                     # sequence numbers passed over,
     COUNT_FILLED = 23                   # and those of them that came late
     COUNT_FLOODS = 24                   # times a socket was left unread for a moment because of its peer's flood
+    COUNT_FILE_UNDERRUNS = 25           # frames of files not played in time: not decoded yet
     COUNT_COUNT = 32
 
 
@@ -346,6 +350,34 @@ ctypedef struct arena_header_t:
     worker_t stats
 
 
+ctypedef struct chunk_t:                # one second of a decoded file; written before it is published, never after
+    int16_t pcm8[CHUNK_8K]
+    int16_t pcm16[CHUNK_16K]
+
+
+ctypedef struct track_t:                # one decoded file; the Python thread writes it, the media thread reads it
+    uint64_t* chunks                    # address of chunk_t of each second, 0: not there (release, acquire)
+    uint32_t chunk_count
+    uint32_t failed                     # its end is the place where decoding failed (written before samples)
+    int64_t samples                     # its length at 8 kHz (release, acquire); -1: not known yet
+
+
+ctypedef struct playback_t:             # a place in a track; one for each endpoint, or one that many share
+    const track_t* track
+    int64_t position                    # first sample, at 8 kHz, of the frame that is played
+    int64_t tick                        # on this tick; 0: whenever it is asked for first
+    int64_t loops_left                  # -1: for ever
+    uint8_t taken                       # it was played
+    uint8_t shared                      # goes on whoever is paused
+    uint8_t ended                       # file_end_t
+
+
+cdef enum file_end_t:
+    FILE_PLAYS = 0
+    FILE_COMPLETED = 1
+    FILE_FAILED = 2
+
+
 ctypedef struct endpoint_private_t:
     limiter_t limiter8
     limiter_t limiter16
@@ -354,6 +386,11 @@ ctypedef struct endpoint_private_t:
     resample_t up
     resample_t down
     tone_t tone
+    playback_t* playback                # of a file; the Python thread's, until the slot is free
+    int64_t file_started_us             # when its first frame was played; 0: not yet
+    float file_gain
+    uint32_t file_paused
+    uint32_t file_ended                 # file_end_t, as far as it was told
     event_rx_t event_rx
     event_tx_t event_tx
     uint32_t key_rate                   # clock of the press in progress
@@ -388,6 +425,8 @@ cdef enum fact_kind_t:
     FACT_BYE_ = 5
     FACT_PROBE_ = 6
     FACT_RESYNC_ = 7
+    FACT_FILE_STARTED_ = 8
+    FACT_FILE_ENDED_ = 9
 
     FACT_SSRCS = 8
     FACT_TEXT_BYTES = 256
@@ -423,6 +462,10 @@ cdef enum edit_kind_t:
     EDIT_DESTINATION_ADD = 12
     EDIT_DESTINATION_REMOVE = 13
     EDIT_BUS_SPREAD = 14
+    EDIT_FILE = 15
+    EDIT_FILE_SEEK = 16
+    EDIT_FILE_PAUSE = 17
+    EDIT_FENCE = 18                     # nothing: what the edits before it let go of is let go
 
 
 ctypedef struct edit_t:
@@ -525,6 +568,11 @@ ctypedef struct media_t:                # the media thread: everything it owns, 
 
 cdef inline endpoint_t* endpoint_at(media_t* m, uint32_t index) noexcept nogil:
     return m.endpoints + index
+
+
+cdef inline bint is_made(const endpoint_t* e) noexcept nogil:
+    """A source that comes from no peer: it is asked for a frame on every tick."""
+    return e.kind == KIND_TONE or e.kind == KIND_FILE
 
 
 cdef inline uint32_t endpoint_index(endpoint_t* e) noexcept nogil:

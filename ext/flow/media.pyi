@@ -18,6 +18,8 @@ Order of use for an RTP endpoint:
 
 from typing import Any
 
+from roomtone.ext.flow.track import Playback
+
 def arena_bytes(endpoints: int) -> int:
     """Size of an arena with so many slots (sparse; only touched pages cost memory)."""
 
@@ -103,6 +105,18 @@ class Media:
     # -- tones -------------------------------------------------------------------------------------------------------
     def tone_open(self, handle: int, *, kind: int, frequency_hz: float, duration_ms: int) -> int:
         """Edit: a slot from endpoint_take becomes a tone; add it with source_add.  duration_ms -1: for ever."""
+    # -- files -------------------------------------------------------------------------------------------------------
+    def file_open(self, handle: int, playback: Playback, *, gain_db: float) -> int:
+        """Edit: a slot from endpoint_take becomes a file that plays from there; add it with source_add.
+
+        The playback, and with it its track, is kept until endpoint_free.
+        """
+    def file_seek(self, handle: int, *, position: int) -> int:
+        """Edit: play on from there (samples at 8 kHz); nothing happens to a file that has ended."""
+    def file_pause(self, handle: int, *, paused: bool) -> int:
+        """Edit: silence, and the place is kept; a shared playback goes on for the others."""
+    def fence(self) -> int:
+        """Edit that changes nothing: once it is applied, chunks withdrawn before it are read no more."""
     # -- buses -------------------------------------------------------------------------------------------------------
     def bus_take(self) -> int: ...
     def bus_free(self, bus: int) -> None: ...
@@ -132,6 +146,8 @@ class Media:
         FACT_TONE_DONE (k, handle)
         FACT_BYE       (k, handle, ssrcs: list[int], reason: str | None)
         FACT_PROBE     (k, handle)   a self-probe datagram reached the media thread
+        FACT_FILE_STARTED (k, handle, at_us)   its first frame was played
+        FACT_FILE_ENDED   (k, handle, failed)  its last; failed 1: what should have followed could not be decoded
         FACT_RESYNC    (k, 0)        facts were lost (ring full): re-read what matters
         """
     def silent(self, limit_us: int) -> list[tuple[int, int]]:
@@ -146,6 +162,8 @@ class Media:
         """What is counted of each, one record behind the other (ext/event/stats_record.pxd)."""
     def line(self, handle: int) -> dict[str, Any]:
         """ssrc and cname of what we send, remote: the peer's RTP address as ip:port."""
+    def file_state(self, handle: int) -> tuple[int, bool, bool]:
+        """(when its first frame was played or 0, whether it has ended, whether because it could not be decoded)."""
     def last_activity_us(self, handle: int) -> int: ...
     def metrics(self) -> dict[str, Any]:
         """Keys counters, drops, gauges (dicts) and tick_duration_us, tick_late_us (histograms), as messages.Metrics."""
@@ -163,3 +181,5 @@ FACT_TONE_DONE: int
 FACT_BYE: int
 FACT_PROBE: int
 FACT_RESYNC: int
+FACT_FILE_STARTED: int
+FACT_FILE_ENDED: int

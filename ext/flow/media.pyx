@@ -13,13 +13,17 @@ from roomtone.ext.base.ring cimport ring_peek, ring_pop
 from roomtone.ext.flow.arena cimport addr_text
 from roomtone.ext.flow.graph cimport (
     FACT_BYE_,
+    FACT_FILE_ENDED_,
+    FACT_FILE_STARTED_,
     FACT_INJECT_DONE_,
     FACT_KEY_,
     FACT_PINNED_,
     FACT_PROBE_,
     FACT_RESYNC_,
     FACT_TONE_DONE_,
+    FILE_FAILED,
     addr_t,
+    endpoint_private_t,
     endpoint_t,
     fact_t,
 )
@@ -36,6 +40,11 @@ FACT_TONE_DONE = FACT_TONE_DONE_
 FACT_BYE = FACT_BYE_
 FACT_PROBE = FACT_PROBE_
 FACT_RESYNC = FACT_RESYNC_
+FACT_FILE_STARTED = FACT_FILE_STARTED_
+FACT_FILE_ENDED = FACT_FILE_ENDED_
+
+cdef enum:
+    INDEX_MASK = 0xFFFFF
 
 
 cdef tuple addr_pair(const addr_t* a):
@@ -64,6 +73,8 @@ cdef class Media(EditWriter):
             return (f.kind, f.handle, *addr_pair(&f.addr))
         if f.kind == FACT_KEY_:
             return f.kind, f.handle, f.a, f.b
+        if f.kind == FACT_FILE_STARTED_ or f.kind == FACT_FILE_ENDED_:
+            return f.kind, f.handle, f.a
         if f.kind == FACT_BYE_:
             reason = None if f.text_bytes < 0 else f.text[:f.text_bytes].decode("utf-8", "replace")
             return f.kind, f.handle, [f.ssrcs[i] for i in range(f.ssrc_count)], reason
@@ -101,6 +112,10 @@ cdef class Media(EditWriter):
         cdef endpoint_t* e = self.slot(handle)
         return {"ssrc": e.tx_ssrc, "cname": e.cname[:e.cname_bytes].decode("ascii"),
                 "remote": addr_text(&e.remote)}
+
+    def file_state(self, uint32_t handle):
+        cdef endpoint_private_t* p = self.m.privates + (self.slot(handle).handle & INDEX_MASK)
+        return p.file_started_us, p.file_ended != 0, p.file_ended == FILE_FAILED
 
     def last_activity_us(self, uint32_t handle):
         cdef endpoint_t* e = self.slot(handle)

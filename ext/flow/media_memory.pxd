@@ -14,6 +14,7 @@ cdef class MediaMemory:
         Slots endpoint_slots
         Slots bus_slots
         list free_partials
+        dict playbacks                  # handle -> Playback that the media thread may read
         uint32_t capacity
         uint8_t* edit_memory
         uint8_t* fact_memory

@@ -105,6 +105,7 @@ cdef class MediaMemory:
         self.endpoint_slots = Slots(self.capacity, 1)       # slot 0 stays unused, so that 0 is never a live handle
         self.bus_slots = Slots(self.capacity)
         self.free_partials = list(range(PARTIAL_SLOTS - 1, -1, -1))
+        self.playbacks = {}
 
     def __dealloc__(self):
         if self.m.privates != NULL:
@@ -166,6 +167,7 @@ cdef class MediaMemory:
         cdef uint32_t index = handle & INDEX_MASK
         if e.kind != KIND_FREE:
             raise RuntimeError("the endpoint is still open")
+        self.playbacks.pop(handle, None)
         madvise(self.m.lines + <size_t> index * LINE_BYTES, LINE_BYTES, MADV_DONTNEED)
         e.handle = handle & ~<uint32_t> INDEX_MASK          # index 0: no live handle, the generation is kept
         self.endpoint_slots.give_back(index, self.now())

@@ -12,7 +12,6 @@ from roomtone.ext.flow.graph cimport (
     EP_TALKING,
     EP_TICKED,
     KIND_RTP,
-    KIND_TONE,
     NONE,
     PHASE_US,
     bus_private_t,
@@ -20,6 +19,7 @@ from roomtone.ext.flow.graph cimport (
     endpoint_at,
     endpoint_index,
     endpoint_t,
+    is_made,
     media_t,
 )
 from roomtone.ext.flow.rx_playout cimport playout_reset
@@ -102,8 +102,8 @@ cdef void source_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
     if e.flags & EP_DESTINATION:
         b.listener_count -= 1
     playout_reset(e)
-    if e.kind == KIND_TONE:
-        b.tone_count += 1
+    if is_made(e):
+        b.made_count += 1
         source_tick_on(m, b, e)
     bus_plan(m, bus)
 
@@ -121,8 +121,8 @@ cdef void source_remove(media_t* m, endpoint_t* e) noexcept nogil:
     if e.next_source != NONE:
         endpoint_at(m, e.next_source).prev_source = e.prev_source
     b.source_count -= 1
-    if e.kind == KIND_TONE:
-        b.tone_count -= 1
+    if is_made(e):
+        b.made_count -= 1
     e.flags &= ~<uint32_t> (EP_SOURCE | EP_TALKING)
     if e.flags & EP_DESTINATION:
         b.listener_count += 1
@@ -184,7 +184,7 @@ cdef void destination_remove(media_t* m, endpoint_t* e) noexcept nogil:
 cdef uint32_t relay_codec_of(media_t* m, bus_t* b) noexcept nogil:
     cdef endpoint_t* first
     cdef endpoint_t* second
-    if b.partial_slot >= 0 or b.tone_count or b.source_count == 0 or b.source_count > 2:
+    if b.partial_slot >= 0 or b.made_count or b.source_count == 0 or b.source_count > 2:
         return 0
     first = endpoint_at(m, b.first_source)
     if first.rx_codec == 0 or first.flags & EP_ODD_PTIME:
@@ -255,7 +255,7 @@ cdef void bus_plan(media_t* m, uint32_t bus) noexcept nogil:
     if not mixes or b.relay_codec:
         while b.first_ticked != NONE and endpoint_at(m, b.first_ticked).kind == KIND_RTP:
             source_tick_off(m, b, endpoint_at(m, b.first_ticked))
-    link_phase(m, bus, mixes or b.tone_count > 0)
+    link_phase(m, bus, mixes or b.made_count > 0)
 
 
 cdef void source_tick_on(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:

@@ -12,6 +12,7 @@ from roomtone.ext.flow.graph cimport (
     FACT_TONE_DONE_,
     FRAME_8K,
     FRAME_16K,
+    KIND_FILE,
     KIND_TONE,
     bus_t,
     endpoint_index,
@@ -20,6 +21,7 @@ from roomtone.ext.flow.graph cimport (
     media_t,
 )
 from roomtone.ext.flow.rx_playout cimport SILENCE_RMS, playout_get
+from roomtone.ext.flow.source_file cimport file_frame
 
 
 cdef enum:
@@ -63,6 +65,8 @@ cdef bint source_frame(media_t* m, bus_t* b, endpoint_t* e, int64_t tick) noexce
         bint wide
     if e.kind == KIND_TONE:
         return tone_frame(m, b, e, p)
+    if e.kind == KIND_FILE:
+        return file_frame(m, b, e, p, tick)
     codec = codec_get(e.rx_codec)
     if codec == NULL:
         return False

@@ -415,6 +415,9 @@ class Lab:
                 peer.reports.append((at_us, data))
             else:
                 peer.heard.append(Packet.parse(at_us, data))
+        self.take_facts()
+
+    def take_facts(self) -> None:
         self.told += self.media.facts()
 
     def facts(self, kind: int) -> list[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections import deque
 from typing import Any
@@ -19,6 +20,7 @@ from roomtone.engine.supervisor_link import SupervisorLink
 from roomtone.engine.worker import Worker
 
 START_US = 1_000_000_000
+PATIENCE_S = 30
 PCMU_AND_KEYS = m.Media(
     receive=[m.PayloadType(0, Codec.PCMU)],
     send_payload_type=0,
@@ -34,8 +36,16 @@ class BenchWorker:
     """`do(body)` sends a command and returns the reply; `events()` returns what else was said."""
 
     def __init__(
-        self, *, port_min: int, port_max: int, endpoints: int = 64, measured: bool = False, **config: Any
+        self,
+        *,
+        port_min: int,
+        port_max: int,
+        endpoints: int = 64,
+        measured: bool = False,
+        media: Any = None,
+        **config: Any,
     ) -> None:
+        """media: instead of the stand-in."""
         self.now_us = START_US
         self.refuse_batches = False  # ZeroMQ's queue is full
         self.answer_releases = True
@@ -53,7 +63,7 @@ class BenchWorker:
         self._fact_fd = os.eventfd(0, os.EFD_NONBLOCK)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.supervisor = SupervisorLink(theirs, pm.SupervisorMessage)
-        self.media = FakeMedia(fact_fd=self._fact_fd, endpoints=endpoints)
+        self.media = FakeMedia(fact_fd=self._fact_fd, endpoints=endpoints) if media is None else media
         self.worker = Worker(
             pm.WorkerConfig(
                 index=config.pop("index", 0), workers=config.pop("workers", 1), epoch=config.pop("epoch", 1),
@@ -119,6 +129,14 @@ class BenchWorker:
                     self.held[message.key] = tuple(fds)
                 elif isinstance(message, pm.Release) and self.answer_releases:
                     self.release(message.keys)
+
+    def settle(self) -> None:
+        """Turn until the side threads have nothing to do, and the worker neither."""
+        self.turn()
+        while self.worker.side.pending or self.worker.sleep_ms() == 0:
+            if self.worker.side.pending:
+                assert select.select([self._fact_fd], [], [], PATIENCE_S)[0], "a side thread hangs"
+            self.turn()
 
     def release(self, keys: list[int]) -> None:
         for key in keys:

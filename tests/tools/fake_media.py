@@ -46,6 +46,7 @@ class FakeMedia:
         self.silences: list[tuple[int, int]] = []
         self.stats_of: dict[int, dict[str, Any]] = {}
         self.activity: dict[int, int] = {}
+        self.file_states: dict[int, tuple[int, bool, bool]] = {}
         self.in_use: set[int] = set()
         self.buses_in_use: set[int] = set()
         self.partials_in_use: set[int] = set()
@@ -142,6 +143,9 @@ class FakeMedia:
     def line(self, handle: int) -> dict[str, Any]:
         return {"ssrc": 7, "cname": "cname", "remote": self.stats(handle)["remote_rtp_addr"]}
 
+    def file_state(self, handle: int) -> tuple[int, bool, bool]:
+        return self.file_states.get(handle, (0, False, False))
+
     def last_activity_us(self, handle: int) -> int:
         return self.activity.get(handle, 0)
 
@@ -180,6 +184,10 @@ for _name, _positional in {
     "endpoint_close": ("handle",),
     "inject": ("handle",),
     "tone_open": ("handle",),
+    "file_open": ("handle", "playback"),
+    "file_seek": ("handle",),
+    "file_pause": ("handle",),
+    "fence": (),
     "bus_open": ("bus",),
     "bus_close": ("bus",),
     "source_add": ("bus", "handle"),

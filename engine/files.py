@@ -1,0 +1,246 @@
+"""File endpoints: made when the first second is decoded, moved, paused, ended.
+
+What is played and how it is decoded is in tapes.py.  Commands that have to wait for a side thread are
+answered `Later`; whatever happens meanwhile (the endpoint is removed, its session closed, the file turns out
+to be none), each is answered once.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING
+
+from roomtone.engine import messages as m
+from roomtone.engine.decoder import FileError, Identity
+from roomtone.engine.errors import CommandError
+from roomtone.engine.plan import KEY_RELAY_LIMIT, FileEndpoint
+from roomtone.engine.replies import Later
+from roomtone.engine.tapes import Reader, Tape, Tapes, Wait
+from roomtone.ext.flow.track import CHUNK_SAMPLES, Playback
+
+if TYPE_CHECKING:
+    from roomtone.engine.worker import Worker
+
+SAMPLES_A_MS = 8  # of a place in a track
+MAX_GAIN_DB = 60.0
+
+
+class Making:
+    """An endpoint that waits for its file."""
+
+    __slots__ = ("body", "later", "wait")
+
+    def __init__(self, body: m.CreateFile) -> None:
+        self.body = body
+        self.later = Later()
+        self.wait: Wait | None = None
+
+
+class Jump:
+    """A seek that waits for what is there."""
+
+    __slots__ = ("later", "position", "wait")
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        self.later = Later()
+        self.wait: Wait | None = None
+
+
+class Files:
+    """What the worker knows of file endpoints beside their tapes."""
+
+    def __init__(self, worker: Worker, tapes: Tapes) -> None:
+        self._worker = worker
+        self._tapes = tapes
+        self._making: dict[str, Making] = {}  # by endpoint id
+        self._shared: dict[tuple[str, Identity], Reader] = {}
+
+    # -- making ----------------------------------------------------------------------------------------------
+
+    def create(self, body: m.CreateFile) -> Later:
+        if body.endpoint in self._worker.plan.endpoints or body.endpoint in self._making:
+            raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} exists")
+        if body.start_ms < 0 or (body.loop_count is not None and body.loop_count < 0):
+            raise CommandError("INVALID_PARAMS", "start_ms and loop_count are not negative")
+        if not math.isfinite(body.gain_db) or abs(body.gain_db) > MAX_GAIN_DB:
+            raise CommandError("INVALID_PARAMS", f"gain_db is within {MAX_GAIN_DB:.0f} dB of 0")
+        making = self._making[body.endpoint] = Making(body)
+        making.wait = self._tapes.open(body.path, partial(self._place, body), partial(self._made, making))
+        return making.later
+
+    def cancel(self, endpoint: str) -> bool:
+        """It is not wanted any more; its `CreateFile` fails.  False: no such endpoint is being made."""
+        making = self._making.pop(endpoint, None)
+        if making is None:
+            return False
+        assert making.wait is not None
+        self._tapes.give_up(making.wait)
+        making.later.refuse(CommandError("ENDPOINT_ERROR", "removed before the file was there"))
+        return True
+
+    def cancel_all(self, session: str | None) -> None:
+        """Those of one session, or all there are."""
+        for id, making in list(self._making.items()):
+            if session is None or making.body.session == session:
+                self.cancel(id)
+
+    def _place(self, body: m.CreateFile, tape: Tape) -> int:
+        reader = self._shared_reader(body, tape)
+        return reader.playback.position if reader is not None else body.start_ms * SAMPLES_A_MS
+
+    def _shared_reader(self, body: m.CreateFile, tape: Tape) -> Reader | None:
+        reader = self._shared.get((body.key, tape.identity)) if body.shared else None
+        return None if reader is None or reader.playback.ended else reader
+
+    def _made(self, making: Making, tape: Tape | FileError) -> None:
+        """What it waited for is there, or will never be."""
+        del self._making[making.body.endpoint]
+        try:
+            if isinstance(tape, FileError):
+                raise CommandError("ENDPOINT_ERROR", str(tape))
+            endpoint = self._open(making.body, tape)
+        except CommandError as error:
+            making.later.refuse(error)
+        else:
+            making.later.answer(self.entry(endpoint))
+
+    def _open(self, body: m.CreateFile, tape: Tape) -> FileEndpoint:
+        plan, media = self._worker.plan, self._worker.media
+        assert tape.track is not None
+        reader = self._shared_reader(body, tape)
+        if reader is None:
+            position = body.start_ms * SAMPLES_A_MS
+            check(tape, position)
+            playback = Playback(tape.track, position=position, loops=body.loop_count, shared=body.shared)
+            reader = Reader(playback, body.key if body.shared else None)
+        try:
+            self._tapes.attach(tape, reader)
+        except FileError as error:
+            raise CommandError("ENDPOINT_ERROR", str(error)) from None
+        try:
+            handle = plan.take_slot()
+            try:
+                session = plan.session(body.session, body.phase, KEY_RELAY_LIMIT)
+            except CommandError:
+                media.endpoint_free(handle)
+                raise
+        except CommandError:
+            self._tapes.detach(tape, reader)
+            raise
+        if reader.key is not None:
+            self._shared[reader.key, tape.identity] = reader
+        media.file_open(handle, reader.playback, gain_db=body.gain_db)
+        endpoint = FileEndpoint(body.endpoint, session, handle, plan.next_serial(), tape, reader)
+        endpoint.note = body.note
+        plan.add(endpoint)
+        media.source_add(session.bus, handle)
+        return endpoint
+
+    def entry(self, endpoint: FileEndpoint) -> m.FileCreated:
+        """What its making is, or was, answered with."""
+        return m.FileCreated(duration_ms=endpoint.tape.duration_ms, shared_id=endpoint.reader.id)
+
+    # -- moving ----------------------------------------------------------------------------------------------
+
+    def seek(self, endpoint: FileEndpoint, position_ms: int) -> m.Done | Later:
+        position = position_ms * SAMPLES_A_MS
+        if endpoint.reader.key is not None:
+            raise CommandError("ENDPOINT_ERROR", "a shared playback cannot be moved")
+        check(endpoint.tape, position)
+        self._forget_jump(endpoint, "another seek came")
+        if endpoint.tape.has(position):
+            self._jump(endpoint, position)
+            return m.Done()
+        jump = endpoint.jump = Jump(position)
+        jump.wait = self._tapes.reach(endpoint.tape, position, partial(self._reached, endpoint))
+        return jump.later
+
+    def pause(self, endpoint: FileEndpoint, paused: bool) -> None:
+        if endpoint.paused != paused:
+            endpoint.paused = paused
+            self._worker.media.file_pause(endpoint.handle, paused=paused)
+
+    def _reached(self, endpoint: FileEndpoint, tape: Tape | FileError) -> None:
+        jump, endpoint.jump = endpoint.jump, None
+        assert jump is not None
+        try:
+            if isinstance(tape, FileError):
+                raise CommandError("ENDPOINT_ERROR", str(tape))
+            check(tape, jump.position)
+            self._jump(endpoint, jump.position)
+        except CommandError as error:
+            jump.later.refuse(error)
+        else:
+            jump.later.answer(m.Done())
+
+    def _jump(self, endpoint: FileEndpoint, position: int) -> None:
+        reader, second = endpoint.reader, position // CHUNK_SAMPLES
+        reader.aim = second
+        number = self._worker.media.file_seek(endpoint.handle, position=position)
+        self._worker.retirement.after(number, _arrived, (reader, second))
+
+    def _forget_jump(self, endpoint: FileEndpoint, why: str) -> None:
+        jump, endpoint.jump = endpoint.jump, None
+        if jump is not None:
+            assert jump.wait is not None
+            self._tapes.give_up(jump.wait)
+            jump.later.refuse(CommandError("ENDPOINT_ERROR", why))
+
+    # -- ending ----------------------------------------------------------------------------------------------
+
+    def started(self, endpoint: FileEndpoint, at_us: int) -> None:
+        """Its first frame was played."""
+        if not endpoint.started:
+            endpoint.started = True
+            self._worker.outbox.put(
+                m.FileStarted(session=endpoint.session.id, endpoint=endpoint.id, started_at_us=at_us)
+            )
+
+    def ended(self, endpoint: FileEndpoint, failed: bool) -> None:
+        """Its last frame was played."""
+        if endpoint.finished:
+            return
+        self._worker.plan.finish(endpoint)
+        self._forget_jump(endpoint, f"file {endpoint.id} has ended")
+        self._worker.outbox.put(
+            m.FileFinished(
+                session=endpoint.session.id,
+                endpoint=endpoint.id,
+                reason="error" if failed else "completed",
+                error=endpoint.tape.error if failed else None,
+            )
+        )
+        self._detach(endpoint)
+
+    def removed(self, endpoint: FileEndpoint, number: int) -> None:
+        """It was closed by edit `number`; one that has ended has left its tape already."""
+        self._forget_jump(endpoint, f"file {endpoint.id} was removed")
+        if not endpoint.finished:
+            self._worker.retirement.after(number, self._detach, endpoint)
+
+    def _detach(self, endpoint: FileEndpoint) -> None:
+        tape, reader = endpoint.tape, endpoint.reader
+        if not self._tapes.detach(tape, reader) or reader.key is None:
+            return
+        if self._shared.get((reader.key, tape.identity)) is reader:  # not one that began after its end
+            del self._shared[reader.key, tape.identity]
+
+
+def check(tape: Tape, position: int) -> None:
+    """CommandError: nothing can be played from there."""
+    assert tape.track is not None
+    if tape.track.samples == 0:
+        raise CommandError("ENDPOINT_ERROR", tape.error or "the file holds no audio")
+    if tape.ends_before(position):
+        known = tape.duration_ms
+        raise CommandError(
+            "INVALID_PARAMS", "no file is that long" if known is None else f"the file is {known} ms long"
+        )
+
+
+def _arrived(jump: tuple[Reader, int]) -> None:
+    reader, second = jump
+    if reader.aim == second:
+        reader.aim = None

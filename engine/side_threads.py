@@ -1,0 +1,86 @@
+"""Threads for what may block: files and their decoding.  They run when nobody else wants to (nice +19).
+
+The Python thread puts work in and takes results out; nothing else is shared.  A thread is started when there
+is work and none is free, up to THREADS; a disk that hangs holds one of them, not the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+THREADS = 4
+NICE = 19
+
+Work = Callable[[], Any]
+Done = Callable[[Any], None]  # gets the result, or the exception
+
+
+class SideThreads:
+    """wake: called on a side thread when a result waits.  cpus: theirs; None: the caller's."""
+
+    __slots__ = ("_cpus", "_done", "_idle", "_started", "_wake", "_work", "pending")
+
+    def __init__(self, wake: Callable[[], None], cpus: Iterable[int] | None = None) -> None:
+        self._wake = wake
+        self._cpus = tuple(cpus) if cpus is not None else ()
+        self._work: queue.SimpleQueue[tuple[Work, Done] | None] = queue.SimpleQueue()
+        self._done: deque[tuple[Done, Any]] = deque()
+        self._started: list[threading.Thread] = []
+        self._idle = threading.Semaphore(0)
+        self.pending = 0  # put in and not taken out yet
+
+    @property
+    def threads(self) -> int:
+        return len(self._started)
+
+    def put(self, work: Work, done: Done) -> None:
+        """Have `work` done; `done` gets what it returned or raised, in `take`."""
+        if not self._idle.acquire(blocking=False) and len(self._started) < THREADS:
+            thread = threading.Thread(target=self._run, name="side", daemon=True)
+            self._started.append(thread)
+            thread.start()
+        self.pending += 1
+        self._work.put((work, done))
+
+    def take(self, limit: int) -> bool:
+        """Hand out at most `limit` results.  True: more wait."""
+        for _ in range(limit):
+            if not self._done:
+                return False
+            done, result = self._done.popleft()
+            self.pending -= 1
+            done(result)
+        return bool(self._done)
+
+    def close(self, timeout_s: float) -> None:
+        """End the threads; one that hangs is left to the end of the process."""
+        for _ in self._started:
+            self._work.put(None)
+        for thread in self._started:
+            thread.join(timeout_s)
+
+    def _run(self) -> None:
+        self._step_back()
+        while (item := self._work.get()) is not None:
+            work, done = item
+            try:
+                result = work()
+            except Exception as error:
+                result = error
+            self._done.append((done, result))
+            del item, work, done, result  # nothing is held while waiting
+            self._idle.release()
+            self._wake()
+
+    def _step_back(self) -> None:
+        try:
+            if self._cpus:
+                os.sched_setaffinity(0, self._cpus)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        except OSError:
+            return  # a sandbox may refuse; then they run as the Python thread does

@@ -1,0 +1,483 @@
+"""Decoded files of this worker: each is opened once and decoded once, however many play it.
+
+A *tape* is one file: its decoder, its track (ext/flow/track.pyi), and the places it is played from
+(*readers*). A tape of up to WHOLE_SECONDS stays in memory as a whole, also when nobody plays it any
+more, as long as there is room. Of a longer one only a window in front of each reader is kept.
+
+Theory of operation
+-------------------
+The Python thread owns all of it. A decoder, and room for some seconds, go to a side thread and come
+back filled; one job a tape at a time, a few seconds a job, so that tapes take turns. What comes back is
+published at once. A second that no reader needs is withdrawn, and its room is given back after a fence:
+the media thread reads it no more. Room is reserved before it is needed (a whole tape's, a window for
+each reader), so that two never wait for each other's.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from roomtone.engine.decoder import MAX_SECONDS, Decoder, FileError, Identity, Opened, open_file
+from roomtone.ext.flow.track import CHUNK_BYTES, CHUNK_SAMPLES, ChunkPool, Playback, Track
+
+if TYPE_CHECKING:
+    from roomtone.engine.retirement import Retirement
+    from roomtone.engine.side_threads import SideThreads
+    from roomtone.engine.timers import Timers
+    from roomtone.ext.flow.media import Media
+
+POOL_CHUNKS = 4096  # seconds of audio a worker holds at most: 200 MB
+WHOLE_SECONDS = 120  # a longer file is not kept as a whole
+AHEAD = 8  # seconds decoded in front of a reader
+REFILL = 4  # when so few are left there are more decoded
+WINDOW_CHUNKS = AHEAD + 4  # reserved a reader: the window, where it seeks to, what waits for a fence
+RUN = 4  # seconds decoded in one job
+LOOK_US = 100_000  # how often readers' places are looked at
+TAPES_A_LOOK = 64  # some 10 us each
+RESULTS_A_TURN = 16  # side threads' results, some 50 us each
+ANSWERS_A_TURN = 32  # who waited for a second, some 30 us each
+
+Then = Callable[["Tape | FileError"], None]
+
+
+class Reader:
+    """A place in a tape that one endpoint plays from, or several that share it."""
+
+    __slots__ = ("aim", "endpoints", "id", "key", "playback")
+
+    def __init__(self, playback: Playback, key: str | None) -> None:
+        self.playback = playback
+        self.key = key  # what the source is called; None: not shared
+        self.id = str(uuid.uuid4()) if key is not None else None
+        self.endpoints = 0
+        self.aim: int | None = None  # the second it is about to jump to
+
+
+class Wait:
+    """Somebody who waits for a place in a tape.  `then` gets the tape, or why there will be none."""
+
+    __slots__ = ("answered", "place", "position", "tape", "then")
+
+    def __init__(self, place: Callable[[Tape], int], then: Then) -> None:
+        self.place = place
+        self.then: Then | None = then  # None: given up
+        self.tape: Tape | None = None
+        self.position = 0
+        self.answered = False  # or about to be
+
+
+class Tape:
+    __slots__ = (
+        "busy",
+        "decoder",
+        "error",
+        "gone",
+        "identity",
+        "readers",
+        "reserved",
+        "track",
+        "waits",
+        "whole",
+    )
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self.decoder: Decoder | None = None  # open as long as something may have to be decoded
+        self.track: Track | None = None  # from when the file's header is known
+        self.whole = False
+        self.busy = True  # a side thread has the decoder
+        self.gone = False
+        self.error: str | None = None  # why it ends early
+        self.reserved = 0
+        self.readers: set[Reader] = set()
+        self.waits: list[Wait] = []
+
+    @property
+    def duration_ms(self) -> int | None:
+        """As decoded, else as the file's header says; None: not known yet."""
+        track = self.track
+        if track is not None and track.samples is not None:
+            return track.samples * 1000 // CHUNK_SAMPLES
+        return self.decoder.duration_ms if self.decoder is not None else None
+
+    @property
+    def seconds(self) -> int:
+        """How many there are, or may be."""
+        assert self.track is not None
+        samples = self.track.samples
+        return len(self.track) if samples is None else -(-samples // CHUNK_SAMPLES)
+
+    def has(self, position: int) -> bool:
+        """What is there is decoded, or nothing is there: the end."""
+        assert self.track is not None
+        second, samples = position // CHUNK_SAMPLES, self.track.samples
+        return second in self.track or second >= self.seconds or (samples is not None and position >= samples)
+
+    def ends_before(self, position: int) -> bool:
+        """As far as is known."""
+        assert self.track is not None
+        if self.track.samples is not None:
+            return position > self.track.samples
+        duration_ms = self.duration_ms
+        if duration_ms is not None:
+            return position > duration_ms * CHUNK_SAMPLES // 1000
+        return position // CHUNK_SAMPLES >= self.seconds
+
+    def complete(self) -> bool:
+        assert self.track is not None
+        return self.track.samples is not None and self.track.held >= self.seconds
+
+    def window(self, reader: Reader) -> Iterator[int]:
+        """The seconds a reader needs, the most urgent first."""
+        assert self.track is not None
+        second, total = reader.playback.position // CHUNK_SAMPLES, self.seconds
+        for _ in range(min(AHEAD + 1, total)):
+            if second >= total:
+                if not reader.playback.loops or self.track.samples is None:
+                    return
+                second = 0
+            yield second
+            second += 1
+
+    def wanted(self) -> set[int]:
+        """Seconds of a tape that is not kept as a whole that have to stay or to be decoded."""
+        out = {wait.position // CHUNK_SAMPLES for wait in self.waits}
+        for reader in self.readers:
+            out.update(self.window(reader))
+            if reader.aim is not None:
+                out.add(reader.aim)
+        return out
+
+    def next_run(self) -> range:
+        """What to decode now; empty: nothing."""
+        first, wanted = self._first_missing()
+        if first is None:
+            return range(0)
+        end, track = first + 1, self.track
+        assert track is not None
+        last = min(first + RUN, self.seconds)
+        while end < last and end not in track and (wanted is None or end in wanted):
+            end += 1
+        return range(first, end)
+
+    def _first_missing(self) -> tuple[int | None, set[int] | None]:
+        """(second, the seconds that may follow it; None: any)."""
+        track, total = self.track, self.seconds
+        assert track is not None
+        for wait in self.waits:
+            second = wait.position // CHUNK_SAMPLES
+            if second < total and second not in track:
+                return second, None if self.whole else {second + 1}
+        if self.whole:
+            return next((second for second in range(total) if second not in track), None), None
+        for reader in self.readers:
+            needed = list(self.window(reader))
+            if any(second not in track for second in needed[:REFILL]):
+                return next(second for second in needed if second not in track), set(needed)
+        return None, None
+
+
+class Tapes:
+    """Opens, decodes, keeps and forgets."""
+
+    def __init__(
+        self,
+        media: Media,
+        retirement: Retirement,
+        timers: Timers,
+        side: SideThreads,
+        clock: Callable[[], int],
+        *,
+        cached: int,
+        chunks: int = POOL_CHUNKS,
+    ) -> None:
+        self._media = media
+        self._retirement = retirement
+        self._timers = timers
+        self._side = side
+        self._clock = clock
+        self._cached = cached
+        self._pool = ChunkPool(chunks)
+        self._tapes: dict[Identity, Tape] = {}
+        self._unused: dict[Identity, Tape] = {}  # complete and played by nobody, the longest unused first
+        self._open: deque[Tape] = deque()  # with a decoder
+        self._answers: deque[Wait] = deque()  # what they waited for is there
+        self._reserved = 0
+        self._looking = False
+        self.decoded_seconds = 0
+
+    # -- for those who play ----------------------------------------------------------------------------------
+
+    def open(self, path: str, place: Callable[[Tape], int], then: Then) -> Wait:
+        """Find or open the file, decode what is at `place` (samples at 8 kHz), then call `then`.
+
+        Not before this has returned.
+        """
+        wait = Wait(place, then)
+        self._side.put(partial(open_file, path), partial(self._opened, wait))
+        return wait
+
+    def reach(self, tape: Tape, position: int, then: Then) -> Wait:
+        """Decode what is there, then call `then`; not before return."""
+        wait = Wait(lambda _: position, then)
+        self._enter(tape, wait)
+        return wait
+
+    def give_up(self, wait: Wait) -> None:
+        """`then` will not be called."""
+        wait.then = None
+        tape = wait.tape
+        if tape is not None and wait in tape.waits:
+            tape.waits.remove(wait)
+            self._rest(tape)
+
+    def attach(self, tape: Tape, reader: Reader) -> None:
+        """One more endpoint plays from there.  FileError: there is no room."""
+        if reader not in tape.readers:
+            if not tape.whole:
+                self._reserve(tape, WINDOW_CHUNKS)
+            tape.readers.add(reader)
+            self._unused.pop(tape.identity, None)
+        reader.endpoints += 1
+        self._begin(tape)
+
+    def detach(self, tape: Tape, reader: Reader) -> bool:
+        """One fewer.  True: that was the last of this reader."""
+        reader.endpoints -= 1
+        if reader.endpoints:
+            return False
+        tape.readers.remove(reader)
+        if not tape.whole:
+            self._unreserve(tape, WINDOW_CHUNKS)
+        self._rest(tape)
+        return True
+
+    # -- the worker's turn -----------------------------------------------------------------------------------
+
+    def turn(self) -> bool:
+        """Take what side threads have done, answer who waited; a bounded amount.  True: more waits."""
+        more = self._side.take(RESULTS_A_TURN)
+        for _ in range(min(ANSWERS_A_TURN, len(self._answers))):
+            wait = self._answers.popleft()
+            tape = wait.tape
+            if wait.then is None or tape is None:
+                continue
+            wait.then(tape)
+            tape.waits.remove(wait)
+            self._rest(tape)
+        return more or bool(self._answers)
+
+    @property
+    def held(self) -> int:
+        return len(self._tapes)
+
+    @property
+    def held_bytes(self) -> int:
+        return self._pool.used * CHUNK_BYTES
+
+    # -- opening ---------------------------------------------------------------------------------------------
+
+    def _opened(self, wait: Wait, result: Opened | Exception) -> None:
+        if isinstance(result, Exception):
+            _refuse(wait, result)
+            return
+        tape = self._tapes.get(result.identity)
+        if wait.then is not None and tape is None:
+            tape = self._tapes[result.identity] = Tape(result.identity)
+            self._side.put(partial(Decoder, result.fd), partial(self._parsed, tape))
+        else:
+            self._side.put(partial(os.close, result.fd), _nothing)
+        if wait.then is not None:
+            assert tape is not None
+            self._enter(tape, wait)
+
+    def _enter(self, tape: Tape, wait: Wait) -> None:
+        wait.tape = tape
+        tape.waits.append(wait)
+        self._unused.pop(tape.identity, None)
+        if tape.track is not None:
+            wait.position = wait.place(tape)
+            self._serve(tape)
+
+    def _parsed(self, tape: Tape, result: Decoder | Exception) -> None:
+        tape.busy = False
+        if isinstance(result, Exception):
+            self._lose(tape, result)
+            return
+        tape.decoder = result
+        tape.whole = result.duration_ms is not None and result.seconds <= WHOLE_SECONDS + 1
+        try:
+            self._reserve(tape, result.seconds if tape.whole else WINDOW_CHUNKS)
+        except FileError as error:
+            self._lose(tape, error)
+            return
+        tape.track = Track(self._pool, result.seconds)
+        self._open.append(tape)
+        if not self._looking:
+            self._looking = True
+            self._timers.at(self._clock() + LOOK_US, self._look)
+        for wait in tape.waits:
+            wait.position = wait.place(tape)
+        self._serve(tape)
+        self._rest(tape)  # all may have given up
+
+    def _lose(self, tape: Tape, error: Exception) -> None:
+        """It cannot be played: tell who waits."""
+        waits, tape.waits = tape.waits, []
+        self._drop(tape)
+        for wait in waits:
+            _refuse(wait, error)
+
+    # -- decoding --------------------------------------------------------------------------------------------
+
+    def _serve(self, tape: Tape) -> None:
+        """Those whose place is decoded are answered; decode on."""
+        for wait in tape.waits:
+            if not wait.answered and tape.has(wait.position):
+                wait.answered = True
+                self._answers.append(wait)
+        self._begin(tape)
+
+    def _begin(self, tape: Tape) -> None:
+        """Begin a job if one is due and there is room; else the next look does."""
+        if tape.busy or tape.decoder is None:
+            return
+        slots = []
+        run = tape.next_run()
+        for _ in run:
+            slot = self._pool.take()
+            if slot < 0:
+                break
+            slots.append(slot)
+        if slots:
+            tape.busy = True
+            rooms = [self._pool.room(slot) for slot in slots]
+            self._side.put(
+                partial(_decode_run, tape.decoder, run.start, rooms),
+                partial(self._decoded, tape, run.start, slots),
+            )
+
+    def _decoded(
+        self, tape: Tape, first: int, slots: list[int], result: tuple[list[int], str | None] | Exception
+    ) -> None:
+        tape.busy = False
+        made, error = ([], repr(result)) if isinstance(result, Exception) else result
+        track = tape.track
+        if tape.gone or track is None:
+            self._give_back(slots)
+            self._close(tape)
+            return
+        ends_at = self._ends_at(first, made, error, len(track))
+        if ends_at is not None and track.samples is None:
+            too_long = ends_at >= MAX_SECONDS * CHUNK_SAMPLES
+            tape.error = error or ("the file is longer than 24 hours" if too_long else None)
+            track.end(ends_at, tape.error is not None)
+        filled = len(made) - (1 if made and made[-1] == 0 else 0)
+        for number in range(filled):
+            track.publish(first + number, slots[number])
+        self._give_back(slots[filled:])
+        self.decoded_seconds += len(made)
+        if tape.whole and tape.complete():
+            self._close(tape)
+        self._serve(tape)
+
+    @staticmethod
+    def _ends_at(first: int, made: list[int], error: str | None, room: int) -> int | None:
+        """In samples at 8 kHz; None: it goes on."""
+        samples = sum(made)
+        over = error is not None or first + len(made) >= room or any(n < CHUNK_SAMPLES for n in made)
+        return first * CHUNK_SAMPLES + samples if over else None
+
+    # -- keeping and forgetting ------------------------------------------------------------------------------
+
+    def _look(self, _: None, now_us: int) -> None:
+        """Readers have moved on: let go of what is behind them, decode what is in front."""
+        for _n in range(min(TAPES_A_LOOK, len(self._open))):
+            tape = self._open.popleft()
+            if tape.decoder is None:
+                continue
+            self._open.append(tape)
+            if tape.track is not None:
+                if not tape.whole:
+                    wanted = tape.wanted()
+                    self._withdraw(tape.track, [second for second in tape.track if second not in wanted])
+                self._begin(tape)
+        self._looking = bool(self._open)
+        if self._looking:
+            self._timers.at(now_us + LOOK_US, self._look)
+
+    def _rest(self, tape: Tape) -> None:
+        """Nobody plays it?  A whole one is kept for the next, another goes."""
+        if tape.gone or tape.readers or tape.waits or tape.track is None:
+            return
+        if not tape.whole or not tape.complete() or tape.error is not None:
+            self._drop(tape)
+            return
+        self._unused[tape.identity] = tape
+        while len(self._unused) > self._cached:
+            self._evict()
+
+    def _evict(self) -> None:
+        self._drop(self._unused.pop(next(iter(self._unused))))
+
+    def _drop(self, tape: Tape) -> None:
+        tape.gone = True
+        del self._tapes[tape.identity]
+        self._unreserve(tape, tape.reserved)
+        if tape.track is not None:
+            self._withdraw(tape.track, list(tape.track))
+        if not tape.busy:
+            self._close(tape)
+
+    def _withdraw(self, track: Track, seconds: list[int]) -> None:
+        if seconds:
+            slots = [track.withdraw(second) for second in seconds]
+            self._retirement.after(self._media.fence(), self._give_back, slots)
+
+    def _give_back(self, slots: list[int]) -> None:
+        for slot in slots:
+            self._pool.give_back(slot)
+
+    def _close(self, tape: Tape) -> None:
+        decoder, tape.decoder = tape.decoder, None
+        if decoder is not None:
+            self._side.put(decoder.close, _nothing)
+
+    def _reserve(self, tape: Tape, chunks: int) -> None:
+        while self._reserved + chunks > self._pool.count and self._unused:
+            self._evict()
+        if self._reserved + chunks > self._pool.count:
+            raise FileError("the worker holds as many files as it has room for")
+        self._reserved += chunks
+        tape.reserved += chunks
+
+    def _unreserve(self, tape: Tape, chunks: int) -> None:
+        self._reserved -= chunks
+        tape.reserved -= chunks
+
+
+def _decode_run(decoder: Decoder, first: int, rooms: list[memoryview]) -> tuple[list[int], str | None]:
+    """On a side thread: samples made of each second, and why there are no more."""
+    made = []
+    for second, room in enumerate(rooms, first):
+        pcm = np.frombuffer(room, np.int16)
+        made.append(decoder.second(second, pcm[:CHUNK_SAMPLES], pcm[CHUNK_SAMPLES:]))
+        if made[-1] < CHUNK_SAMPLES:
+            break
+    return made, str(decoder.error) if decoder.error is not None else None
+
+
+def _refuse(wait: Wait, error: Exception) -> None:
+    if wait.then is not None:
+        wait.then(error if isinstance(error, FileError) else FileError(f"the file cannot be read: {error!r}"))
+
+
+def _nothing(_: object) -> None:
+    """Nobody waits for this."""
