@@ -80,7 +80,9 @@ class App:
         self._signals = 0
         self._exit_code = EXIT_OK
         epoch_offset_us = time.time_ns() // NS_PER_US - now_us()
-        self.core = Core(config, _random_ids(), epoch_offset_us, socket.gethostname(), installed("roomtone"))
+        self.core = Core(
+            config, _random_ids(), epoch_offset_us, socket.gethostname(), installed("roomtone"), workers
+        )
         self.runtime = Runtime(self.core, self.timers, self.log, self._drained)
         self.workers = Workers(
             count=workers,

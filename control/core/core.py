@@ -51,10 +51,17 @@ class Core:
     """The control process's decisions.
 
     ids: random UUID strings.  epoch_offset_us: wall clock minus the clock of `now_us`, constant.
+    workers: how many there are; what they hold from the time before this process is not known yet.
     """
 
     def __init__(
-        self, config: Config, ids: Iterator[str], epoch_offset_us: int, hostname: str = "", version: str = ""
+        self,
+        config: Config,
+        ids: Iterator[str],
+        epoch_offset_us: int,
+        hostname: str = "",
+        version: str = "",
+        workers: int = 0,
     ) -> None:
         self.config = config
         self.ids = ids
@@ -65,6 +72,7 @@ class Core:
         self.connections: dict[int, Connection] = {}
         self.sessions: dict[str, Session] = {}
         self.workers = Workers()
+        self.unheard = set(range(workers))  # they may hold sessions of the time before this process
         self.draining = False
         self.counters = views.Counters()
         self.wheel = polling.Wheel()
@@ -103,6 +111,7 @@ class Core:
                 self._worker_started(given)
             case effects.WorkerHolds():
                 recall.adopt(self, given.worker, given.endpoints)
+                self.unheard.discard(given.worker)
             case effects.WorkerDied():
                 self._worker_died(given.worker)
             case effects.ShutdownBegan():
@@ -401,6 +410,8 @@ class Core:
         run.done(None, problem)
 
     def _worker_started(self, given: effects.WorkerStarted) -> None:
+        if not given.running:
+            self.unheard.discard(given.worker)
         known = self.workers.epoch(given.worker)
         if known == given.epoch:
             return
@@ -411,6 +422,7 @@ class Core:
 
     def _worker_died(self, worker: int) -> None:
         """Its open commands fail, then its sessions are lost."""
+        self.unheard.discard(worker)
         if worker not in self.workers:
             return
         self.workers.died(worker)

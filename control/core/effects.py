@@ -39,10 +39,14 @@ class ConnectionClosed(msgspec.Struct, frozen=True):
 
 
 class WorkerStarted(msgspec.Struct, frozen=True):
-    """The first batch of an epoch came (WorkerUp)."""
+    """The first batch of an epoch came (WorkerUp).
+
+    running: it was running before this process began; WorkerHolds follows.
+    """
 
     worker: int
     epoch: int
+    running: bool = False
 
 
 class WorkerHolds(msgspec.Struct, frozen=True):

@@ -78,6 +78,8 @@ def session_create(core: Core, call: Call, params: api.SessionCreate) -> Struct:
 
 def session_attach(core: Core, call: Call, params: api.SessionAttach) -> Struct:
     session = core.own_session(params.session_id, call.app_id)
+    if session is None and core.unheard:
+        raise Problem(SESSION_BUSY, "The server has just started and is finding its sessions; try again")
     if session is None:
         raise Problem(SESSION_NOT_FOUND, f"No session with that id: {params.session_id}", "session_id")
     if session.connection is not None:

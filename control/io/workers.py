@@ -328,7 +328,7 @@ class Workers:
             self._timers.set(now_us() + CONNECT_RETRY_US, ("connect", worker), retry)
             return
         state.up = True
-        self._submit(WorkerStarted(worker, epoch))
+        self._submit(WorkerStarted(worker, epoch, running=not fresh))
 
     def _down(self, worker: int) -> None:
         state = self.states[worker]
@@ -343,7 +343,7 @@ class Workers:
                 command.done(None)
         if was_up:
             self._log.debug("worker_down", worker=worker, epoch=state.epoch, pid=state.pid)
-            self._submit(WorkerDied(worker, state.epoch))
+        self._submit(WorkerDied(worker, state.epoch))
 
     def _gap(self, worker: int, missing: int) -> None:
         self._counters.event_gaps += 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from product import Phone, Product, gaps, wait_for
 
-from roomtone.client import Client, RoomtoneError, connect
+from roomtone.client import Client, Reconnected, RoomtoneError, connect
 
 pytestmark = pytest.mark.process
 
@@ -33,22 +33,14 @@ def test_media_does_not_notice_that_control_died_and_the_client_gets_its_session
     phones = [phone(), phone()]
 
     async def scenario() -> None:
-        async with await connect(product.url) as client:
-            session = (await client.call("session.create"))["session_id"]
+        async with connect(product.url, reconnect=True) as client:
+            session = (await client.session_create()).session_id
             ids = await pair(client, phones)
             before = (await client.call("session.info"))["endpoints"]
-            old = product.kill("roomtone: control")
+            product.kill("roomtone: control")
             heard = len(phones[0].heard)
-            with pytest.raises(RoomtoneError):
-                while True:
-                    await client.call("session.info")
-        await asyncio.to_thread(
-            wait_for, lambda: product.children().get("roomtone: control", old) != old, what="a new control"
-        )
-        await asyncio.to_thread(wait_for, product.ready, what="readiness")
-        await asyncio.to_thread(wait_for, lambda: len(phones[0].heard) > heard + 50, what="more audio")
-        async with await connect(product.url) as client:
-            await client.call("session.attach", session_id=session)
+            assert await client.wait_for(Reconnected) == Reconnected(session, lost_session_id=None)
+            await asyncio.to_thread(wait_for, lambda: len(phones[0].heard) > heard + 50, what="more audio")
             info = await client.call("session.info")
             assert [e["endpoint_id"] for e in info["endpoints"]] == ids
             assert info["endpoints"] == before, "what the session is, a new control process knows again"

@@ -12,7 +12,10 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from roomtone.control.core import effects as fx
+from roomtone.control.core.api import EVENTS
 from roomtone.control.core.config import load
 from roomtone.control.core.core import Core
 from roomtone.control.core.polling import keep
@@ -133,7 +136,10 @@ class Client:
 
     def read(self) -> None:
         while (text := self.desk.core.next_message(self.id)) is not None:
-            self.log.append(json.loads(text))
+            message = json.loads(text)
+            if "event" in message:
+                msgspec.convert(message["data"], EVENTS[message["event"]])
+            self.log.append(message)
 
     def reply(self, request_id: str) -> dict[str, Any] | None:
         return next((m for m in self.log if m.get("id") == request_id), None)
@@ -163,9 +169,10 @@ class Client:
 class Desk:
     """Core with its surroundings."""
 
-    def __init__(self, workers: int = 1, config: str = "", started: bool = True) -> None:
+    def __init__(self, workers: int = 1, config: str = "", started: bool = True, unheard: int = 0) -> None:
+        """unheard: workers that may hold sessions of the time before core began."""
         ids = (str(UUID(int=0x5EED0000_0000_4000_8000_000000000000 + (n << 96))) for n in itertools.count(1))
-        self.core = Core(_load(config), ids, EPOCH_OFFSET_US, hostname="desk", version="9.9")
+        self.core = Core(_load(config), ids, EPOCH_OFFSET_US, hostname="desk", version="9.9", workers=unheard)
         self.now_us = 1 * US_PER_S
         self.workers = {index: FakeWorker(index) for index in range(workers)}
         self.clients: dict[int, Client] = {}

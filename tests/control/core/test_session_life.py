@@ -6,7 +6,13 @@ import msgspec
 import pytest
 from fake_worker import OFFER, Client, Desk, Refused
 
-from roomtone.control.core.effects import ConnectionClosed, ShutdownBegan
+from roomtone.control.core.effects import (
+    ConnectionClosed,
+    ShutdownBegan,
+    WorkerDied,
+    WorkerHolds,
+    WorkerStarted,
+)
 from roomtone.control.core.views import array
 from roomtone.engine import messages as ms
 
@@ -146,6 +152,27 @@ def test_a_failed_attach_changes_nothing(desk: Desk) -> None:
     assert refusal(free, "session.attach", session_id=bound_id) == "SESSION_NOT_ORPHANED"
     desk.advance(2)
     assert [s["session_id"] for s in free.call("session.list")["sessions"]] == [bound_id]
+
+
+def test_nothing_is_said_to_be_unknown_before_every_worker_was_asked() -> None:
+    """A control process that has just started finds its sessions by asking the workers."""
+    desk = Desk(workers=2, started=False, unheard=2)
+    client = desk.connect()
+    unknown = "00000000-0000-4000-8000-000000000000"
+    assert refusal(client, "session.attach", session_id=unknown) == "SESSION_BUSY"
+    desk.give(WorkerStarted(0, 1))
+    desk.give(WorkerStarted(1, 7, running=True))
+    assert refusal(client, "session.attach", session_id=unknown) == "SESSION_BUSY"
+    desk.give(WorkerHolds(1, []))
+    assert refusal(client, "session.attach", session_id=unknown) == "SESSION_NOT_FOUND"
+
+
+def test_a_worker_that_died_holds_nothing() -> None:
+    desk = Desk(started=False, unheard=1)
+    desk.give(WorkerDied(0, 1))
+    client = desk.connect()
+    unknown = "00000000-0000-4000-8000-000000000000"
+    assert refusal(client, "session.attach", session_id=unknown) == "SESSION_NOT_FOUND"
 
 
 def test_events_of_the_orphan_time_are_delivered_behind_the_attach_reply(desk: Desk) -> None:
