@@ -10,6 +10,25 @@ from libc.stdint cimport int16_t, int32_t, int64_t
 cdef enum:
     FIR_TAPS = 28           # taps of one polyphase branch
     FIR_HALF = 14
+    BANK_TONES = 8          # frequencies of a bank
+    BANK_SAMPLES = 80       # of one window
+    BANK_HALF = 40
+    DENSE_OUT = 16          # outputs of a layer of a network
+
+
+# Eight frequencies seen through one symmetric window.  Row n of `wave` holds the eight cosines, then the eight
+# sines, n + 1/2 samples from the window's middle; `window` is the window from there outwards.
+ctypedef struct bank_t:
+    float[BANK_HALF] window
+    float[BANK_HALF * 2 * BANK_TONES] wave
+
+
+# What one window of samples shows: re - j im is the correlation with each frequency, phases as of the window's
+# middle; energy is the sum of the squared windowed samples.
+ctypedef struct bank_view_t:
+    float[BANK_TONES] re
+    float[BANK_TONES] im
+    float energy
 
 
 ctypedef struct kernel_t:
@@ -43,6 +62,12 @@ ctypedef struct kernel_t:
     void (*fir_down2)(
         int16_t* out, const float* total, const float* difference, const float* even, const float* odd, int n
     ) noexcept nogil
+    # views[i] = what the bank sees in pcm[i stride .. i stride + BANK_SAMPLES - 1], i < count
+    void (*bank_view)(
+        bank_view_t* views, const int16_t* pcm, int stride, int count, const bank_t* bank
+    ) noexcept nogil
+    # out[k] += sum x[i] weights[i DENSE_OUT + k], i < n, n even; k < DENSE_OUT
+    void (*dense)(float* out, const float* x, const float* weights, int n) noexcept nogil
 
 
 # The table of the level in force; never NULL.

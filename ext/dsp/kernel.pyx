@@ -6,7 +6,9 @@ no tables inside a loop, and float sums in one fixed order: every level gives th
 
 from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t, uint32_t
 
-from roomtone.ext.dsp.dispatch cimport FIR_HALF, FIR_TAPS, kernel_t
+from roomtone.ext.dsp.dispatch cimport (
+    BANK_HALF, BANK_TONES, DENSE_OUT, FIR_HALF, FIR_TAPS, bank_t, bank_view_t, kernel_t,
+)
 
 
 cdef extern from *:
@@ -18,9 +20,23 @@ cdef extern from *:
     #define rt_nearest(x) __builtin_irintf(x)
     #endif
     typedef short* __restrict rt_only_int16;
+
+    /* Eight floats that the compiler keeps in as many registers as the level needs: left to itself it does not
+       see that sums of eight tones side by side are vectors. */
+    typedef float rt_lanes __attribute__((vector_size(32), aligned(4), may_alias));
+    #define rt_lanes_clear(sum) ((sum) = (rt_lanes) {0})
+    #define rt_lanes_add(sum, x, p) ((sum) += (x) * *(const rt_lanes*) (p))
+    #define rt_lanes_add_square(sum, p) ((sum) += *(const rt_lanes*) (p) * *(const rt_lanes*) (p))
+    #define rt_lanes_put(p, a, b) (*(rt_lanes*) (p) = (a) + (b))
     """
     int32_t rt_nearest(float x) noexcept nogil
     ctypedef int16_t* only_int16_t "rt_only_int16"      # nothing else points there
+    ctypedef struct lanes_t "rt_lanes":
+        pass
+    void lanes_clear "rt_lanes_clear"(lanes_t sum) noexcept nogil
+    void lanes_add "rt_lanes_add"(lanes_t sum, float x, const float* p) noexcept nogil
+    void lanes_add_square "rt_lanes_add_square"(lanes_t sum, const float* p) noexcept nogil
+    void lanes_put "rt_lanes_put"(float* p, lanes_t a, lanes_t b) noexcept nogil
 
 
 cdef enum:
@@ -161,6 +177,69 @@ cdef void fir_down2(
         out[i] = narrow(rt_nearest(by_even + by_odd))
 
 
+cdef void bank_view(
+    bank_view_t* views, const int16_t* pcm, int stride, int count, const bank_t* bank
+) noexcept nogil:
+    """The window and the cosines are even about the middle, the sines odd: the sum and the difference of the
+    two halves need half the products.  Two sums a part, for their additions wait for each other."""
+    cdef float[BANK_HALF] even
+    cdef float[BANK_HALF] odd
+    cdef float[BANK_TONES] squares
+    cdef lanes_t re0, re1, im0, im1
+    cdef const float* wave
+    cdef float left, right
+    cdef Py_ssize_t i, k
+    for i in range(count):
+        for k in range(BANK_HALF):
+            left = pcm[BANK_HALF - 1 - k]
+            right = pcm[BANK_HALF + k]
+            even[k] = (right + left) * bank.window[k]
+            odd[k] = (right - left) * bank.window[k]
+        lanes_clear(re0)
+        lanes_clear(re1)
+        lanes_clear(im0)
+        lanes_clear(im1)
+        wave = bank.wave
+        for k in range(0, BANK_HALF, 2):
+            lanes_add(re0, even[k], wave)
+            lanes_add(im0, odd[k], wave + BANK_TONES)
+            lanes_add(re1, even[k + 1], wave + 2 * BANK_TONES)
+            lanes_add(im1, odd[k + 1], wave + 3 * BANK_TONES)
+            wave += 4 * BANK_TONES
+        lanes_put(views[i].re, re0, re1)
+        lanes_put(views[i].im, im0, im1)
+        lanes_clear(re0)
+        lanes_clear(im0)
+        for k in range(BANK_HALF // BANK_TONES):
+            lanes_add_square(re0, even + k * BANK_TONES)
+            lanes_add_square(im0, odd + k * BANK_TONES)
+        lanes_put(squares, re0, im0)
+        for k in range(1, BANK_TONES):
+            squares[0] += squares[k]
+        views[i].energy = squares[0] / 2
+        pcm += stride
+
+
+cdef void dense(float* out, const float* x, const float* weights, int n) noexcept nogil:
+    cdef float[DENSE_OUT] sums
+    cdef lanes_t low0, low1, high0, high1
+    cdef Py_ssize_t i
+    lanes_clear(low0)
+    lanes_clear(low1)
+    lanes_clear(high0)
+    lanes_clear(high1)
+    for i in range(0, n, 2):
+        lanes_add(low0, x[i], weights)
+        lanes_add(high0, x[i], weights + BANK_TONES)
+        lanes_add(low1, x[i + 1], weights + DENSE_OUT)
+        lanes_add(high1, x[i + 1], weights + DENSE_OUT + BANK_TONES)
+        weights += 2 * DENSE_OUT
+    lanes_put(sums, low0, low1)
+    lanes_put(sums + BANK_TONES, high0, high1)
+    for i in range(DENSE_OUT):
+        out[i] += sums[i]
+
+
 cdef kernel_t TABLE = kernel_t(
     mix_add=mix_add,
     mix_add32=mix_add32,
@@ -174,6 +253,8 @@ cdef kernel_t TABLE = kernel_t(
     widen2=widen2,
     fir_up2=fir_up2,
     fir_down2=fir_down2,
+    bank_view=bank_view,
+    dense=dense,
 )
 
 
