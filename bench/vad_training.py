@@ -136,7 +136,7 @@ def gradients(net: list[np.ndarray], x: np.ndarray, y: np.ndarray) -> list[np.nd
 
 def values(array: np.ndarray) -> str:
     flat = [f"{v:.4g}f" if "." in f"{v:.4g}" or "e" in f"{v:.4g}" else f"{v:.4g}.0f" for v in array.ravel()]
-    rows = [", ".join(flat[i : i + 12]) for i in range(0, len(flat), 12)]
+    rows = [", ".join(flat[i : i + 8]) for i in range(0, len(flat), 8)]
     return ",\n        ".join(rows)
 
 
