@@ -317,6 +317,7 @@ class Supervisor:
             overload_shed_at=config.overload_shed_at,
             overload_refuse_at=config.overload_refuse_at,
             cached_tracks=config.transcode_cache_size,
+            neural_vad_streams=config.neural_vad_streams,
             log_level=config.log_level,
         )
         return msgspec.json.encode(start).decode()

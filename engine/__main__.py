@@ -18,6 +18,7 @@ import msgspec
 import setproctitle
 import zmq
 
+from roomtone.engine import neural
 from roomtone.engine.affinity import pin, prepare_media_thread, scheduling_level, step_back
 from roomtone.engine.limits import raise_descriptor_limit
 from roomtone.engine.log import Log
@@ -121,6 +122,7 @@ def main() -> int:
         map_arena=Arena,
         media_clock=thread.clock(),
         side_cpus=cpus,
+        network=neural.loader(),
     )
     gc.collect()
     gc.freeze()

@@ -206,6 +206,41 @@ def inject_key(worker: Worker, body: m.InjectKey) -> Result:
     return m.Done()
 
 
+# -- watching ------------------------------------------------------------------------------------------------
+
+
+def start_vad(worker: Worker, body: m.StartVad) -> Result:
+    worker.watching.start_vad(_watchable(worker, body.endpoint, "VAD_ERROR"), body.vad)
+    return m.Done()
+
+
+def stop_vad(worker: Worker, body: m.StopVad) -> Result:
+    worker.watching.stop_vad(_watchable(worker, body.endpoint, "VAD_ERROR"))
+    return m.Done()
+
+
+def detect_fax(worker: Worker, body: m.DetectFax) -> Result:
+    endpoint = _watchable(worker, body.endpoint, "FAX_DETECT_ERROR")
+    if body.enabled:
+        worker.watching.start_fax(endpoint)
+    else:
+        worker.watching.stop_fax(endpoint)
+    return m.Done()
+
+
+def set_sensitive(worker: Worker, body: m.SetSensitive) -> Result:
+    endpoint = worker.plan.find_rtp(body.endpoint)
+    endpoint.sensitive = body.enabled
+    return After(worker.media.sensitive(endpoint.handle, body.enabled), m.Done())
+
+
+def _watchable(worker: Worker, id: str, code: str) -> RtpEndpoint:
+    try:
+        return worker.plan.find_rtp(id)
+    except CommandError as error:
+        raise CommandError(code, error.message) from None
+
+
 # -- asking --------------------------------------------------------------------------------------------------
 
 
@@ -379,6 +414,7 @@ def _retire(worker: Worker, endpoint: Endpoint) -> int:
     number = worker.plan.remove(endpoint)
     if isinstance(endpoint, FileEndpoint):
         worker.files.removed(endpoint, number)
+    worker.watching.removed(endpoint, number)
     worker.retirement.endpoint(number, endpoint)
     return number
 
@@ -420,9 +456,13 @@ def _entry(worker: Worker, endpoint: Endpoint) -> m.SnapshotEndpoint:
             handle=endpoint.handle,
         )
         entry.remote_rtp_addr = line["remote"] if endpoint.learned else ""
+        entry.sensitive = endpoint.sensitive
     elif isinstance(endpoint, FileEndpoint):
         entry.file = worker.files.entry(endpoint)
         entry.started, entry.paused = endpoint.started, endpoint.paused
+    if endpoint.watch is not None:
+        entry.vad = endpoint.watch.vad
+        entry.fax = endpoint.watch.told is not None
     return entry
 
 
@@ -437,6 +477,10 @@ COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
     m.RemoveEndpoint: remove_endpoint,
     m.CloseSession: close_session,
     m.InjectKey: inject_key,
+    m.StartVad: start_vad,
+    m.StopVad: stop_vad,
+    m.DetectFax: detect_fax,
+    m.SetSensitive: set_sensitive,
     m.GetStats: get_stats,
     m.PollStats: poll_stats,
     m.GetActivity: get_activity,

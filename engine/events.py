@@ -29,6 +29,8 @@ from roomtone.ext.flow.media import (
     FACT_BYE,
     FACT_FILE_ENDED,
     FACT_FILE_STARTED,
+    FACT_HEARD,
+    FACT_INBAND_KEY,
     FACT_INJECT_DONE,
     FACT_KEY,
     FACT_PINNED,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from roomtone.engine.keys import Keys
     from roomtone.engine.plan import Plan
     from roomtone.engine.probe import SelfProbe
+    from roomtone.engine.watching import Watching
     from roomtone.ext.flow.media import Media
 
 BATCH_ITEMS = 512  # items of one batch: about 60 KiB, 0.5 ms to encode
@@ -105,15 +108,23 @@ class Outbox:
 class Facts:
     """Drains the media thread's facts and silences into events."""
 
-    __slots__ = ("_files", "_keys", "_media", "_outbox", "_plan", "_probe", "resyncs")
+    __slots__ = ("_files", "_keys", "_media", "_outbox", "_plan", "_probe", "_watching", "resyncs")
 
     def __init__(
-        self, media: Media, plan: Plan, keys: Keys, files: Files, probe: SelfProbe, outbox: Outbox
+        self,
+        media: Media,
+        plan: Plan,
+        keys: Keys,
+        files: Files,
+        watching: Watching,
+        probe: SelfProbe,
+        outbox: Outbox,
     ) -> None:
         self._media = media
         self._plan = plan
         self._keys = keys
         self._files = files
+        self._watching = watching
         self._probe = probe
         self._outbox = outbox
         self.resyncs = 0
@@ -159,13 +170,20 @@ class Facts:
             elif kind == FACT_FILE_ENDED:
                 self._files.ended(endpoint, bool(fact[2]))
         elif isinstance(endpoint, RtpEndpoint):
-            if kind == FACT_KEY:
+            if kind == FACT_KEY or kind == FACT_INBAND_KEY:
                 event, duration_ms = fact[2], fact[3]
                 if event < len(DIGITS):
-                    digit = DIGITS[event]
                     self._outbox.put(
-                        KeyPressed(session=session, endpoint=id, digit=digit, duration_ms=duration_ms)
+                        KeyPressed(
+                            session=session,
+                            endpoint=id,
+                            digit=DIGITS[event],
+                            duration_ms=duration_ms,
+                            source="rfc4733" if kind == FACT_KEY else "inband",
+                        )
                     )
+            elif kind == FACT_HEARD:
+                self._watching.look(endpoint, now_us)
             elif kind == FACT_INJECT_DONE:
                 self._keys.done(endpoint, now_us)
             elif kind == FACT_PINNED:
@@ -189,8 +207,8 @@ class Facts:
     def _reread(self, now_us: int) -> Iterator[None]:
         """Facts were lost: tell what can be read off the slots, a bounded number a slice.
 
-        Pinned addresses, ended tones, begun and ended files are state and are recovered; key presses and BYEs
-        in the gap are not (the media thread counts them).  Ends of injected keys are covered by their own
+        Pinned addresses, ended tones, begun and ended files, speech and fax tones are state and are recovered; key
+        presses and BYEs in the gap are not (the media thread counts them).  Ends of injected keys are covered by their own
         timer.
         """
         for number, endpoint in enumerate(list(self._plan.endpoints.values())):
@@ -207,10 +225,12 @@ class Facts:
                     self._files.started(endpoint, started_us)
                 if ended:
                     self._files.ended(endpoint, failed)
-            elif isinstance(endpoint, RtpEndpoint) and not endpoint.learned:
-                stats = self._media.stats(endpoint.handle)
-                if stats["rx_packets"]:
-                    self._learned(endpoint, stats["remote_rtp_addr"])
+            elif isinstance(endpoint, RtpEndpoint):
+                self._watching.look(endpoint, now_us)
+                if not endpoint.learned:
+                    stats = self._media.stats(endpoint.handle)
+                    if stats["rx_packets"]:
+                        self._learned(endpoint, stats["remote_rtp_addr"])
 
 
 def _address(ip: str, port: int) -> str:

@@ -186,6 +186,44 @@ class InjectKey(msgspec.Struct, tag="inject_key", tag_field="t", kw_only=True):
     volume: int = 10
 
 
+class Vad(msgspec.Struct, frozen=True, kw_only=True):
+    """What to tell of an endpoint's speech (websocket.md, vad.start).
+
+    speech_threshold: probability from which on a frame is speech, 0 to 1.  neural: by the neural network.
+    """
+
+    silence_interval_ms: int = 1000
+    speech_threshold: float = 0.5
+    neural: bool = False
+
+
+class StartVad(msgspec.Struct, tag="start_vad", tag_field="t", kw_only=True):
+    """Tell of the endpoint's speech from now on; replaces what was asked before.  Reply: `Done`."""
+
+    endpoint: str
+    vad: Vad
+
+
+class StopVad(msgspec.Struct, tag="stop_vad", tag_field="t"):
+    """Reply: `Done`."""
+
+    endpoint: str
+
+
+class DetectFax(msgspec.Struct, tag="detect_fax", tag_field="t", kw_only=True):
+    """Tell of fax tones from now on, or no longer.  Reply: `Done`."""
+
+    endpoint: str
+    enabled: bool
+
+
+class SetSensitive(msgspec.Struct, tag="set_sensitive", tag_field="t", kw_only=True):
+    """The peer's keys are not to be recorded, or again.  Reply: `Done`."""
+
+    endpoint: str
+    enabled: bool
+
+
 class GetStats(msgspec.Struct, tag="get_stats", tag_field="t"):
     """Reply: `Stats` of every endpoint of the session on this worker, creation order."""
 
@@ -229,8 +267,8 @@ class GetMetrics(msgspec.Struct, tag="get_metrics", tag_field="t"):
 
 CommandBody = (
     CreateRtp | UpdateRtp | CreateTone | CreateFile | SeekFile | PauseFile | ResumeFile | RemoveEndpoint
-    | CloseSession | InjectKey | GetStats | PollStats | GetActivity | OpenSpread | SetSpread | TakeSnapshot
-    | GetMetrics
+    | CloseSession | InjectKey | StartVad | StopVad | DetectFax | SetSensitive | GetStats | PollStats
+    | GetActivity | OpenSpread | SetSpread | TakeSnapshot | GetMetrics
 )  # fmt: skip
 
 
@@ -337,6 +375,9 @@ class SnapshotEndpoint(msgspec.Struct, kw_only=True):
     file: FileCreated | None = None
     started: bool = False
     paused: bool = False
+    vad: Vad | None = None
+    fax: bool = False
+    sensitive: bool = False
 
 
 class Snapshot(msgspec.Struct, tag="snapshot", tag_field="t"):
@@ -383,11 +424,50 @@ class WorkerUp(msgspec.Struct, tag="worker_up", tag_field="t", kw_only=True):
 
 
 class KeyPressed(msgspec.Struct, tag="key", tag_field="t", kw_only=True):
+    """source: rfc4733 | inband."""
+
     session: str
     endpoint: str
     digit: str
     duration_ms: int
     source: str = "rfc4733"
+
+
+class SpeechStarted(msgspec.Struct, tag="speech", tag_field="t", kw_only=True):
+    session: str
+    endpoint: str
+
+
+class Silent(msgspec.Struct, tag="silence", tag_field="t", kw_only=True):
+    """duration_ms: since speech was last heard."""
+
+    session: str
+    endpoint: str
+    duration_ms: int
+
+
+class VadFailed(msgspec.Struct, tag="vad_failed", tag_field="t", kw_only=True):
+    """Speech is not watched any more, or not for the time being ("overload")."""
+
+    session: str
+    endpoint: str
+    error: str
+
+
+class FaxTone(msgspec.Struct, tag="fax_tone", tag_field="t", kw_only=True):
+    """tone: cng | ced."""
+
+    session: str
+    endpoint: str
+    tone: str
+
+
+class FaxFailed(msgspec.Struct, tag="fax_failed", tag_field="t", kw_only=True):
+    """Fax tones are not watched for, for the time being ("overload")."""
+
+    session: str
+    endpoint: str
+    error: str
 
 
 class ToneFinished(msgspec.Struct, tag="tone_finished", tag_field="t", kw_only=True):
@@ -452,8 +532,8 @@ class WorkerLoad(msgspec.Struct, tag="load", tag_field="t", kw_only=True):
 
 
 Event = (
-    WorkerUp | KeyPressed | ToneFinished | FileStarted | FileFinished | MediaTimeout | ByeReceived
-    | PeerLearned | Probe | WorkerLoad
+    WorkerUp | KeyPressed | SpeechStarted | Silent | VadFailed | FaxTone | FaxFailed | ToneFinished
+    | FileStarted | FileFinished | MediaTimeout | ByeReceived | PeerLearned | Probe | WorkerLoad
 )  # fmt: skip
 
 

@@ -10,7 +10,8 @@ goes down a level when the load has been `HYSTERESIS` below that level's thresho
 further one after as long again: a load that swings around a threshold changes nothing.
 
 The media thread knows nothing of this.  Who does a thing that can be given up asks `Overload.gives_up`:
-statistics and new endpoints are control's (it is told the level), the detectors are the worker's own.
+statistics and new endpoints are control's (it is told the level), the detectors are the worker's own
+(watching.py).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Level(IntEnum):
     NORMAL = 0
     STATISTICS = 1  # periodic statistics come less often
     VOICE_DETECTION = 2
-    INBAND_KEYS = 3
+    INBAND_KEYS = 3  # and fax tones
     NEW_ENDPOINTS = 4  # refused; calls that exist stay as they are
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from roomtone.engine.keys import KeyQueue
     from roomtone.engine.ports import PortPair
     from roomtone.engine.tapes import Reader, Tape
+    from roomtone.engine.watching import Watch
     from roomtone.ext.flow.media import Media
 
 RECEIVE_TYPES, EVENT_TYPES = 8, 4  # ext/flow/graph.pxd: payload types a peer may use
@@ -43,7 +44,7 @@ class Profile:
 class Endpoint:
     """Common part.  handle: the media thread's slot."""
 
-    __slots__ = ("finished", "gone", "handle", "id", "note", "serial", "session")
+    __slots__ = ("finished", "gone", "handle", "id", "note", "serial", "session", "watch")
     kind = ""
 
     def __init__(self, id: str, session: Session, handle: int, serial: int) -> None:
@@ -54,6 +55,7 @@ class Endpoint:
         self.finished = False  # a tone or a file that ended
         self.gone = False  # removed; the media thread may still have to let go
         self.note = b""  # control's own words, for a control that restarted
+        self.watch: Watch | None = None  # what detectors look for in what it says, when somebody asked
 
 
 class RtpEndpoint(Endpoint):
@@ -68,6 +70,7 @@ class RtpEndpoint(Endpoint):
         "profile",
         "remote",
         "send_at_once",
+        "sensitive",
     )
     kind = "rtp"
 
@@ -82,6 +85,7 @@ class RtpEndpoint(Endpoint):
         self.in_destinations = False
         self.send_at_once = False
         self.learned = False  # the peer's address was pinned and told
+        self.sensitive = False  # its keys are nobody's business
         self.keys: KeyQueue | None = None  # made with the first key injected
 
 

@@ -35,6 +35,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     overload_shed_at: float = 0.85  # of the CPU; 0: never (engine/overload.py)
     overload_refuse_at: float = 0.92
     cached_tracks: int = 64  # decoded files that are kept although nobody plays them
+    neural_vad_streams: int = 50
     log_level: str = "info"
 
 

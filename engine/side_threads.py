@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 THREADS = 4
@@ -65,7 +65,7 @@ class SideThreads:
             thread.join(timeout_s)
 
     def _run(self) -> None:
-        self._step_back()
+        step_aside(self._cpus)
         while (item := self._work.get()) is not None:
             work, done = item
             try:
@@ -77,10 +77,12 @@ class SideThreads:
             self._idle.release()
             self._wake()
 
-    def _step_back(self) -> None:
-        try:
-            if self._cpus:
-                os.sched_setaffinity(0, self._cpus)
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        except OSError:
-            return  # a sandbox may refuse; then they run as the Python thread does
+
+def step_aside(cpus: Collection[int]) -> None:
+    """Have the calling thread run when nobody else wants to, on these CPUs (none: where it is)."""
+    try:
+        if cpus:
+            os.sched_setaffinity(0, cpus)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    except OSError:
+        return  # a sandbox may refuse; then it runs as the Python thread does

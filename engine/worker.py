@@ -23,8 +23,9 @@ from roomtone.engine.events import Facts, Outbox, clear_eventfd
 from roomtone.engine.files import Files
 from roomtone.engine.keys import Keys
 from roomtone.engine.load import SAMPLE_US
+from roomtone.engine.neural import NeuralVad
 from roomtone.engine.overload import Overload
-from roomtone.engine.plan import Plan, Session
+from roomtone.engine.plan import Endpoint, Plan, RtpEndpoint, Session
 from roomtone.engine.ports import Ports
 from roomtone.engine.probe import SelfProbe
 from roomtone.engine.replies import After, Later
@@ -32,9 +33,11 @@ from roomtone.engine.retirement import Retirement
 from roomtone.engine.side_threads import SideThreads
 from roomtone.engine.tapes import Tapes
 from roomtone.engine.timers import Timers, monotonic_us
+from roomtone.engine.watching import Watching
 
 if TYPE_CHECKING:
     from roomtone.engine.log import Log
+    from roomtone.engine.neural import Network
     from roomtone.engine.supervisor_link import SupervisorLink
     from roomtone.engine.thread_clock import Clock
     from roomtone.ext.flow.media import Arena, Media
@@ -74,6 +77,7 @@ class Worker:
         map_arena: Callable[[int], Arena] | None = None,
         media_clock: Clock | None = None,
         side_cpus: Iterable[int] | None = None,
+        network: Callable[[], Network] | None = None,
     ) -> None:
         self.config = config
         self.media = media
@@ -94,6 +98,10 @@ class Worker:
         self.arenas: dict[tuple[int, int], Arena] = {}  # other workers', by (worker, epoch)
         self.spread: dict[str, Session] = {}  # sessions that add other workers' partial sums
         self.overload = Overload(config.overload_shed_at, config.overload_refuse_at, log)
+        self._neural = NeuralVad(media, config.neural_vad_streams, fact_fd, network, side_cpus)
+        self.watching = Watching(
+            media, self.timers, self.retirement, self.outbox, self.overload, self._neural
+        )
         self.ended = False
         self._fact_fd = fact_fd
         self._commands = commands
@@ -105,7 +113,9 @@ class Worker:
         self.side = SideThreads(lambda: os.eventfd_write(fact_fd, 1), side_cpus)
         self.tapes = Tapes(media, self.retirement, self.timers, self.side, clock, cached=config.cached_tracks)
         self.files = Files(self, self.tapes)
-        self._facts = Facts(media, self.plan, self.keys, self.files, self._probe, self.outbox)
+        self._facts = Facts(
+            media, self.plan, self.keys, self.files, self.watching, self._probe, self.outbox
+        )
         self._decode = msgspec.msgpack.Decoder(m.Command).decode
         # sliced work: (command number or 0, the generator)
         self._chores: deque[tuple[int, Generator[None, None, Any] | Iterator[None]]] = deque()
@@ -158,6 +168,7 @@ class Worker:
     def close(self) -> None:
         """After the media thread has ended."""
         self.side.close(SIDE_STOP_SECS)
+        self._neural.end()
         self.outbox.flush()
         self._probe.close()
         self._link.close()
@@ -171,6 +182,7 @@ class Worker:
         self._more |= more
         if resync is not None:
             self._chores.append((0, resync))
+        self.watching.look_streams(now_us)
         self._take_supervisor(now_us)
         self._more |= self.tapes.turn()
         self._take_commands()
@@ -328,6 +340,9 @@ class Worker:
         media = self.media.metrics()
         phases = sum(count for _, count in media["tick_late_us"])
         changed = self.overload.sample(now_us, *clock(), phases, media["counters"]["ticks_late"])
+        pause = self.watching.level_changed(now_us) if changed else None
+        if pause is not None:
+            self._chores.append((0, pause))
         if changed or now_us - self._load_told_us >= LOAD_REPORT_US:
             self._load_told_us = now_us
             load = self.overload.load
@@ -375,7 +390,15 @@ class Worker:
             "media_waiting": self.overload.load.waiting,
             "media_late": self.overload.load.late,
             "overload_level": self.overload.level,
+            "watched_keys": sum(_keys_inband(endpoint) for endpoint in self.plan.endpoints.values()),
+            **self.watching.gauges(),
         }
+
+
+def _keys_inband(endpoint: Endpoint) -> bool:
+    """Keys are looked for in what it says (ext/flow/tap.pxd)."""
+    profile = endpoint.profile if isinstance(endpoint, RtpEndpoint) else None
+    return profile is not None and not profile.event_receive
 
 
 def _close_arena(arena: Arena) -> None:

@@ -3,6 +3,7 @@
     roomtone bench relay --endpoints 1000
     roomtone bench transcode --endpoints 1000
     roomtone bench mix --rooms 20 --size 10 --talkers 3
+    roomtone bench detect                 what watching for speech, and for keys in the audio, costs
     roomtone bench setup | idle
     roomtone bench sockets                10,000 control connections with an event a second
     roomtone bench capacity --rooms 10 | --relay
@@ -36,6 +37,7 @@ COMMANDS = {
     "peers": "roomtone.bench.peers.main",
     "large": "roomtone.bench.load.large",
     "churn": "roomtone.bench.load.churn",
+    "detect": "roomtone.bench.load.detect",
     "sockets": "roomtone.bench.load.idle_sockets",
 }
 SUITE = "roomtone.bench.load.suite"  # what runs without a command

@@ -52,8 +52,10 @@ def to_the_limit(args: Args) -> None:
     args.set += [f"{key}=0" for key in ("overload_shed_at", "overload_refuse_at") if key not in said]
 
 
-def engine_maker(args: Args, plan: Plan, endpoints: int, together: bool = False) -> Engine:
-    return Engine(
+def engine_maker(
+    args: Args, plan: Plan, endpoints: int, together: bool = False, kind: type[Engine] = Engine
+) -> Engine:
+    return kind(
         plan.placement,
         workers=args.workers,
         endpoints=endpoints,

@@ -141,6 +141,7 @@ class Engine(Server):
     """`roomtone serve` on a configuration of its own, in a temporary directory that goes with it."""
 
     name = "engine"
+    telephone_events = True  # callers offer them
 
     def __init__(
         self,
@@ -241,7 +242,13 @@ class Engine(Server):
     async def open(self, scenario: Scenario, callers: list[tuple[str, int]]) -> list[tuple[str, int]]:
         assert self.board
         offers = [
-            offer(ip, port, scenario.format_of(i), "sendrecv" if scenario.sends(i) else "recvonly")
+            offer(
+                ip,
+                port,
+                scenario.format_of(i),
+                "sendrecv" if scenario.sends(i) else "recvonly",
+                self.telephone_events,
+            )
             for i, (ip, port) in enumerate(callers)
         ]
         return await self.board.rooms(offers, scenario.size)

@@ -9,6 +9,10 @@ import aiohttp
 from roomtone.bench.load.payload import FRAME_MS, Format
 
 EVENT_PAYLOAD_TYPE = 101
+EVENT_LINES = (
+    f"a=rtpmap:{EVENT_PAYLOAD_TYPE} telephone-event/8000",
+    f"a=fmtp:{EVENT_PAYLOAD_TYPE} 0-15",
+)
 CONCURRENT_CONNECTIONS = 8
 REPLY_WAIT_S = 30.0
 
@@ -17,18 +21,17 @@ class SteerError(RuntimeError):
     """The engine answered with an error, or closed the connection."""
 
 
-def offer(ip: str, port: int, fmt: Format, direction: str = "sendrecv") -> str:
-    """An offer as a telephone would make it: one codec, telephone-event, rtcp-mux."""
+def offer(ip: str, port: int, fmt: Format, direction: str = "sendrecv", events: bool = True) -> str:
+    """An offer as a telephone would make it: one codec, telephone-event unless told otherwise, rtcp-mux."""
     lines = [
         "v=0",
         f"o=- {port} 1 IN {family(ip)} {ip}",
         "s=-",
         f"c=IN {family(ip)} {ip}",
         "t=0 0",
-        f"m=audio {port} RTP/AVP {fmt.payload_type} {EVENT_PAYLOAD_TYPE}",
+        f"m=audio {port} RTP/AVP {fmt.payload_type}" + (f" {EVENT_PAYLOAD_TYPE}" if events else ""),
         f"a=rtpmap:{fmt.payload_type} {fmt.encoding}/{fmt.rate_hz}",
-        f"a=rtpmap:{EVENT_PAYLOAD_TYPE} telephone-event/8000",
-        f"a=fmtp:{EVENT_PAYLOAD_TYPE} 0-15",
+        *(EVENT_LINES if events else ()),
         f"a=ptime:{FRAME_MS}",
         "a=rtcp-mux",
         f"a={direction}",

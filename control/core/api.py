@@ -97,6 +97,27 @@ class DtmfSetSensitive(Struct):
     enabled: bool
 
 
+class VadStart(Struct):
+    """model: the engine's own detector, or the neural network (extra `[vad]`)."""
+
+    endpoint_id: Id
+    silence_interval_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 1000
+    speech_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    model: Literal["energy", "neural"] = "energy"
+
+
+class VadStop(Struct):
+    endpoint_id: Id
+
+
+class FaxDetectStart(Struct):
+    endpoint_id: Id
+
+
+class FaxDetectStop(Struct):
+    endpoint_id: Id
+
+
 class StatsSubscribe(Struct):
     interval_ms: Annotated[int, Meta(ge=500, le=3_600_000)] = 5000
     include_diagnostics: bool = False
@@ -277,6 +298,39 @@ class Dtmf(EventData):
     source: str
 
 
+class SpeechStarted(EventData):
+    NAME: ClassVar[str] = "vad.speech_started"
+    endpoint_id: str
+
+
+class Silence(EventData):
+    NAME: ClassVar[str] = "vad.silence"
+    endpoint_id: str
+    silence_duration_ms: int
+
+
+class VadError(EventData):
+    NAME: ClassVar[str] = "vad.error"
+    endpoint_id: str
+    error: str
+
+
+class CngDetected(EventData):
+    NAME: ClassVar[str] = "fax.cng_detected"
+    endpoint_id: str
+
+
+class CedDetected(EventData):
+    NAME: ClassVar[str] = "fax.ced_detected"
+    endpoint_id: str
+
+
+class FaxError(EventData):
+    NAME: ClassVar[str] = "fax.error"
+    endpoint_id: str
+    error: str
+
+
 class MediaTimeout(EventData):
     NAME: ClassVar[str] = "endpoint.media_timeout"
     endpoint_id: str
@@ -329,7 +383,8 @@ class EventsDropped(EventData):
 EVENTS: dict[str, type[EventData]] = {
     event.NAME: event
     for event in (
-        StateChanged, ToneFinished, Dtmf, MediaTimeout, RtcpBye, SessionOrphaned, SessionIdleTimeout,
+        StateChanged, ToneFinished, Dtmf, SpeechStarted, Silence, VadError, CngDetected, CedDetected, FaxError,
+        MediaTimeout, RtcpBye, SessionOrphaned, SessionIdleTimeout,
         SessionEmptyTimeout, SessionLost, Stats, EventsDropped,
     )
 }  # fmt: skip

@@ -39,7 +39,7 @@ def _find(session: Session, endpoint_id: str) -> Endpoint:
     return endpoint
 
 
-def _find_rtp(session: Session, endpoint_id: str) -> Endpoint:
+def find_rtp(session: Session, endpoint_id: str) -> Endpoint:
     endpoint = _find(session, endpoint_id)
     if endpoint.kind != "rtp":
         raise Problem(ENDPOINT_ERROR, f"Not an RTP endpoint but a {endpoint.kind} endpoint", "endpoint_id")
@@ -162,7 +162,7 @@ def create_tone(core: Core, call: Call, params: api.CreateTone) -> Procedure:
 
 
 def accept_answer(core: Core, call: Call, params: api.AcceptAnswer) -> Procedure:
-    endpoint = _find_rtp(call.session, params.endpoint_id)
+    endpoint = find_rtp(call.session, params.endpoint_id)
     if endpoint.state != "connecting":
         raise Problem(ENDPOINT_ERROR, "The endpoint has no unanswered offer", "endpoint_id")
     if params.offer_generation not in (None, endpoint.sdp_version):
@@ -196,7 +196,7 @@ def accept_answer(core: Core, call: Call, params: api.AcceptAnswer) -> Procedure
 
 def update_remote_sdp(core: Core, call: Call, params: api.UpdateRemoteSdp) -> Procedure:
     """A re-offer: address, direction, codecs; what we send stays while the peer still has it."""
-    endpoint = _find_rtp(call.session, params.endpoint_id)
+    endpoint = find_rtp(call.session, params.endpoint_id)
     if endpoint.media is None or endpoint.created is None:
         raise Problem(ENDPOINT_ERROR, "The endpoint's own offer is not answered yet", "endpoint_id")
     allowed = endpoint.override or endpoint.policy
@@ -255,7 +255,7 @@ def _adopt(endpoint: Endpoint, proposed: Endpoint) -> None:
 
 
 def update_direction(core: Core, call: Call, params: api.UpdateDirection) -> Procedure:
-    endpoint = _find_rtp(call.session, params.endpoint_id)
+    endpoint = find_rtp(call.session, params.endpoint_id)
     override = None if params.direction == "auto" else params.direction
     proposed = msgspec.structs.replace(endpoint, override=override)
     if (proposed.is_source, proposed.is_destination) != (endpoint.is_source, endpoint.is_destination):
@@ -307,7 +307,7 @@ def remove(core: Core, call: Call, params: api.EndpointRemove) -> Procedure:
 
 
 def dtmf_inject(core: Core, call: Call, params: api.DtmfInject) -> Procedure:
-    endpoint = _find_rtp(call.session, params.endpoint_id)
+    endpoint = find_rtp(call.session, params.endpoint_id)
     if endpoint.media is None:
         raise Problem(ENDPOINT_ERROR, "The endpoint is not connected", "endpoint_id")
     if endpoint.media.event_send is None:
@@ -317,11 +317,6 @@ def dtmf_inject(core: Core, call: Call, params: api.DtmfInject) -> Procedure:
     )
     answers = yield [Ask(endpoint.worker, body)]
     expect(answers[0], Done)
-    return api.Empty()
-
-
-def dtmf_set_sensitive(core: Core, call: Call, params: api.DtmfSetSensitive) -> Struct:
-    _find_rtp(call.session, params.endpoint_id).sensitive = params.enabled
     return api.Empty()
 
 
@@ -338,5 +333,4 @@ METHODS: dict[str, tuple[Callable[..., Any], type[Struct], type[Struct]]] = {
     "endpoint.remove": (remove, api.EndpointRemove, api.EndpointRemoved),
     "endpoint.create_tone": (create_tone, api.CreateTone, api.ToneCreated),
     "endpoint.dtmf.inject": (dtmf_inject, api.DtmfInject, api.Empty),
-    "endpoint.dtmf.set_sensitive": (dtmf_set_sensitive, api.DtmfSetSensitive, api.Empty),
 }

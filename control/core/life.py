@@ -251,6 +251,19 @@ def worker_event(core: Core, worker: int, event: messages.Event) -> None:
                 session,
                 api.Dtmf(endpoint.id, event.digit, event.duration_ms, endpoint.sensitive, event.source),
             )
+        case messages.SpeechStarted():
+            core.emit(session, api.SpeechStarted(endpoint.id))
+        case messages.Silent():
+            core.emit(session, api.Silence(endpoint.id, event.duration_ms))
+        case messages.VadFailed():
+            core.log("warning", "vad_error", session=session.id, endpoint=endpoint.id, error=event.error)
+            core.emit(session, api.VadError(endpoint.id, event.error))
+        case messages.FaxTone():
+            heard = api.CngDetected if event.tone == "cng" else api.CedDetected
+            core.emit(session, heard(endpoint.id))
+        case messages.FaxFailed():
+            core.log("warning", "fax_error", session=session.id, endpoint=endpoint.id, error=event.error)
+            core.emit(session, api.FaxError(endpoint.id, event.error))
         case messages.ToneFinished():
             _tone_finished(core, session, endpoint)
         case messages.MediaTimeout():

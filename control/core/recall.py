@@ -138,6 +138,9 @@ def _recall_endpoint(worker: int, entry: SnapshotEndpoint, about: Note) -> Endpo
         learned=entry.remote_rtp_addr or None,
         offered=about.offered,
         sdp_version=about.sdp_version + 1,  # the SDP that the noted command led to
+        sensitive=entry.sensitive,
+        vad=entry.vad,
+        fax=entry.fax,
     )
     if entry.kind == "tone":
         endpoint.state = "finished" if entry.finished else "playing"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from roomtone.control.core import api, endpoint_requests, life, placing, polling, views
+from roomtone.control.core import api, detection_requests, endpoint_requests, life, placing, polling, views
 from roomtone.control.core.problems import (
     MAX_SESSIONS_REACHED,
     NO_SESSION,
@@ -185,5 +185,9 @@ METHODS: dict[str, Method] = {
     "stats.subscribe": _method(stats_subscribe, api.StatsSubscribe, api.Empty),
     "stats.unsubscribe": _method(stats_unsubscribe, api.NoParams, api.Empty),
     "stats.snapshot": _method(stats_snapshot, api.NoParams, api.StatsSnapshot),
-    **{name: _method(*method) for name, method in endpoint_requests.METHODS.items()},
+    **{
+        name: _method(*method)
+        for part in (endpoint_requests, detection_requests)
+        for name, method in part.METHODS.items()
+    },
 }

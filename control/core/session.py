@@ -28,7 +28,7 @@ from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.negotiate import Line, directions
 from roomtone.control.core.placement import Spread
 from roomtone.engine.codecs import ENCODING_NAME, Codec
-from roomtone.engine.messages import Media, Remote, RtpCreated
+from roomtone.engine.messages import Media, Remote, RtpCreated, Vad
 
 if TYPE_CHECKING:
     from roomtone.control.core.polling import Bucket
@@ -114,6 +114,8 @@ class Endpoint(Struct, kw_only=True, eq=False):
     offered: tuple[Codec, ...] = ()
     sdp_version: int = 0
     sensitive: bool = False
+    vad: Vad | None = None
+    fax: bool = False
 
     def happened(self, fact: EndpointFact) -> tuple[EndpointState, EndpointState]:
         """Take the transition; returns (old state, new state)."""

@@ -90,6 +90,8 @@ def info(core: Core, session: Session) -> api.SessionInfo:
         state=session.state,  # type: ignore[arg-type]
         created_at=rfc3339(session.created_us + core.epoch_offset_us),
         endpoints=[endpoint_info(endpoint) for endpoint in session.endpoints.values()],
+        vad_active=[endpoint.id for endpoint in session.endpoints.values() if endpoint.vad is not None],
+        fax_detect_active=[endpoint.id for endpoint in session.endpoints.values() if endpoint.fax],
     )
 
 

@@ -10,6 +10,7 @@ from roomtone.ext.flow.graph cimport (
     EP_SOURCE,
     EP_TALKING,
     EP_TICKED,
+    EP_WATCHED,
     KIND_FREE,
     KIND_RTP,
     NONE,
@@ -113,6 +114,7 @@ cdef void audit_sources(media_t* m, uint32_t bus, list faults):
     made = [i for i in found if is_made(endpoint_at(m, i))]
     rtp = [i for i in flagged(m, EP_SOURCE | EP_DESTINATION, bus) if endpoint_at(m, i).kind == KIND_RTP]
     talking = flagged(m, EP_TALKING, bus)
+    watched = [i for i in found if endpoint_at(m, i).flags & EP_WATCHED]
     expect(faults, len(found) == b.source_count, f"bus {bus}: sources miscounted")
     expect(faults, sorted(found) == flagged(m, EP_SOURCE, bus), f"bus {bus}: source list and flags differ")
     expect(faults, sorted(ticked) == flagged(m, EP_TICKED, bus), f"bus {bus}: tick list and flags differ")
@@ -120,6 +122,8 @@ cdef void audit_sources(media_t* m, uint32_t bus, list faults):
     expect(faults, set(made) <= set(ticked), f"bus {bus}: a tone or a file is not ticked")
     expect(faults, len(made) == b.made_count, f"bus {bus}: tones and files miscounted")
     expect(faults, len(rtp) == b.rtp_count, f"bus {bus}: RTP members miscounted")
+    expect(faults, len(watched) == b.watched_count, f"bus {bus}: watched sources miscounted")
+    expect(faults, b.linked or not watched, f"bus {bus}: one is watched and the bus does not tick")
     expect(faults, b.relay_codec or set(talking) <= set(ticked), f"bus {bus}: one talks and is not summed")
 
 

@@ -136,6 +136,17 @@ cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick, int64_t no
             sum_source(m, b, mix, e, tick)
 
 
+cdef void watch_sources(media_t* m, bus_t* b, int64_t tick) noexcept nogil:
+    """The tick of a bus that only relays: the frames of watched sources, for the tap."""
+    cdef endpoint_t* e
+    cdef uint32_t i = b.first_source
+    while i != NONE:
+        e = endpoint_at(m, i)
+        i = e.next_source
+        if e.flags & m.watch:
+            source_frame(m, b, e, tick)
+
+
 # -- sending -----------------------------------------------------------------------------------------------------------
 
 cdef inline void fetch_out(media_t* m, uint32_t i) noexcept nogil:
@@ -329,6 +340,9 @@ cdef void bus_tick(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexc
         send_slice(m, bus, NONE, now_us)        # the last tick's rest, before its sums go
         bus_undefer(m, bus)
     count(m, COUNT_TICKS)
+    if b.relay_codec and not b.mixes:
+        watch_sources(m, b, tick)
+        return
     mix = mix_of(m, b, bus)
     sum_sources(m, b, mix, tick, now_us)
     if b.next_in_phase != NONE:

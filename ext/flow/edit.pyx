@@ -25,15 +25,19 @@ from roomtone.ext.flow.graph cimport (
     EDIT_MUX,
     EDIT_OPEN,
     EDIT_REMOTE,
+    EDIT_SENSITIVE,
     EDIT_SOURCE_ADD,
     EDIT_SOURCE_REMOVE,
     EDIT_TONE,
+    EDIT_WATCH,
+    EDIT_WATCH_KINDS,
     EDITS_A_TURN,
     EP_DESTINATION,
     EP_HEARD,
     EP_LEARNING,
     EP_MAY_RECEIVE,
     EP_MAY_SEND,
+    EP_SENSITIVE,
     EP_SOURCE,
     EVENT_TYPES,
     KIND_FREE,
@@ -74,6 +78,7 @@ from roomtone.ext.flow.rx_socket cimport (
     rx_unpoll_rtp,
 )
 from roomtone.ext.flow.source_file cimport file_open, file_pause, file_seek
+from roomtone.ext.flow.tap cimport tap_negotiated, tap_watch
 
 
 cdef void open_(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
@@ -132,6 +137,7 @@ cdef void media(media_t* m, endpoint_t* e, const edit_t* d, int64_t now_us) noex
                 e.rx_payload_type = d.receive_type[i]
                 break
     lock_end(e)
+    tap_negotiated(m, e)
     if listens and not e.flags & EP_DESTINATION:
         destination_add(m, bus, e)
     elif e.flags & (EP_SOURCE | EP_DESTINATION):
@@ -205,6 +211,8 @@ cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
         bus_close(m, d.bus)
     elif d.kind == EDIT_BUS_SPREAD:
         spread(m, d.bus, d, now_us)
+    elif d.kind == EDIT_WATCH_KINDS:
+        m.watch = <uint32_t> d.a
     elif d.kind == EDIT_FENCE:
         return
     elif e.handle != d.handle or e.kind == KIND_FREE:
@@ -234,6 +242,10 @@ cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
         close(m, e, now_us)
     elif d.kind == EDIT_INJECT:
         key_inject(m, e, d.a, d.b, d.c, now_us)
+    elif d.kind == EDIT_WATCH:
+        tap_watch(m, e, d)
+    elif d.kind == EDIT_SENSITIVE:
+        e.flags = e.flags | EP_SENSITIVE if d.a else e.flags & ~<uint32_t> EP_SENSITIVE
     elif d.kind == EDIT_SOURCE_ADD:
         source_add(m, d.bus, e)
     elif d.kind == EDIT_SOURCE_REMOVE:

@@ -10,7 +10,7 @@ import ipaddress
 import socket
 import threading
 
-from roomtone.ext.base.ring cimport ring_push, ring_slot
+from roomtone.ext.base.ring cimport ring_init, ring_push, ring_slot
 from roomtone.ext.base.types cimport rt_load_acquire32, rt_load_acquire64
 from roomtone.ext.codec.codec cimport codec_get
 from roomtone.ext.flow.graph cimport (
@@ -30,11 +30,18 @@ from roomtone.ext.flow.graph cimport (
     EDIT_MUX,
     EDIT_OPEN,
     EDIT_REMOTE,
+    EDIT_SENSITIVE,
     EDIT_SOURCE_ADD,
     EDIT_SOURCE_REMOVE,
     EDIT_TONE,
+    EDIT_WATCH,
+    EDIT_WATCH_KINDS,
     EP_LEARNING,
     EP_PROBE,
+    EP_WATCH_FAX,
+    EP_WATCH_FRAMES,
+    EP_WATCH_KEYS,
+    EP_WATCH_SPEECH,
     EVENT_TYPES,
     KIND_FILE,
     KIND_RTP,
@@ -50,6 +57,7 @@ from roomtone.ext.flow.graph cimport (
 )
 from roomtone.ext.flow.loop cimport loop_step
 from roomtone.ext.flow.track cimport Playback
+from roomtone.ext.flow.tap_state cimport TAP_FRAMES, tap_frame_t, tap_ring_t
 
 cdef enum:
     INDEX_MASK = 0xFFFFF
@@ -153,6 +161,8 @@ cdef class EditWriter(MediaMemory):
         d.send_codec = send_codec
         d.a = may_receive
         d.b = may_send
+        if not event_receive:
+            self.touch_tap(handle)
         return self.edit_done()
 
     def endpoint_remote(self, uint32_t handle, *, remote, int rtcp_port, bint learn, bint send_at_once):
@@ -171,6 +181,41 @@ cdef class EditWriter(MediaMemory):
     def endpoint_mux(self, uint32_t handle):
         self.slot(handle)
         self.edit_new(EDIT_MUX).handle = handle
+        return self.edit_done()
+
+    def watch_take(self):
+        cdef tap_ring_t* ring = <tap_ring_t*> calloc(1, sizeof(tap_ring_t))
+        if ring == NULL:
+            raise MemoryError
+        ring_init(&ring.ring, <uint8_t*> ring.frames, sizeof(tap_frame_t), TAP_FRAMES)
+        return <uint64_t> ring
+
+    def watch_free(self, uint64_t frames):
+        free(<void*> frames)
+
+    def watch(self, uint32_t handle, *, uint32_t serial, bint speech, double threshold, bint fax, uint64_t frames):
+        cdef edit_t* d
+        self.slot(handle)
+        self.touch_tap(handle)
+        d = self.edit_new(EDIT_WATCH)
+        d.handle = handle
+        d.a = (EP_WATCH_SPEECH if speech else 0) | (EP_WATCH_FAX if fax else 0) | (EP_WATCH_FRAMES if frames else 0)
+        d.b = serial
+        d.x = threshold
+        d.address = frames
+        return self.edit_done()
+
+    def watch_kinds(self, *, bint speech, bint keys):
+        cdef edit_t* d = self.edit_new(EDIT_WATCH_KINDS)
+        d.a = (EP_WATCH_SPEECH | EP_WATCH_FRAMES if speech else 0) | (EP_WATCH_KEYS | EP_WATCH_FAX if keys else 0)
+        return self.edit_done()
+
+    def sensitive(self, uint32_t handle, bint enabled):
+        cdef edit_t* d
+        self.slot(handle)
+        d = self.edit_new(EDIT_SENSITIVE)
+        d.handle = handle
+        d.a = enabled
         return self.edit_done()
 
     def endpoint_close(self, uint32_t handle):

@@ -19,6 +19,7 @@ from roomtone.ext.dsp.dispatch cimport kernel_t
 from roomtone.ext.dsp.limiter cimport limiter_t
 from roomtone.ext.dsp.resample cimport resample_t
 from roomtone.ext.dsp.tone cimport tone_t
+from roomtone.ext.flow.tap_state cimport tap_t
 from roomtone.ext.wire.telephone_event cimport event_rx_t, event_tx_t
 
 
@@ -89,6 +90,12 @@ cdef enum endpoint_flag_t:
     EP_PCM16 = 0x20000          # private.pcm16 is valid this tick
     EP_LINE = 0x40000           # the playout line is in use
     EP_KEY_ENDED = 0x80000      # the end of the telephone-event relayed last has gone out
+    EP_WATCH_SPEECH = 0x100000  # what it says goes to the tap: to the detector of speech,
+    EP_WATCH_KEYS = 0x200000    # of keys within the audio,
+    EP_WATCH_FAX = 0x400000     # of fax tones,
+    EP_WATCH_FRAMES = 0x800000  # or as it is to a detector outside the media thread
+    EP_WATCHED = 0xF00000
+    EP_SENSITIVE = 0x1000000    # keys of this peer are nobody's business: telephone-events are not recorded
 
 
 ctypedef struct addr_t:         # 20 bytes; family 0: unset
@@ -229,6 +236,8 @@ ctypedef struct bus_t:
     uint32_t destinations[CODEC_COUNT]  # count a codec: one mix group each
     uint32_t relay_codec                # packets of the source(s) with this codec are forwarded on arrival; 0: none
     uint32_t linked                     # on its phase's list
+    uint32_t mixes                      # somebody hears the sum
+    uint32_t watched_count              # sources whose frames go to the tap
     uint32_t next_in_phase
     uint32_t prev_in_phase
     uint32_t tick_low                   # last tick summed
@@ -322,6 +331,8 @@ cdef enum counter_t:                    # names in snapshot.pyx
     COUNT_FILLED = 23                   # and those of them that came late
     COUNT_FLOODS = 24                   # times a socket was left unread for a moment because of its peer's flood
     COUNT_FILE_UNDERRUNS = 25           # frames of files not played in time: not decoded yet
+    COUNT_WATCHED = 26                  # frames given to detectors
+    COUNT_FRAMES_LOST = 27              # frames a detector outside the media thread had no room for
     COUNT_COUNT = 32
 
 
@@ -427,6 +438,8 @@ cdef enum fact_kind_t:
     FACT_RESYNC_ = 7
     FACT_FILE_STARTED_ = 8
     FACT_FILE_ENDED_ = 9
+    FACT_INBAND_KEY_ = 10
+    FACT_HEARD_ = 11                    # speech or a fax tone began: look at the tap
 
     FACT_SSRCS = 8
     FACT_TEXT_BYTES = 256
@@ -466,6 +479,9 @@ cdef enum edit_kind_t:
     EDIT_FILE_SEEK = 16
     EDIT_FILE_PAUSE = 17
     EDIT_FENCE = 18                     # nothing: what the edits before it let go of is let go
+    EDIT_WATCH = 19
+    EDIT_WATCH_KINDS = 20
+    EDIT_SENSITIVE = 21
 
 
 ctypedef struct edit_t:
@@ -516,11 +532,13 @@ ctypedef struct media_t:                # the media thread: everything it owns, 
     bus_private_t* bus_privates
     uint8_t* lines                      # LINE_BYTES an endpoint
     uint64_t* present                   # PLAYOUT_WORDS an endpoint: bit per 2 ms granule of its line
+    tap_t* taps                         # one an endpoint
     partial_t* partials
     flood_t* floods                     # index: 2 * endpoint + POLL_RTP or POLL_RTCP
     const kernel_t* kernel
     worker_t* stats
     uint32_t endpoint_count
+    uint32_t watch                      # which of EP_WATCHED are served
     int epoll_fd
     int wake_fd                         # eventfd, in epoll: edits wait
     int fact_fd                         # eventfd of the Python thread

@@ -90,6 +90,32 @@ class Media:
 
         send_at_once: sending to the SDP address may begin before anything was received.
         """
+    # -- watching ----------------------------------------------------------------------------------------------------
+    def watch(
+        self, handle: int, *, serial: int, speech: bool, threshold: float, fax: bool, frames: int
+    ) -> int:
+        """Edit: what detectors look for in what the peer says (tap.pxd).  Keys are looked for without being asked
+        whenever endpoint_media names no event_receive.
+
+        serial: 1 to 2**31 - 1; another one than before: what is known of speech begins anew.
+        threshold: probability from which on a frame is speech, 0 to 1.
+        frames: 0, or from watch_take: 8 kHz frames go there as well, whatever is asked for.
+        """
+    def watch_kinds(self, *, speech: bool, keys: bool) -> int:
+        """Edit: which detectors run at all; speech: with frames, keys: with fax tones.  At first: all."""
+    def watch_take(self) -> int:
+        """A ring of 64 frames for `watch`.  The caller gives it back with watch_free after an edit took its place."""
+    def watch_free(self, frames: int) -> None: ...
+    def watched_frames(self, frames: int, limit: int = 64) -> list[tuple[int, bytes]]:
+        """Frames out of a ring of watch_take, oldest first: (time of its tick, 160 samples int16).  One thread a ring."""
+    def speech(self, handle: int) -> tuple[int, int, int, int]:
+        """(serial, tick of the latest utterance's first frame, of the latest frame with speech in it, of the last frame
+        of the utterance before); times 0: none yet.
+        """
+    def fax_tones(self, handle: int) -> tuple[int, int]:
+        """Times CNG and times CED began since the slot exists."""
+    def sensitive(self, handle: int, enabled: bool) -> int:
+        """Edit: the peer's keys are not to be recorded."""
     def endpoint_mux(self, handle: int) -> int:
         """Edit: rtcp-mux agreed, forget the RTCP socket (the caller closes it after the edit was applied)."""
     def endpoint_close(self, handle: int) -> int: ...
@@ -149,6 +175,8 @@ class Media:
         FACT_FILE_STARTED (k, handle, at_us)   its first frame was played
         FACT_FILE_ENDED   (k, handle, failed)  its last; failed 1: what should have followed could not be decoded
         FACT_RESYNC    (k, 0)        facts were lost (ring full): re-read what matters
+        FACT_INBAND_KEY (k, handle, event_code, duration_ms)   heard in the audio
+        FACT_HEARD     (k, handle)   an utterance or a fax tone began: speech() or fax_tones() tell
         """
     def silent(self, limit_us: int) -> list[tuple[int, int]]:
         """(handle, silence in ms) of endpoints whose peer may send and did not for limit_us; once per silence.
@@ -183,3 +211,5 @@ FACT_PROBE: int
 FACT_RESYNC: int
 FACT_FILE_STARTED: int
 FACT_FILE_ENDED: int
+FACT_INBAND_KEY: int
+FACT_HEARD: int

@@ -5,16 +5,19 @@ it and reads it.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 import socket
 
 from roomtone.ext.base.ring cimport ring_peek, ring_pop
+from roomtone.ext.base.types cimport rt_load_acquire64
 from roomtone.ext.flow.arena cimport addr_text
 from roomtone.ext.flow.graph cimport (
     FACT_BYE_,
     FACT_FILE_ENDED_,
     FACT_FILE_STARTED_,
+    FACT_HEARD_,
+    FACT_INBAND_KEY_,
     FACT_INJECT_DONE_,
     FACT_KEY_,
     FACT_PINNED_,
@@ -28,6 +31,8 @@ from roomtone.ext.flow.graph cimport (
     fact_t,
 )
 from roomtone.ext.flow.loop cimport loop_run
+from roomtone.ext.flow.tap cimport speech_t, tap_speech
+from roomtone.ext.flow.tap_state cimport TAP_FRAME, tap_frame_t, tap_ring_t, tap_t
 from roomtone.ext.flow.snapshot cimport endpoint_record, endpoint_stats, silent_scan, worker_metrics
 from roomtone.ext.event.stats_record cimport stats_record_t
 
@@ -42,6 +47,9 @@ FACT_PROBE = FACT_PROBE_
 FACT_RESYNC = FACT_RESYNC_
 FACT_FILE_STARTED = FACT_FILE_STARTED_
 FACT_FILE_ENDED = FACT_FILE_ENDED_
+FACT_INBAND_KEY = FACT_INBAND_KEY_
+FACT_HEARD = FACT_HEARD_
+
 
 cdef enum:
     INDEX_MASK = 0xFFFFF
@@ -71,7 +79,7 @@ cdef class Media(EditWriter):
     cdef tuple fact_tuple(self, fact_t* f):
         if f.kind == FACT_PINNED_:
             return (f.kind, f.handle, *addr_pair(&f.addr))
-        if f.kind == FACT_KEY_:
+        if f.kind == FACT_KEY_ or f.kind == FACT_INBAND_KEY_:
             return f.kind, f.handle, f.a, f.b
         if f.kind == FACT_FILE_STARTED_ or f.kind == FACT_FILE_ENDED_:
             return f.kind, f.handle, f.a
@@ -106,6 +114,31 @@ cdef class Media(EditWriter):
         cdef bytes out = PyBytes_FromStringAndSize(NULL, len(handles) * <Py_ssize_t> sizeof(stats_record_t))
         for i in range(len(handles)):
             endpoint_record(self.slot(handles[i]), now_us, &(<stats_record_t*> PyBytes_AS_STRING(out))[i])
+        return out
+
+    def speech(self, uint32_t handle):
+        cdef speech_t seen
+        self.slot(handle)
+        seen = tap_speech(self.m.taps + (handle & INDEX_MASK))
+        return seen.serial, seen.began_us, seen.last_us, seen.before_us
+
+    def fax_tones(self, uint32_t handle):
+        cdef tap_t* t
+        self.slot(handle)
+        t = self.m.taps + (handle & INDEX_MASK)
+        return (rt_load_acquire64(<const unsigned long*> &t.cng_heard),
+                rt_load_acquire64(<const unsigned long*> &t.ced_heard))
+
+    def watched_frames(self, uint64_t frames, int limit=64):
+        cdef tap_ring_t* ring = <tap_ring_t*> frames
+        cdef tap_frame_t* frame
+        out = []
+        while len(out) < limit:
+            frame = <tap_frame_t*> ring_peek(&ring.ring)
+            if frame == NULL:
+                break
+            out.append((frame.at_us, (<const uint8_t*> frame.pcm8)[:2 * TAP_FRAME]))
+            ring_pop(&ring.ring)
         return out
 
     def line(self, uint32_t handle):

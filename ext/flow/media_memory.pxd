@@ -20,3 +20,4 @@ cdef class MediaMemory:
         uint8_t* fact_memory
     cdef endpoint_t* slot(self, uint32_t handle) except NULL
     cdef void touch(self, uint32_t handle) noexcept
+    cdef void touch_tap(self, uint32_t handle) noexcept

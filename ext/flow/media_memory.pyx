@@ -25,6 +25,7 @@ from roomtone.ext.flow._socket cimport (
 )
 from roomtone.ext.flow.graph cimport (
     EDIT_RING,
+    EP_WATCHED,
     FACT_RING,
     KIND_FREE,
     LINE_BYTES,
@@ -34,6 +35,7 @@ from roomtone.ext.flow.graph cimport (
     PHASES,
     PLAYOUT_WORDS,
     WHEEL_SLOTS,
+    __ATOMIC_SEQ_CST,
     bus_private_t,
     edit_t,
     endpoint_private_t,
@@ -45,8 +47,14 @@ from roomtone.ext.flow.graph cimport (
 )
 from roomtone.ext.flow.pool cimport Slots, pool_resident, pool_room
 from roomtone.ext.flow.rx_socket cimport POLL_WAKE
+from roomtone.ext.flow.tap_state cimport tap_t
+
+cdef extern from *:
+    uint8_t __atomic_fetch_or(uint8_t* p, uint8_t v, int order) noexcept nogil
+
 
 cdef enum:
+    PAGE = 4096
     INDEX_MASK = 0xFFFFF
     GENERATION_MASK = 0xFFF
     OUTBOX_BYTES = 1 << 22
@@ -72,6 +80,7 @@ cdef class MediaMemory:
         self.m.privates = <endpoint_private_t*> pool_room(self.capacity * sizeof(endpoint_private_t))
         self.m.bus_privates = <bus_private_t*> pool_room(self.capacity * sizeof(bus_private_t))
         self.m.lines = <uint8_t*> pool_room(<size_t> self.capacity * LINE_BYTES)
+        self.m.taps = <tap_t*> pool_room(self.capacity * sizeof(tap_t))
         self.m.floods = <flood_t*> pool_room(2 * <size_t> self.capacity * sizeof(flood_t))
         self.m.present = <uint64_t*> pool_room(<size_t> self.capacity * PLAYOUT_WORDS * sizeof(uint64_t))
         self.edit_memory = <uint8_t*> calloc(EDIT_RING, sizeof(edit_t))
@@ -83,6 +92,7 @@ cdef class MediaMemory:
         self.m.kernel = kernel_get()
         self.m.fact_fd = fact_fd
         self.m.lab = lab
+        self.m.watch = EP_WATCHED
         self.m.random = int.from_bytes(os.urandom(8), "little") | 1 if not lab else 88172645463325252
         for i in range(PHASES):
             self.m.phase_first[i] = NONE
@@ -114,6 +124,8 @@ cdef class MediaMemory:
             munmap(self.m.bus_privates, self.capacity * sizeof(bus_private_t))
         if self.m.lines != NULL:
             munmap(self.m.lines, <size_t> self.capacity * LINE_BYTES)
+        if self.m.taps != NULL:
+            munmap(self.m.taps, self.capacity * sizeof(tap_t))
         if self.m.present != NULL:
             munmap(self.m.present, <size_t> self.capacity * PLAYOUT_WORDS * sizeof(uint64_t))
         if self.m.floods != NULL:
@@ -177,6 +189,14 @@ cdef class MediaMemory:
         cdef endpoint_private_t* p = self.m.privates + (handle & INDEX_MASK)
         memset(p, 0, sizeof(endpoint_private_t))
 
+    cdef void touch_tap(self, uint32_t handle) noexcept:
+        """The same for what detectors keep of it, while the media thread may be writing there."""
+        cdef uint8_t* at = <uint8_t*> (self.m.taps + (handle & INDEX_MASK))
+        cdef size_t i
+        for i in range(0, sizeof(tap_t), PAGE):
+            __atomic_fetch_or(at + i, 0, __ATOMIC_SEQ_CST)
+        __atomic_fetch_or(at + sizeof(tap_t) - 1, 0, __ATOMIC_SEQ_CST)
+
     def bus_take(self):
         index = self.bus_slots.take(self.now())
         if index < 0:
@@ -207,6 +227,7 @@ cdef class MediaMemory:
             (<uint64_t> self.m.privates, n * sizeof(endpoint_private_t)),
             (<uint64_t> self.m.bus_privates, n * sizeof(bus_private_t)),
             (<uint64_t> self.m.lines, n * LINE_BYTES),
+            (<uint64_t> self.m.taps, n * sizeof(tap_t)),
             (<uint64_t> self.m.floods, 2 * n * sizeof(flood_t)),
             (<uint64_t> self.m.present, n * PLAYOUT_WORDS * sizeof(uint64_t)),
         ]

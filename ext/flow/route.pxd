@@ -3,9 +3,10 @@
 What a packet or a tick needs to know is derived here from counts alone:
   relay_codec   one source: its packets go on arrival to every destination of this codec; two sources and no other
                 listener: each goes to the other.  0: nothing is relayed.
-  linked        the bus's tick has work: somebody hears a mix, or a transcoded source.
-A source is read on the tick only while its bus mixes and it sends (EP_TICKED); otherwise epoll watches it.  The move
-between the two happens where it is noticed (rx_demux, bus), never in a loop over members.
+  mixes         somebody hears a mix, or a transcoded source.
+  linked        the bus's tick has work: it mixes, has a tone, or a source is watched (tap).
+A source is read on the tick only while its bus ticks, relays nothing, and it sends (EP_TICKED); otherwise epoll watches
+it.  The move between the two happens where it is noticed (rx_demux, bus), never in a loop over members.
 """
 
 from libc.stdint cimport uint32_t
@@ -20,6 +21,8 @@ cdef void source_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil
 cdef void source_remove(media_t* m, endpoint_t* e) noexcept nogil
 cdef void destination_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil
 cdef void destination_remove(media_t* m, endpoint_t* e) noexcept nogil
+# Which of EP_WATCHED apply to the endpoint from now on.
+cdef void source_watch(media_t* m, endpoint_t* e, uint32_t watched) noexcept nogil
 # To be called when a codec, a packet time or the spread of the bus has changed.
 cdef void bus_plan(media_t* m, uint32_t bus) noexcept nogil
 # The source is read on the tick from now on / is watched by epoll again.

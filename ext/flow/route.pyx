@@ -11,6 +11,7 @@ from roomtone.ext.flow.graph cimport (
     EP_SOURCE,
     EP_TALKING,
     EP_TICKED,
+    EP_WATCHED,
     KIND_RTP,
     NONE,
     PHASE_US,
@@ -101,6 +102,7 @@ cdef void source_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
     b.source_count += 1
     if e.flags & EP_DESTINATION:
         b.listener_count -= 1
+    b.watched_count += (e.flags & EP_WATCHED) != 0
     playout_reset(e)
     if is_made(e):
         b.made_count += 1
@@ -123,12 +125,21 @@ cdef void source_remove(media_t* m, endpoint_t* e) noexcept nogil:
     b.source_count -= 1
     if is_made(e):
         b.made_count -= 1
+    b.watched_count -= (e.flags & EP_WATCHED) != 0
     e.flags &= ~<uint32_t> (EP_SOURCE | EP_TALKING)
     if e.flags & EP_DESTINATION:
         b.listener_count += 1
     cdef uint32_t bus = e.bus
     left(b, e)
     bus_plan(m, bus)
+
+
+cdef void source_watch(media_t* m, endpoint_t* e, uint32_t watched) noexcept nogil:
+    cdef int change = (watched != 0) - ((e.flags & EP_WATCHED) != 0)
+    e.flags = e.flags & ~<uint32_t> EP_WATCHED | watched
+    if change and e.flags & EP_SOURCE:
+        m.buses[e.bus].watched_count += change
+        bus_plan(m, e.bus)
 
 
 cdef void destination_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
@@ -251,11 +262,12 @@ cdef void bus_plan(media_t* m, uint32_t bus) noexcept nogil:
         mixes = False
     if b.relay_codec and b.source_count == 2:
         mixes = False
-    # Sources left on the tick list of a bus that stopped mixing go back to epoll on the way out.
-    if not mixes or b.relay_codec:
+    b.mixes = mixes
+    link_phase(m, bus, mixes or b.made_count > 0 or b.watched_count > 0)
+    # Sources left on the tick list of a bus that relays, or has nothing to do, go back to epoll on the way out.
+    if not b.linked or b.relay_codec:
         while b.first_ticked != NONE and endpoint_at(m, b.first_ticked).kind == KIND_RTP:
-            source_tick_off(m, b, endpoint_at(m, b.first_ticked))
-    link_phase(m, bus, mixes or b.made_count > 0)
+            source_poll(m, b, endpoint_at(m, b.first_ticked))
 
 
 cdef void source_tick_on(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
@@ -273,9 +285,7 @@ cdef void source_tick_on(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
     b.first_ticked = endpoint_index(e)
 
 
-cdef void source_tick_off(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
-    if not e.flags & EP_TICKED:
-        return
+cdef void tick_unlink(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
     if e.prev_ticked != NONE:
         endpoint_at(m, e.prev_ticked).next_ticked = e.next_ticked
     else:
@@ -283,9 +293,24 @@ cdef void source_tick_off(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
     if e.next_ticked != NONE:
         endpoint_at(m, e.next_ticked).prev_ticked = e.prev_ticked
     e.flags &= ~<uint32_t> (EP_TICKED | EP_TALKING)
+
+
+cdef void source_tick_off(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
+    if not e.flags & EP_TICKED:
+        return
+    tick_unlink(m, b, e)
     if e.kind == KIND_RTP:
         playout_reset(e)
         rx_poll_rtp(m, e)
+
+
+cdef void source_poll(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
+    """Read by epoll from now on; of one who is watched the line goes on, so that its detectors miss nothing."""
+    if not e.flags & EP_WATCHED:
+        source_tick_off(m, b, e)
+        return
+    tick_unlink(m, b, e)
+    rx_poll_rtp(m, e)
 
 
 cdef void bus_defer(media_t* m, uint32_t bus) noexcept nogil:

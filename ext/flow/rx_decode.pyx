@@ -14,6 +14,8 @@ from roomtone.ext.flow.graph cimport (
     FRAME_16K,
     KIND_FILE,
     KIND_TONE,
+    PHASES,
+    PHASE_US,
     bus_t,
     endpoint_index,
     endpoint_private_t,
@@ -22,6 +24,7 @@ from roomtone.ext.flow.graph cimport (
 )
 from roomtone.ext.flow.rx_playout cimport SILENCE_RMS, playout_get
 from roomtone.ext.flow.source_file cimport file_frame
+from roomtone.ext.flow.tap cimport tap_frame
 
 
 cdef enum:
@@ -63,6 +66,7 @@ cdef bint source_frame(media_t* m, bus_t* b, endpoint_t* e, int64_t tick) noexce
         int n
         int samples
         bint wide
+        bint watched = (e.flags & m.watch) != 0
     if e.kind == KIND_TONE:
         return tone_frame(m, b, e, p)
     if e.kind == KIND_FILE:
@@ -74,17 +78,22 @@ cdef bint source_frame(media_t* m, bus_t* b, endpoint_t* e, int64_t tick) noexce
     samples = FRAME_16K if wide else FRAME_8K
     n = playout_get(m, e, codec, tick)
     # Decoded beside the endpoint's own memory: most members of a room are silent, and silence leaves no trace there.
-    if n:
+    if n > 0:
         codec.decode(m.frame, n, m.pcm_in)
-    elif e.hangover == 0:
+    elif e.hangover == 0 and not watched:
         return False
     else:
         memset(m.pcm_in, 0, 2 * samples)
+    if watched:
+        if wide:
+            resample_down2(&p.down, p.pcm8, m.pcm_in, FRAME_16K)
+        tap_frame(m, e, &p.pcm8[0] if wide else &m.pcm_in[0], n >= 0, tick, (tick * PHASES + b.phase) * PHASE_US)
     if not talks(m, e, m.pcm_in, samples):
         return False
     memcpy(&p.pcm16[0] if wide else &p.pcm8[0], m.pcm_in, 2 * samples)
     if wide:
-        resample_down2(&p.down, p.pcm8, p.pcm16, FRAME_16K)
+        if not watched:
+            resample_down2(&p.down, p.pcm8, p.pcm16, FRAME_16K)
     elif b.rates & RATE_16K:
         resample_up2(&p.up, p.pcm16, p.pcm8, FRAME_8K)
     return True

@@ -28,6 +28,7 @@ from roomtone.ext.flow.graph cimport (
     EP_SILENT,
     EP_SOURCE,
     EP_TICKED,
+    EP_WATCHED,
     EVENT_TYPES,
     FACT_PINNED_,
     FACT_PROBE_,
@@ -146,7 +147,7 @@ cdef inline void alive(media_t* m, endpoint_t* e, const rtp_header_t* h, int64_t
 
 
 cdef void audio(media_t* m, endpoint_t* e, const rtp_header_t* h, uint8_t* data, int64_t now_us) noexcept nogil:
-    """An accepted audio packet: to those who get it on arrival, and into the line for those who hear a mix."""
+    """An accepted audio packet: to those who get it on arrival, and into the line for who hears a mix, and the tap."""
     cdef bus_t* b
     cdef bint relayed
     if e.bus == NONE or not e.flags & EP_SOURCE:
@@ -156,7 +157,7 @@ cdef void audio(media_t* m, endpoint_t* e, const rtp_header_t* h, uint8_t* data,
     relayed = b.relay_codec != 0
     if relayed:
         relay_packet(m, b, e, h, data, now_us)
-    if b.linked:
+    if b.linked and (not relayed or b.mixes or e.flags & EP_WATCHED):
         playout_put(m, e, codec_get(e.rx_codec), h.timestamp, data + h.payload_offset, h.payload_bytes, now_us)
         if not relayed and not e.flags & EP_TICKED:
             source_tick_on(m, b, e)

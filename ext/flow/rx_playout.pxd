@@ -35,7 +35,7 @@ cdef void playout_reset(endpoint_t* e) noexcept nogil
 # One packet.  RT_OK; RT_LATE (its time is over; counted); RT_LENGTH (empty, or longer than the line; counted).
 cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* codec, uint32_t timestamp, const uint8_t* payload,
                      int n_bytes, int64_t now_us) noexcept nogil
-# The frame of this tick into m.frame.  Bytes of it (one tick), or 0 when there is nothing to hear.
+# The frame of this tick into m.frame.  Bytes of it (one tick); 0: it came and is silence; RT_EMPTY: nothing came.
 cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* codec, int64_t tick) noexcept nogil
 # Delay in force, microseconds: from a packet's arrival (where it is known, else its reading) to its playing.
 cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* codec) noexcept nogil

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from roomtone.ext.base.types cimport RT_LATE, RT_LENGTH, RT_OK, ts_diff
+from roomtone.ext.base.types cimport RT_EMPTY, RT_LATE, RT_LENGTH, RT_OK, ts_diff
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.dsp.dispatch cimport kernel_get
 from roomtone.ext.flow.graph cimport (
@@ -269,7 +269,7 @@ cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) 
         uint32_t granule
         uint32_t passed
     if e.playing == PLAYOUT_EMPTY:
-        return 0
+        return RT_EMPTY
     if e.playing == PLAYOUT_ANCHORED:
         e.playing = PLAYOUT_FILLING
     else:
@@ -277,13 +277,13 @@ cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) 
         if passed > 1:
             if passed > IDLE_TICKS:
                 playout_reset(e)
-                return 0
+                return RT_EMPTY
             playout_skip(m, e, c, passed - 1)
         level_watch(m, e, c)
     e.play_tick_low = <uint32_t> tick
     if ts_diff(e.play_ts, e.play_end_ts) > IDLE_TICKS * frame:
         playout_reset(e)
-        return 0
+        return RT_EMPTY
     granule = granule_at(e, c)
     there = present_take(present, granule)
     heard = present_take(present + PRESENT_WORDS, granule)
@@ -295,7 +295,9 @@ cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) 
         e.concealed_frames += 1
         count(m, COUNT_CONCEALED)
     e.play_ts += frame
-    return frame * c.bytes_per_sample if heard else 0
+    if heard:
+        return frame * c.bytes_per_sample
+    return 0 if there else RT_EMPTY
 
 
 cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* c) noexcept nogil:

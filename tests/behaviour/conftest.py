@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))
+for folder in ("lab", "tools"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
 
 from lab import Lab
 

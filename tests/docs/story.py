@@ -11,7 +11,8 @@ more digits and the cname may differ.  A block ``http`` is a request line, the s
 
 What telephones do is not part of the protocol; it stands in comments: ``<!-- alice speaks -->``, where alice
 is the name of the SDP she offered.  Likewise ``alice presses 5``, ``alice stops``, ``alice says bye REASON``,
-``connection 1 ends``.
+``connection 1 ends``.  Into her telephone go ``alice utters a sentence``, ``alice plays key 5`` and ``alice plays cng``
+(or ced): a key within the audio, a fax tone.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 from demo_parts.caller import Caller, Script
 from demo_parts.server import Server
 from demo_parts.sound import FRAME_MS, FRAME_SAMPLES, FRAMES_A_SECOND
+from sounds import key, sine, voice
 
 FRAME_WAIT_S = 20.0
 TRACK_FRAMES = 120 * FRAMES_A_SECOND
@@ -37,6 +39,7 @@ HEARD_FRAMES = 5  # packets until a telephone counts as heard
 BLOCK = re.compile(r"^```([^\n]+)\n(.*?)^```$|^<!-- (.*?) -->$", re.M | re.S)
 ANYTHING = "…"
 RECEIVER_REPORT, BYE = 201, 203
+FAX_TONES = {"cng": (1100, 500), "ced": (2100, 2600)}  # Hz, ms (ITU-T T.30)
 
 
 @dataclass
@@ -227,6 +230,10 @@ class Story:
                 await asyncio.sleep(FRAME_MS / 1000)
         elif verb == "presses":
             self._telephones[who].script.keys[self._numbers[who] + 1] = more[0]
+        elif verb == "utters":
+            self._into(who, voice(1.0))
+        elif verb == "plays":
+            self._into(who, key(more[1], 120) if more[0] == "key" else sine(*FAX_TONES[more[0]]))
         elif verb == "stops":
             self._talking.pop(who).cancel()
         elif verb == "says":
@@ -240,6 +247,11 @@ class Story:
             telephone.frame(number)
             self._numbers[who] = number + 1
             await asyncio.sleep(FRAME_MS / 1000)
+
+    def _into(self, who: str, sound: np.ndarray) -> None:
+        """Say it from the next frame but one on."""
+        first = (self._numbers[who] + 2) * FRAME_SAMPLES
+        self._telephones[who].script.track[first : first + len(sound)] = sound
 
     def _say_bye(self, who: str, reason: str) -> None:
         """An empty receiver report and a BYE with its reason (RFC 3550 section 6.6) on the RTP port."""

@@ -84,6 +84,7 @@ def test_the_pages_show_every_event() -> None:
     told_elsewhere = {name for name in api.EVENTS if name not in shown}
     assert told_elsewhere == {
         "session.orphaned", "session.idle_timeout", "session.empty_timeout", "session.lost", "events.dropped",
+        "vad.error", "fax.error",
     }  # fmt: skip
 
 

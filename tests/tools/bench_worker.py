@@ -6,6 +6,7 @@ import os
 import select
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -43,6 +44,7 @@ class BenchWorker:
         endpoints: int = 64,
         measured: bool = False,
         media: Any = None,
+        network: Callable[[], Any] | None = None,
         **config: Any,
     ) -> None:
         """media: instead of the stand-in."""
@@ -79,6 +81,7 @@ class BenchWorker:
             clock=lambda: self.now_us,
             map_arena=lambda fd: self.maps.popleft(),
             media_clock=self._media_clock if measured else None,
+            network=network,
         )  # fmt: skip
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """A stand-in for ext/flow's `Media` and `Arena`: edits are recorded and, unless held back, applied at once.
 
 The tests' side: `edits` (name, arguments), `hold()` / `apply()` for the moment an edit is applied,
-`tell(fact)`, `silences`, `stats_of`, `activity`, `phases`, `late_phases`.
+`tell(fact)`, `silences`, `stats_of`, `activity`, `phases`, `late_phases`, `speech_of`, `tones_of`, `frames_of`.
 """
 
 from __future__ import annotations
@@ -52,6 +52,9 @@ class FakeMedia:
         self.partials_in_use: set[int] = set()
         self.facts_lost = False
         self.phases, self.late_phases = 3, 0
+        self.speech_of: dict[int, tuple[int, int, int]] = {}  # began, last, before
+        self.tones_of: dict[int, tuple[int, int]] = {}
+        self.frames_of: dict[int, deque[tuple[int, bytes]]] = {}
         self._fact_fd = fact_fd
         self._endpoints = endpoints
         self._buses = buses
@@ -140,6 +143,25 @@ class FakeMedia:
     def stats_records(self, handles: list[int]) -> bytes:
         return b"".join(record(**self.stats(handle)) for handle in handles)
 
+    def speech(self, handle: int) -> tuple[int, int, int, int]:
+        serials = [edit["serial"] for edit in self.named("watch") if edit["handle"] == handle]
+        return (serials[-1] if serials else 0, *self.speech_of.get(handle, (0, 0, 0)))
+
+    def fax_tones(self, handle: int) -> tuple[int, int]:
+        return self.tones_of.get(handle, (0, 0))
+
+    def watch_take(self) -> int:
+        self._next_handle += 1
+        self.frames_of[self._next_handle] = deque()
+        return self._next_handle
+
+    def watch_free(self, frames: int) -> None:
+        del self.frames_of[frames]
+
+    def watched_frames(self, frames: int, limit: int = 64) -> list[tuple[int, bytes]]:
+        waiting = self.frames_of[frames]
+        return [waiting.popleft() for _ in range(min(len(waiting), limit))]
+
     def line(self, handle: int) -> dict[str, Any]:
         return {"ssrc": 7, "cname": "cname", "remote": self.stats(handle)["remote_rtp_addr"]}
 
@@ -183,6 +205,9 @@ for _name, _positional in {
     "endpoint_mux": ("handle",),
     "endpoint_close": ("handle",),
     "inject": ("handle",),
+    "watch": ("handle",),
+    "watch_kinds": (),
+    "sensitive": ("handle", "enabled"),
     "tone_open": ("handle",),
     "file_open": ("handle", "playback"),
     "file_seek": ("handle",),
