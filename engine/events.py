@@ -170,7 +170,7 @@ class Facts:
             elif kind == FACT_FILE_ENDED:
                 self._files.ended(endpoint, bool(fact[2]))
         elif isinstance(endpoint, RtpEndpoint):
-            if kind == FACT_KEY or kind == FACT_INBAND_KEY:
+            if kind in (FACT_KEY, FACT_INBAND_KEY):
                 event, duration_ms = fact[2], fact[3]
                 if event < len(DIGITS):
                     self._outbox.put(
@@ -207,9 +207,9 @@ class Facts:
     def _reread(self, now_us: int) -> Iterator[None]:
         """Facts were lost: tell what can be read off the slots, a bounded number a slice.
 
-        Pinned addresses, ended tones, begun and ended files, speech and fax tones are state and are recovered; key
-        presses and BYEs in the gap are not (the media thread counts them).  Ends of injected keys are covered by their own
-        timer.
+        Pinned addresses, ended tones, begun and ended files, speech and fax tones are state and are
+        recovered; key presses and BYEs in the gap are not (the media thread counts them).  Ends of injected
+        keys are covered by their own timer.
         """
         for number, endpoint in enumerate(list(self._plan.endpoints.values())):
             if number % RESYNC_A_SLICE == RESYNC_A_SLICE - 1:

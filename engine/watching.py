@@ -1,11 +1,12 @@
 """What is asked about the speech, keys and fax tones of endpoints, and the events that answer.
 
-The detectors are the media thread's (ext/flow/tap.pxd), or a neural network's on a side thread (neural.py); both
-only ring: something began.  What is told follows from what they know then, and for silences from the clock
-(silence.py), so a ring that is lost with a full ring of facts costs nothing that a look does not bring back.
+The detectors are the media thread's (ext/flow/tap.pxd), or a neural network's on a side thread (neural.py);
+both only ring: something began.  What is told follows from what they know then, and for silences from the
+clock (silence.py), so a ring that is lost with a full ring of facts costs nothing that a look does not
+bring back.
 
-Under load the detectors pause (overload.py): speech first, then keys and fax tones.  Whoever asked is told so once;
-afterwards everything begins anew.
+Under load the detectors pause (overload.py): speech first, then keys and fax tones.  Whoever asked is told
+so once; afterwards everything begins anew.
 """
 
 from __future__ import annotations
@@ -230,7 +231,9 @@ class Watching:
         if self.keys and not keys:
             tell.append(self._fax_paused)
         if speech and not self.speech:
-            self._resumed_us = now_us - REST_US // 2  # a pause is longer, and a tick's time may lie a little back
+            self._resumed_us = (
+                now_us - REST_US // 2
+            )  # a pause is longer, and a tick's time may lie a little back
         self.speech, self.keys = speech, keys
         self._media.watch_kinds(speech=speech, keys=keys)
         return self._tell(tell) if tell else None

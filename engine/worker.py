@@ -113,9 +113,7 @@ class Worker:
         self.side = SideThreads(lambda: os.eventfd_write(fact_fd, 1), side_cpus)
         self.tapes = Tapes(media, self.retirement, self.timers, self.side, clock, cached=config.cached_tracks)
         self.files = Files(self, self.tapes)
-        self._facts = Facts(
-            media, self.plan, self.keys, self.files, self.watching, self._probe, self.outbox
-        )
+        self._facts = Facts(media, self.plan, self.keys, self.files, self.watching, self._probe, self.outbox)
         self._decode = msgspec.msgpack.Decoder(m.Command).decode
         # sliced work: (command number or 0, the generator)
         self._chores: deque[tuple[int, Generator[None, None, Any] | Iterator[None]]] = deque()

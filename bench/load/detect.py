@@ -1,7 +1,8 @@
 """What listening costs: speech of every member of many rooms, and keys in the audio of many relays.
 
-Each load runs twice in turn: as it is, and watched.  The difference, over the frames that the detectors were given, is
-the price of one frame: what it costs to keep it for the tick, to decode it, and to look at it.
+Each load runs twice in turn: as it is, and watched.  The difference, over the frames that the detectors
+were given, is the price of one frame: what it costs to keep it for the tick, to decode it, and to look at
+it.
 """
 
 import argparse

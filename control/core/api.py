@@ -383,8 +383,8 @@ class EventsDropped(EventData):
 EVENTS: dict[str, type[EventData]] = {
     event.NAME: event
     for event in (
-        StateChanged, ToneFinished, Dtmf, SpeechStarted, Silence, VadError, CngDetected, CedDetected, FaxError,
-        MediaTimeout, RtcpBye, SessionOrphaned, SessionIdleTimeout,
+        StateChanged, ToneFinished, Dtmf, SpeechStarted, Silence, VadError, CngDetected, CedDetected,
+        FaxError, MediaTimeout, RtcpBye, SessionOrphaned, SessionIdleTimeout,
         SessionEmptyTimeout, SessionLost, Stats, EventsDropped,
     )
 }  # fmt: skip

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-for folder in ("lab", "tools"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
+sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 from lab import Lab
 

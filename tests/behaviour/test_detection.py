@@ -274,7 +274,9 @@ def test_keys_in_the_audio_of_one_without_telephone_event_are_told_once_each(lab
 @pytest.mark.parametrize("seed", range(6))
 def test_loss_makes_no_two_presses_of_one(seed):
     lab = Lab()
-    anna, _ = pair(lab, watched={**NO_EVENTS, "network": Network(seed, loss=0.04, jitter_ms=10, duplicate=0.05)})
+    anna, _ = pair(
+        lab, watched={**NO_EVENTS, "network": Network(seed, loss=0.04, jitter_ms=10, duplicate=0.05)}
+    )
     lab.run(200)
     digits = "159D*0#A27"
     play(anna, rest(200), *dialled(digits, 200, 200))
@@ -358,7 +360,16 @@ def test_fax_tones_are_counted_where_they_are_asked_for(lab, route):
     lab.run(200)
     lab.media.watch(anna.handle, serial=0, speech=False, threshold=1.0, fax=True, frames=0)
     for peer in (anna, ben):
-        play(peer, rest(200), sine(1100, 500), rest(3000), sine(1100, 500), rest(1000), sine(2100, 2500), rest(500))
+        play(
+            peer,
+            rest(200),
+            sine(1100, 500),
+            rest(3000),
+            sine(1100, 500),
+            rest(1000),
+            sine(2100, 2500),
+            rest(500),
+        )
     lab.run(9000)
     assert lab.media.fax_tones(anna.handle) == (1, 1)
     assert lab.media.fax_tones(ben.handle) == (0, 0)

@@ -9,10 +9,10 @@ further lines that begin with two blanks.  ``2> `` and ``2< `` are another conne
 A block ``sdp NAME`` is the value of ``$NAME``; a block ``answer NAME`` shows one, where numbers of four and
 more digits and the cname may differ.  A block ``http`` is a request line, the status and the body.
 
-What telephones do is not part of the protocol; it stands in comments: ``<!-- alice speaks -->``, where alice
-is the name of the SDP she offered.  Likewise ``alice presses 5``, ``alice stops``, ``alice says bye REASON``,
-``connection 1 ends``.  Into her telephone go ``alice utters a sentence``, ``alice plays key 5`` and ``alice plays cng``
-(or ced): a key within the audio, a fax tone.
+What telephones do is not part of the protocol; it stands in comments: ``<!-- alice speaks -->``, where
+alice is the name of the SDP she offered.  Likewise ``alice presses 5``, ``alice stops``, ``alice says bye
+REASON``, ``connection 1 ends``.  Into her telephone go ``alice utters a sentence``, ``alice plays key 5``
+and ``alice plays cng`` (or ced): a key within the audio, a fax tone.
 """
 
 from __future__ import annotations

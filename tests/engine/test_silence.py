@@ -62,7 +62,9 @@ def test_one_who_looks_at_once_and_when_a_silence_is_due_tells_everything_in_tim
         coming = [at for at in begins if at > now_ms] + [due_us // 1000 if due_us else until_ms + 1]
         now_ms = max(now_ms + 1, min(coming))
     expected = story(frames, interval_ms, until_ms)
-    ties = {at for at, ms in expected if ms == STARTED}  # a silence due on the tick speech begins: who was first?
+    ties = {
+        at for at, ms in expected if ms == STARTED
+    }  # a silence due on the tick speech begins: who was first?
     assert [e for e in out if e[1] == STARTED or e[0] not in ties] == [
         e for e in expected if e[1] == STARTED or e[0] not in ties
     ]

@@ -1,4 +1,4 @@
-"""What a worker's Python thread makes of the detectors: events, pauses under load, the neural model's limit."""
+"""What a worker's Python thread makes of the detectors: events, pauses under load, the neural model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from bench_worker import BenchWorker
+from sounds import rest, voice
 
 from roomtone.engine import messages as m
-from roomtone.engine.neural import WINDOW, Stream
+from roomtone.engine.neural import WINDOW, Stream, loader
 from roomtone.engine.overload import Level
 from roomtone.ext.flow.media import FACT_HEARD, FACT_INBAND_KEY, FACT_RESYNC
 
@@ -343,3 +344,21 @@ def test_a_model_that_is_not_installed_is_refused(bench: BenchWorker) -> None:
     bench.rtp()
     refused = bench.do(vad(neural=True))
     assert (refused.code, "not installed" in refused.message) == ("VAD_ERROR", True)
+
+
+if loader() is not None:  # there are wheels for some platforms only (pyproject.toml)
+
+    def test_the_model_itself_tells_a_voice_from_silence() -> None:
+        load = loader()
+        assert load is not None
+        stream = Stream(1, 0.5, 0)
+        stream.network = load()
+        pcm = np.concatenate((rest(1000), voice(2.0), rest(1000)))
+        at_us = range(1_000_000, 5_000_000, 20_000)
+        began = [
+            now
+            for now, first in zip(at_us, range(0, len(pcm), 160), strict=True)
+            if stream.take(now, pcm[first : first + 160].tobytes())
+        ]
+        assert len(began) >= 1 and 1_980_000 <= began[0] <= 2_500_000
+        assert stream.heard.last_us < 4_300_000

@@ -141,7 +141,7 @@ def test_keys_in_the_audio_of_a_relayed_call_are_told_once_each(
     async def scenario() -> None:
         async with await connect(product.url) as client:
             await client.call("session.create")
-            caller, callee = await call(client, *phones)
+            caller, _ = await call(client, *phones)
             for one in phones:  # the second has telephone-events: its tones are no keys
                 one.say(rest(400), *(part for digit in CODES for part in (key(digit, 80), rest(80))))
             await asyncio.to_thread(wait_for, lambda: not any(one.saying for one in phones))

@@ -1,7 +1,8 @@
 """A stand-in for ext/flow's `Media` and `Arena`: edits are recorded and, unless held back, applied at once.
 
 The tests' side: `edits` (name, arguments), `hold()` / `apply()` for the moment an edit is applied,
-`tell(fact)`, `silences`, `stats_of`, `activity`, `phases`, `late_phases`, `speech_of`, `tones_of`, `frames_of`.
+`tell(fact)`, `silences`, `stats_of`, `activity`, `phases`, `late_phases`, `speech_of`, `tones_of`,
+`frames_of`.
 """
 
 from __future__ import annotations

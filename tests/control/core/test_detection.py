@@ -93,7 +93,7 @@ def test_values_out_of_range_are_invalid(client: Client, wrong: dict[str, object
 def test_what_the_worker_refuses_is_not_active(desk: Desk, client: Client) -> None:
     endpoint_id = rtp(client)
     desk.workers[0].refuse[ms.StartVad] = ms.Failed(code="VAD_ERROR", message="the model is not installed")
-    with pytest.raises(Refused, match="VAD_ERROR.*not installed"):
+    with pytest.raises(Refused, match=r"VAD_ERROR.*not installed"):
         client.call("vad.start", endpoint_id=endpoint_id, model="neural")
     assert active(client) == ([], [])
 
@@ -126,7 +126,10 @@ def test_events_of_the_worker_are_told_in_their_order(desk: Desk, client: Client
         ms.KeyPressed(**who, digit="5", duration_ms=80, source="inband"),
     ):
         desk.event(0, event)
-    told = [(event["event"], {k: v for k, v in event["data"].items() if k != "endpoint_id"}) for event in client.events()]
+    told = [
+        (event["event"], {k: v for k, v in event["data"].items() if k != "endpoint_id"})
+        for event in client.events()
+    ]
     assert told == [
         ("vad.speech_started", {}),
         ("vad.silence", {"silence_duration_ms": 1320}),
@@ -164,6 +167,8 @@ def test_a_control_that_was_restarted_knows_what_is_watched(desk: Desk, client: 
     again = restarted.connect()
     again.call("session.attach", session_id=created.session)
     assert active(again) == ([endpoint_id], [endpoint_id])
-    restarted.event(0, ms.KeyPressed(session=created.session, endpoint=endpoint_id, digit="5", duration_ms=80))
+    restarted.event(
+        0, ms.KeyPressed(session=created.session, endpoint=endpoint_id, digit="5", duration_ms=80)
+    )
     assert again.events("dtmf")[0]["sensitive"] is True
     assert again.call("vad.stop", endpoint_id=endpoint_id) == {}
