@@ -263,6 +263,6 @@ class Watching:
             "watched_speech": sum(watch.vad is not None for watch in watches),
             "watched_speech_neural": self._neural.streams,
             "watched_fax": sum(watch.told is not None for watch in watches),
-            "speech_paused": not self.speech,
-            "keys_paused": not self.keys,
+            "speech_paused": int(not self.speech),
+            "keys_paused": int(not self.keys),
         }

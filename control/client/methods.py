@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from msgspec import Struct
 
-from roomtone.control.core import api
+from roomtone.control.core import api, api_detection
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Struct)
@@ -68,6 +68,10 @@ class Methods:
     endpoint_create_tone = Method("endpoint.create_tone", api.CreateTone, api.ToneCreated)
     endpoint_dtmf_inject = Method("endpoint.dtmf.inject", api.DtmfInject, api.Empty)
     endpoint_dtmf_set_sensitive = Method("endpoint.dtmf.set_sensitive", api.DtmfSetSensitive, api.Empty)
+    vad_start = Method("vad.start", api_detection.VadStart, api.Empty)
+    vad_stop = Method("vad.stop", api_detection.VadStop, api.Empty)
+    fax_detect_start = Method("fax_detect.start", api_detection.FaxDetectStart, api.Empty)
+    fax_detect_stop = Method("fax_detect.stop", api_detection.FaxDetectStop, api.Empty)
 
     endpoint_rtp_create_from_offer = Method(
         "endpoint.rtp.create_from_offer", api.CreateFromOffer, api.AnswerCreated

@@ -97,27 +97,6 @@ class DtmfSetSensitive(Struct):
     enabled: bool
 
 
-class VadStart(Struct):
-    """model: the engine's own detector, or the neural network (extra `[vad]`)."""
-
-    endpoint_id: Id
-    silence_interval_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 1000
-    speech_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    model: Literal["energy", "neural"] = "energy"
-
-
-class VadStop(Struct):
-    endpoint_id: Id
-
-
-class FaxDetectStart(Struct):
-    endpoint_id: Id
-
-
-class FaxDetectStop(Struct):
-    endpoint_id: Id
-
-
 class StatsSubscribe(Struct):
     interval_ms: Annotated[int, Meta(ge=500, le=3_600_000)] = 5000
     include_diagnostics: bool = False

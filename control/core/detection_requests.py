@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from roomtone.control.core import api
+from roomtone.control.core.api_detection import FaxDetectStart, FaxDetectStop, VadStart, VadStop
 from roomtone.control.core.endpoint_requests import find_rtp
 from roomtone.control.core.problems import FAX_DETECT_ERROR, VAD_ERROR, Problem
 from roomtone.control.core.run import Ask, Call, Procedure, expect
@@ -39,7 +40,7 @@ def _vad_command(endpoint: Endpoint) -> CommandBody:
     return StopVad(endpoint.id) if endpoint.vad is None else StartVad(endpoint=endpoint.id, vad=endpoint.vad)
 
 
-def vad_start(core: Core, call: Call, params: api.VadStart) -> Procedure:
+def vad_start(core: Core, call: Call, params: VadStart) -> Procedure:
     endpoint = _find_heard(call.session, params.endpoint_id, VAD_ERROR)
     vad = Vad(
         silence_interval_ms=params.silence_interval_ms,
@@ -51,7 +52,7 @@ def vad_start(core: Core, call: Call, params: api.VadStart) -> Procedure:
     return api.Empty()
 
 
-def vad_stop(core: Core, call: Call, params: api.VadStop) -> Procedure:
+def vad_stop(core: Core, call: Call, params: VadStop) -> Procedure:
     endpoint = _find(call.session, params.endpoint_id, VAD_ERROR)
     if endpoint.vad is None:
         raise Problem(VAD_ERROR, "Speech of the endpoint is not being watched", "endpoint_id")
@@ -64,14 +65,14 @@ def _fax_command(endpoint: Endpoint) -> CommandBody:
     return DetectFax(endpoint=endpoint.id, enabled=endpoint.fax)
 
 
-def fax_start(core: Core, call: Call, params: api.FaxDetectStart) -> Procedure:
+def fax_start(core: Core, call: Call, params: FaxDetectStart) -> Procedure:
     endpoint = _find_heard(call.session, params.endpoint_id, FAX_DETECT_ERROR)
     yield from _carry_out(core, endpoint, DetectFax(endpoint=endpoint.id, enabled=True), _fax_command)
     endpoint.fax = True
     return api.Empty()
 
 
-def fax_stop(core: Core, call: Call, params: api.FaxDetectStop) -> Procedure:
+def fax_stop(core: Core, call: Call, params: FaxDetectStop) -> Procedure:
     endpoint = _find(call.session, params.endpoint_id, FAX_DETECT_ERROR)
     if not endpoint.fax:
         raise Problem(FAX_DETECT_ERROR, "The endpoint is not watched for fax tones", "endpoint_id")
@@ -101,9 +102,9 @@ def _carry_out(
 
 
 METHODS: dict[str, tuple[Callable[..., Any], type[Struct], type[Struct]]] = {
-    "vad.start": (vad_start, api.VadStart, api.Empty),
-    "vad.stop": (vad_stop, api.VadStop, api.Empty),
-    "fax_detect.start": (fax_start, api.FaxDetectStart, api.Empty),
-    "fax_detect.stop": (fax_stop, api.FaxDetectStop, api.Empty),
+    "vad.start": (vad_start, VadStart, api.Empty),
+    "vad.stop": (vad_stop, VadStop, api.Empty),
+    "fax_detect.start": (fax_start, FaxDetectStart, api.Empty),
+    "fax_detect.stop": (fax_stop, FaxDetectStop, api.Empty),
     "endpoint.dtmf.set_sensitive": (dtmf_set_sensitive, api.DtmfSetSensitive, api.Empty),
 }

@@ -31,8 +31,7 @@ COUNTER_NAMES = (
     "rx_raw_packets", "rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "relayed_packets", "mixed_packets",
     "encodings", "ticks", "ticks_late", "tick_overruns", "partials_late", "rtcp_rx_packets", "rtcp_tx_packets",
     "edits", "facts_lost", "keys", "playout_resyncs", "concealed_frames", "turns", "wakeups_empty", "reads_empty",
-    "rx_gaps", "rx_gaps_filled", "floods", "file_underruns",
-    "rx_gaps", "rx_gaps_filled", "floods", "watched_frames", "watched_frames_lost",
+    "rx_gaps", "rx_gaps_filled", "floods", "file_underruns", "watched_frames", "watched_frames_lost",
 )
 
 

@@ -135,6 +135,16 @@ def _() -> dict[str, object] | None:
     return asked(bound(), "endpoint.create_from_offer", sdp=OFFER.replace("0 8 101", "18"))
 
 
+@provokes("VAD_ERROR")
+def _() -> dict[str, object] | None:
+    return asked(bound(), "vad.start", endpoint_id=NO_SUCH)
+
+
+@provokes("FAX_DETECT_ERROR")
+def _() -> dict[str, object] | None:
+    return asked(bound(), "fax_detect.stop", endpoint_id=NO_SUCH)
+
+
 @provokes("INTERNAL_ERROR")
 def _() -> dict[str, object] | None:
     client = bound()

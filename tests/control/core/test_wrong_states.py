@@ -43,11 +43,20 @@ GOOD: dict[str, dict[str, Any]] = {
     "endpoint.create_tone": {"tone": "sine", "frequency": 440.0, "duration_ms": 100},
     "endpoint.dtmf.inject": {"endpoint_id": "$rtp", "digit": "1", "duration_ms": 160, "volume": 10},
     "endpoint.dtmf.set_sensitive": {"endpoint_id": "$rtp", "enabled": True},
+    "vad.start": {
+        "endpoint_id": "$rtp",
+        "silence_interval_ms": 500,
+        "speech_threshold": 0.5,
+        "model": "energy",
+    },
+    "vad.stop": {"endpoint_id": "$keyless"},
+    "fax_detect.start": {"endpoint_id": "$rtp"},
+    "fax_detect.stop": {"endpoint_id": "$keyless"},
     "stats.subscribe": {"interval_ms": 5000, "include_diagnostics": False},
     "stats.unsubscribe": {},
     "stats.snapshot": {},
 }
-# The endpoints of the stage that a method works on; the others are refused with ENDPOINT_ERROR.
+# The endpoints of the stage that a method works on; others are refused: ENDPOINT_ERROR, or what CODES says.
 WORKS_ON: dict[str, set[str]] = {
     "endpoint.accept_answer": {"offering"},
     "endpoint.rtp.accept_answer": {"offering"},
@@ -57,8 +66,16 @@ WORKS_ON: dict[str, set[str]] = {
     "endpoint.remove": {"rtp", "keyless", "offering", "tone", "finished"},
     "endpoint.dtmf.inject": {"rtp"},
     "endpoint.dtmf.set_sensitive": {"rtp", "keyless", "offering"},
+    "vad.start": {"rtp", "keyless", "offering"},
+    "vad.stop": {"keyless"},
+    "fax_detect.start": {"rtp", "keyless", "offering"},
+    "fax_detect.stop": {"keyless"},
 }
-UNKNOWN_ID = {"session_id": "SESSION_NOT_FOUND"}  # of other ids: ENDPOINT_ERROR
+CODES = {
+    "vad.start": "VAD_ERROR", "vad.stop": "VAD_ERROR",
+    "fax_detect.start": "FAX_DETECT_ERROR", "fax_detect.stop": "FAX_DETECT_ERROR",
+}  # fmt: skip
+UNKNOWN_ID = {"session_id": "SESSION_NOT_FOUND"}  # of endpoints: ENDPOINT_ERROR, or what CODES says
 
 
 class Stage:
@@ -76,6 +93,8 @@ class Stage:
             "tone": self.make("endpoint.create_tone", tone="busy"),
             "finished": self.make("endpoint.create_tone", tone="beep", duration_ms=1),
         }
+        self.client.call("vad.start", endpoint_id=self.ids["keyless"])
+        self.client.call("fax_detect.start", endpoint_id=self.ids["keyless"])
         ended = ms.ToneFinished(session=self.session, endpoint=self.ids["finished"])
         self.desk.event(0, ended)
         former = self.desk.connect()
@@ -111,6 +130,11 @@ class Stage:
 
 def binding(method: str) -> Binding:
     return METHODS[method].binding
+
+
+def code_of(method: str) -> str:
+    """What it refuses an endpoint with."""
+    return CODES.get(method, "ENDPOINT_ERROR")
 
 
 @pytest.fixture
@@ -149,7 +173,7 @@ def test_a_connection_without_a_session_is_told_so_whatever_it_asks(stage: Stage
 def test_a_connection_whose_session_has_ended_is_told_so(method: str) -> None:
     desk = Desk(config="empty_session_timeout_secs = 1")
     stage = Stage.__new__(Stage)
-    stage.desk, stage.ids = desk, dict.fromkeys(("rtp", "offering"), NO_SUCH)
+    stage.desk, stage.ids = desk, dict.fromkeys(("rtp", "keyless", "offering"), NO_SUCH)
     client = desk.connect()
     client.call("session.create")
     desk.advance(2)
@@ -218,19 +242,19 @@ def test_an_id_that_names_nothing_is_refused(stage: Stage, method: str) -> None:
     client = stage.client if binding(method) is not Binding.MAKES else stage.desk.connect()
     for key in (key for key in GOOD[method] if key.endswith("_id")):
         params = {**GOOD[method], key: NO_SUCH}
-        assert stage.refused(client, method, params) == UNKNOWN_ID.get(key, "ENDPOINT_ERROR")
+        assert stage.refused(client, method, params) == UNKNOWN_ID.get(key, code_of(method))
 
 
 @pytest.mark.parametrize("method", WORKS_ON)
 def test_an_endpoint_of_another_session_is_as_unknown_as_any(stage: Stage, method: str) -> None:
     stranger = stage.desk.connect()
     stranger.call("session.create")
-    assert stage.refused(stranger, method, GOOD[method]) == "ENDPOINT_ERROR"
+    assert stage.refused(stranger, method, GOOD[method]) == code_of(method)
 
 
 @pytest.mark.parametrize("sort", ["rtp", "keyless", "offering", "tone", "finished"])
 @pytest.mark.parametrize("method", WORKS_ON)
 def test_an_endpoint_that_does_not_fit_is_refused(stage: Stage, method: str, sort: str) -> None:
-    expected = None if sort in WORKS_ON[method] else "ENDPOINT_ERROR"
+    expected = None if sort in WORKS_ON[method] else code_of(method)
     params = {**GOOD[method], "endpoint_id": f"${sort}"}
     assert stage.refused(stage.client, method, params) == expected

@@ -108,7 +108,7 @@ def test_a_caller_who_speaks_twice_is_told_of_with_the_silence_between(
 ) -> None:
     product = serve(workers=1)
     phones = [talker() for _ in range(1 + others)]
-    sentence = spoken("Good morning. I would like to speak to somebody about my telephone bill.", tmp_path)
+    sentence = spoken("I would like to speak to somebody about my telephone bill", tmp_path)
 
     async def scenario() -> None:
         async with await connect(product.url) as client:
@@ -116,7 +116,7 @@ def test_a_caller_who_speaks_twice_is_told_of_with_the_silence_between(
             caller, *_ = await call(client, *phones)
             await client.call("vad.start", endpoint_id=caller, silence_interval_ms=1000)
             assert (await client.call("session.info"))["vad_active"] == [caller]
-            phones[0].say(rest(500), sentence, rest(2000), sentence)
+            phones[0].say(rest(500), sentence, rest(1500), sentence)
             first, silence, again, more = await told(client, 4, ("vad.",))
             assert [first.name, silence.name, again.name, more.name] == [
                 "vad.speech_started", "vad.silence", "vad.speech_started", "vad.silence",
