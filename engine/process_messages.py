@@ -36,6 +36,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     overload_refuse_at: float = 0.92
     cached_tracks: int = 64  # decoded files that are kept although nobody plays them
     neural_vad_streams: int = 50
+    file_chunks: int = 4096  # seconds of decoded files in memory at most, played or kept: 200 MB
     log_level: str = "info"
 
 

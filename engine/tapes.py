@@ -274,6 +274,12 @@ class Tapes:
             self._rest(tape)
         return more or bool(self._answers)
 
+    def close(self) -> None:
+        """After the media thread and the side threads have ended."""
+        for tape in self._tapes.values():
+            if tape.decoder is not None and not tape.busy:
+                tape.decoder.close()
+
     @property
     def held(self) -> int:
         return len(self._tapes)

@@ -111,7 +111,15 @@ class Worker:
         self._load_told_us = 0
         self._probe = SelfProbe(media, self.outbox, self.timers)
         self.side = SideThreads(lambda: os.eventfd_write(fact_fd, 1), side_cpus)
-        self.tapes = Tapes(media, self.retirement, self.timers, self.side, clock, cached=config.cached_tracks)
+        self.tapes = Tapes(
+            media,
+            self.retirement,
+            self.timers,
+            self.side,
+            clock,
+            cached=config.cached_tracks,
+            chunks=config.file_chunks,
+        )
         self.files = Files(self, self.tapes)
         self._facts = Facts(media, self.plan, self.keys, self.files, self.watching, self._probe, self.outbox)
         self._decode = msgspec.msgpack.Decoder(m.Command).decode
@@ -167,6 +175,7 @@ class Worker:
         """After the media thread has ended."""
         self.side.close(SIDE_STOP_SECS)
         self._neural.end()
+        self.tapes.close()
         self.outbox.flush()
         self._probe.close()
         self._link.close()

@@ -137,7 +137,7 @@ class BenchWorker:
         """Turn until the side threads have nothing to do, and the worker neither."""
         self.turn()
         while self.worker.side.pending or self.worker.sleep_ms() == 0:
-            if self.worker.side.pending:
+            if self.worker.sleep_ms():
                 assert select.select([self._fact_fd], [], [], PATIENCE_S)[0], "a side thread hangs"
             self.turn()
 

@@ -1,0 +1,89 @@
+"""Broken audio files at the decode boundary: whatever is in them, it ends in samples or in FileError.
+
+An input is a sound file of each format (the first byte chooses) and what happens to it: bytes overwritten, a
+piece cut out, the end cut off.  Or it is the file itself.
+"""
+
+import io
+import os
+import sys
+
+import atheris
+import numpy as np
+import soundfile
+
+with atheris.instrument_imports(include=["roomtone.engine.decoder"]):
+    from roomtone.engine.decoder import Decoder, FileError
+
+NARROW, WIDE = 8000, 16_000
+SECONDS_READ = 3
+LEAD = 4  # bytes that choose and cut before those that overwrite
+ITSELF = 255  # the first byte of an input that is no list of changes
+CHANGE = 3  # bytes of a change: place (2), value
+
+
+def sample(rate: int, channels: int, **coding: str) -> bytes:
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(rate // 12) / rate)
+    file = io.BytesIO()
+    soundfile.write(file, np.tile(tone[:, None], channels), rate, **coding)
+    return file.getvalue()
+
+
+FILES = (
+    sample(8000, 1, format="WAV", subtype="PCM_16"),
+    sample(44_100, 2, format="WAV", subtype="FLOAT"),
+    sample(8000, 1, format="WAV", subtype="IMA_ADPCM"),
+    sample(8000, 1, format="WAV", subtype="GSM610"),
+    sample(8000, 1, format="WAVEX", subtype="ULAW"),
+    sample(16_000, 2, format="FLAC", subtype="PCM_16"),
+    sample(8000, 1, format="OGG", subtype="VORBIS"),
+    sample(8000, 1, format="OGG", subtype="OPUS"),
+    sample(16_000, 1, format="MP3", subtype="MPEG_LAYER_III"),
+)
+DESCRIPTORS = "/proc/self/fd"
+
+
+@atheris.instrument_func
+def broken(data: bytes) -> bytes:
+    if len(data) < LEAD or data[0] == ITSELF:
+        return data
+    file = bytearray(FILES[data[0] % len(FILES)])
+    place = data[1] * len(file) // 256
+    del file[place : place + data[2] // 16]
+    for i in range(LEAD, len(data) - CHANGE + 1, CHANGE):
+        file[int.from_bytes(data[i : i + 2], "big") % len(file)] = data[i + 2]
+    return bytes(file[: len(file) * (256 - data[3] // 4) // 256])
+
+
+@atheris.instrument_func
+def decode(decoder: Decoder) -> None:
+    pcm8, pcm16 = np.empty(NARROW, np.int16), np.empty(WIDE, np.int16)
+    for second in range(min(SECONDS_READ, decoder.seconds)):
+        made = decoder.second(second, pcm8, pcm16)
+        assert 0 <= made <= NARROW
+        assert not pcm8[made:].any() and not pcm16[2 * made :].any()
+        if made < NARROW:
+            break
+    again = decoder.second(0, pcm8, pcm16)
+    assert 0 <= again <= NARROW
+
+
+@atheris.instrument_func
+def test_one_input(data: bytes) -> None:
+    before = len(os.listdir(DESCRIPTORS))
+    fd = os.memfd_create("fuzz")
+    os.pwrite(fd, broken(data), 0)
+    try:
+        decoder = Decoder(fd)
+    except FileError as error:
+        assert str(error)
+    else:
+        assert 0 < decoder.seconds <= 24 * 3600
+        decode(decoder)
+        decoder.close()
+    assert len(os.listdir(DESCRIPTORS)) == before
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, test_one_input)
+    atheris.Fuzz()
