@@ -15,6 +15,8 @@ import os
 import stat
 from typing import NamedTuple
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's linear algebra would start threads nobody needs
+
 import numpy as np
 import soundfile
 import soxr
@@ -216,6 +218,20 @@ class Decoder:
     def _fail(self, error: soundfile.LibsndfileError) -> None:
         self._over = True
         self._error = FileError(f"the file cannot be decoded: {error.error_string.rstrip('.')}")
+
+
+def decode_run(decoder: Decoder, first: int, rooms: list[memoryview]) -> tuple[list[int], str | None]:
+    """Seconds from `first` on, each into a room (ext/flow/track.pyi).
+
+    Returns the samples at 8 kHz made of each, the last of them possibly short, and why there are no more.
+    """
+    made = []
+    for second, room in enumerate(rooms, first):
+        pcm = np.frombuffer(room, np.int16)
+        made.append(decoder.second(second, pcm[:NARROW_HZ], pcm[NARROW_HZ:]))
+        if made[-1] < NARROW_HZ:
+            break
+    return made, str(decoder.error) if decoder.error is not None else None
 
 
 def _open_sound(fd: int) -> _Sound:

@@ -22,9 +22,15 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from roomtone.engine.decoder import MAX_SECONDS, Decoder, FileError, Identity, Opened, open_file
+from roomtone.engine.decoder import (
+    MAX_SECONDS,
+    Decoder,
+    FileError,
+    Identity,
+    Opened,
+    decode_run,
+    open_file,
+)
 from roomtone.ext.flow.track import CHUNK_BYTES, CHUNK_SAMPLES, ChunkPool, Playback, Track
 
 if TYPE_CHECKING:
@@ -366,7 +372,7 @@ class Tapes:
             tape.busy = True
             rooms = [self._pool.room(slot) for slot in slots]
             self._side.put(
-                partial(_decode_run, tape.decoder, run.start, rooms),
+                partial(decode_run, tape.decoder, run.start, rooms),
                 partial(self._decoded, tape, run.start, slots),
             )
 
@@ -467,17 +473,6 @@ class Tapes:
     def _unreserve(self, tape: Tape, chunks: int) -> None:
         self._reserved -= chunks
         tape.reserved -= chunks
-
-
-def _decode_run(decoder: Decoder, first: int, rooms: list[memoryview]) -> tuple[list[int], str | None]:
-    """On a side thread: samples made of each second, and why there are no more."""
-    made = []
-    for second, room in enumerate(rooms, first):
-        pcm = np.frombuffer(room, np.int16)
-        made.append(decoder.second(second, pcm[:CHUNK_SAMPLES], pcm[CHUNK_SAMPLES:]))
-        if made[-1] < CHUNK_SAMPLES:
-            break
-    return made, str(decoder.error) if decoder.error is not None else None
 
 
 def _refuse(wait: Wait, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""A relay with keys, a mix of three codecs and a tone, for a second; then the count."""
+"""A relay with keys, a mix of three codecs, a tone and a file, for a second; then the count."""
 
 import ctypes
 import json
@@ -8,6 +8,8 @@ import sys
 import threading
 
 from telephone import Telephone, media_of, open_bus
+
+from roomtone.ext.flow.track import ChunkPool, Playback, Track
 
 counter = ctypes.CDLL(None)
 PAYLOAD_BYTES = {1: 160, 2: 160, 3: 320, 4: 640}
@@ -35,6 +37,13 @@ mixed = [Phone(buses[1], codec, pt) for codec, pt in ((1, 0), (2, 8), (4, 97))]
 tone = media.endpoint_take()
 media.tone_open(tone, kind=1, frequency_hz=440.0, duration_ms=-1)
 media.source_add(buses[1], tone)
+pool = ChunkPool(1)
+track = Track(pool, 1)
+track.end(5000, False)
+track.publish(0, pool.take())
+file = media.endpoint_take()
+media.file_open(file, Playback(track, position=0, loops=None, shared=False), gain_db=-3.0)
+media.source_add(buses[1], file)
 
 
 def thread():
