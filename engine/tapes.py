@@ -28,7 +28,6 @@ from roomtone.engine.decoder import (
     FileError,
     Identity,
     Opened,
-    decode_run,
     open_file,
 )
 from roomtone.ext.flow.track import CHUNK_BYTES, CHUNK_SAMPLES, ChunkPool, Playback, Track
@@ -372,7 +371,7 @@ class Tapes:
             tape.busy = True
             rooms = [self._pool.room(slot) for slot in slots]
             self._side.put(
-                partial(decode_run, tape.decoder, run.start, rooms),
+                partial(tape.decoder.run, run.start, rooms),
                 partial(self._decoded, tape, run.start, slots),
             )
 

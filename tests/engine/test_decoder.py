@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from roomtone.engine.decoder import Decoder, FileError, open_file
+from roomtone.ext.file.decoder import RUN_MAX, SECOND_BYTES
 
 NARROW, WIDE = 8000, 16_000
 RATES_HZ = (4000, 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000, 192_000)
@@ -40,20 +41,28 @@ def decoder_of(path: Path) -> Decoder:
 
 def decode(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
     """(all samples at 8 kHz, at 16 kHz, why it ended early)."""
-    decoder, narrow, wide = decoder_of(path), [], []
+    decoder, narrow, wide, error = decoder_of(path), [], [], None
     try:
-        for second in range(decoder.seconds):
-            pcm8, pcm16 = np.empty(NARROW, np.int16), np.empty(WIDE, np.int16)
-            made = decoder.second(second, pcm8, pcm16)
-            assert not pcm8[made:].any() and not pcm16[2 * made :].any()
-            narrow.append(pcm8[:made])
-            wide.append(pcm16[: 2 * made])
-            if made < NARROW:
+        for number in range(decoder.seconds):
+            pcm8, pcm16, error = second(decoder, number)
+            narrow.append(pcm8)
+            wide.append(pcm16)
+            if len(pcm8) < NARROW:
                 break
+            assert error is None
     finally:
         decoder.close()
-    error = str(decoder.error) if decoder.error else None
     return np.concatenate(narrow), np.concatenate(wide), error
+
+
+def second(decoder: Decoder, number: int) -> tuple[np.ndarray, np.ndarray, str | None]:
+    """One second at both rates, as far as it goes; what is behind is silence."""
+    room = bytearray(b"\x55" * SECOND_BYTES)
+    [made], error = decoder.run(number, [memoryview(room)])
+    pcm = np.frombuffer(room, np.int16)
+    pcm8, pcm16 = pcm[:NARROW], pcm[NARROW:]
+    assert not pcm8[made:].any() and not pcm16[2 * made :].any()
+    return pcm8[:made], pcm16[: 2 * made], error
 
 
 def distance_db(heard: np.ndarray, hz: float, rate: int, peak: float) -> float:
@@ -103,11 +112,11 @@ def test_a_second_sounds_the_same_however_one_came_there(wav: Make, name: str, r
     path = wav(noise, rate, name) if not options else _opus(wav, noise, rate)
     narrow, wide, _ = decode(path)
     decoder = decoder_of(path)
-    pcm8, pcm16 = np.empty(NARROW, np.int16), np.empty(WIDE, np.int16)
-    for second in (4, 2, 3, 0, 1, 4):
-        assert decoder.second(second, pcm8, pcm16) == NARROW
+    for number in (4, 2, 3, 0, 1, 4):
+        pcm8, pcm16, _ = second(decoder, number)
         for heard, all_, n in ((pcm8, narrow, NARROW), (pcm16, wide, WIDE)):
-            assert np.abs(heard.astype(int) - all_[second * n : (second + 1) * n]).max() <= 2
+            assert len(heard) == n
+            assert np.abs(heard.astype(int) - all_[number * n : (number + 1) * n]).max() <= 2
     decoder.close()
 
 
@@ -119,13 +128,31 @@ def _opus(wav: Make, pcm: np.ndarray, rate: int) -> Path:
 
 def test_behind_the_end_there_is_nothing(wav: Make) -> None:
     decoder = decoder_of(wav(sine(NARROW, 1.0), NARROW))
-    pcm8, pcm16 = np.ones(NARROW, np.int16), np.ones(WIDE, np.int16)
-    assert decoder.second(7, pcm8, pcm16) == 0
-    assert not pcm8.any() and not pcm16.any() and decoder.error is None
-    assert decoder.second(0, pcm8, pcm16) == NARROW
-    assert decoder.second(1, pcm8, pcm16) == 0
+    for number, samples in ((7, 0), (0, NARROW), (1, 0), (0, NARROW)):
+        pcm8, _, error = second(decoder, number)
+        assert (len(pcm8), error) == (samples, None)
     assert decoder.duration_ms == 1000
     decoder.close()
+
+
+def test_several_seconds_come_at_once(wav: Make) -> None:
+    path = wav(sine(44_100, 5.5), 44_100)
+    narrow, wide, _ = decode(path)
+    decoder = decoder_of(path)
+    rooms = [bytearray(SECOND_BYTES) for _ in range(RUN_MAX)]
+    made, error = decoder.run(2, [memoryview(room) for room in rooms])
+    assert (made, error) == ([NARROW] * 3 + [NARROW // 2], None)
+    pcm = np.frombuffer(b"".join(rooms), np.int16).reshape(RUN_MAX, 3 * NARROW)[:4]
+    assert (
+        np.abs(pcm[:, :NARROW].ravel()[: 3 * NARROW].astype(int) - narrow[2 * NARROW : 5 * NARROW]).max() <= 2
+    )
+    assert np.abs(pcm[:, NARROW:].ravel()[: 3 * WIDE].astype(int) - wide[2 * WIDE : 5 * WIDE]).max() <= 2
+    for wrong in ([], [memoryview(bytearray(10))], [memoryview(bytearray(SECOND_BYTES))] * (RUN_MAX + 1)):
+        with pytest.raises(ValueError):
+            decoder.run(0, wrong)
+    decoder.close()
+    with pytest.raises(ValueError):
+        decoder.run(0, [memoryview(bytearray(SECOND_BYTES))])
 
 
 # -- broken and hostile files ------------------------------------------------------------------------------
@@ -212,7 +239,9 @@ def test_a_flac_header_that_claims_days_ends_where_its_data_does(wav: Make) -> N
     path.write_bytes(data)
     narrow, _, error = decode(path)
     assert len(narrow) == 2 * NARROW and error is not None
-    assert decoder_of(path).seconds <= 24 * 3600
+    decoder = decoder_of(path)
+    assert decoder.seconds == 24 * 3600
+    decoder.close()
 
 
 def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ import sys
 import atheris
 import numpy as np
 import soundfile
+from guard import Guarded
 
 with atheris.instrument_imports(include=["roomtone.engine.decoder"]):
     from roomtone.engine.decoder import Decoder, FileError
 
-NARROW, WIDE = 8000, 16_000
-SECONDS_READ = 3
+from roomtone.ext.file.decoder import SECOND_BYTES
+
+NARROW = 8000
 LEAD = 4  # bytes that choose and cut before those that overwrite
 ITSELF = 255  # the first byte of an input that is no list of changes
 CHANGE = 3  # bytes of a change: place (2), value
@@ -40,6 +42,7 @@ FILES = (
     sample(8000, 1, format="OGG", subtype="OPUS"),
     sample(16_000, 1, format="MP3", subtype="MPEG_LAYER_III"),
 )
+GUARD = Guarded(SECOND_BYTES)
 DESCRIPTORS = "/proc/self/fd"
 
 
@@ -57,15 +60,14 @@ def broken(data: bytes) -> bytes:
 
 @atheris.instrument_func
 def decode(decoder: Decoder) -> None:
-    pcm8, pcm16 = np.empty(NARROW, np.int16), np.empty(WIDE, np.int16)
-    for second in range(min(SECONDS_READ, decoder.seconds)):
-        made = decoder.second(second, pcm8, pcm16)
-        assert 0 <= made <= NARROW
-        assert not pcm8[made:].any() and not pcm16[2 * made :].any()
-        if made < NARROW:
-            break
-    again = decoder.second(0, pcm8, pcm16)
-    assert 0 <= again <= NARROW
+    rooms = [GUARD.at_end(bytes(SECOND_BYTES)), memoryview(bytearray(SECOND_BYTES))]
+    for first in (0, 1, 0):
+        made, _ = decoder.run(first, rooms)
+        assert all(samples == NARROW for samples in made[:-1])
+        for samples, room in zip(made, rooms, strict=False):
+            pcm = np.frombuffer(room, np.int16)
+            assert 0 <= samples <= NARROW
+            assert not pcm[samples:NARROW].any() and not pcm[NARROW + 2 * samples :].any()
 
 
 @atheris.instrument_func

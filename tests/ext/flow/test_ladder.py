@@ -1,4 +1,4 @@
-"""Who may know whom in ext: base <- wire, codec, dsp, event <- flow; inside flow no circle."""
+"""Who may know whom in ext: base <- wire, codec, dsp, event, file <- flow; inside flow no circle."""
 
 import re
 from pathlib import Path
@@ -13,6 +13,7 @@ BELOW = {
     "codec": {"base"},
     "dsp": {"base"},
     "event": {"base"},
+    "file": {"base"},
     "flow": {"base", "wire", "codec", "dsp", "event"},
 }
 CIMPORT = re.compile(

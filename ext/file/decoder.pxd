@@ -1,0 +1,41 @@
+"""A file on its way to 8 and 16 kHz."""
+
+from libc.stdint cimport int16_t, int64_t
+
+from roomtone.ext.file._sndfile cimport SF_INFO, SNDFILE
+from roomtone.ext.file._soxr cimport soxr_stream
+
+
+cdef enum:
+    NARROW_HZ = 8000
+    WIDE_HZ = 16000
+
+
+ctypedef struct line_t:                 # mono samples at one rate
+    soxr_stream* resampler                   # NULL: the file has this rate
+    float* waiting
+    int64_t count                       # that wait
+    int64_t capacity
+    int64_t skip                        # so many that come are not wanted
+    int rate_hz
+
+
+cdef class SoundFile:
+    cdef:
+        SNDFILE* file
+        SF_INFO info
+        line_t narrow
+        line_t wide
+        float* block                    # interleaved, as decoded
+        float* mono
+        int64_t block_frames
+        int64_t settle                  # frames decoded before a second that does not follow the last one
+        int64_t next                    # the second that follows what was decoded
+        int64_t done                    # frames decoded
+        int64_t declared                # frames, as the header says; -1: it does not say
+        bint over
+        int failed                      # libsndfile's error number
+    cdef bint fresh(self, int64_t unwanted) noexcept nogil
+    cdef void seek(self, int64_t number) noexcept nogil
+    cdef void decode(self) noexcept nogil
+    cdef int64_t second(self, int64_t number, int16_t* pcm8, int16_t* pcm16) noexcept nogil

@@ -1,0 +1,282 @@
+"""libsndfile decodes, the channels are averaged, libsoxr makes two rates of it."""
+
+from libc.math cimport lrintf
+from libc.stdint cimport int16_t, int64_t, uint8_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memmove, memset
+
+import ctypes
+import ctypes.util
+import importlib.util
+import math
+from pathlib import Path
+
+from roomtone.ext.file._sndfile cimport (
+    SF_COUNT_MAX,
+    SF_INFO,
+    SF_SEEK_SET,
+    SFM_READ,
+    SNDFILE,
+    sf_close_t,
+    sf_error_number_t,
+    sf_error_t,
+    sf_open_fd_t,
+    sf_readf_float_t,
+    sf_seek_t,
+)
+from roomtone.ext.file._soxr cimport soxr_create_t, soxr_delete_t, soxr_process_t
+
+cdef enum:
+    BLOCKS_A_SECOND = 5                 # decoded in one piece: 200 ms
+    SETTLES_A_SECOND = 10               # at least 100 ms before a second that does not follow the last one
+    SECONDS_A_RUN = 8
+    ROOM_SAMPLES = NARROW_HZ + WIDE_HZ
+    CHANNELS_MAX = 16
+    RATE_MIN_HZ = 4000
+    RATE_MAX_HZ = 192000
+    LOUDEST = 16                        # full scales; what is above cannot be meant
+
+RUN_MAX = SECONDS_A_RUN
+SECOND_BYTES = 2 * ROOM_SAMPLES
+
+
+def library(package, pattern, name, symbol):
+    """The library in a package's folder, without importing the package; else the system's.  OSError: there is none."""
+    spec = importlib.util.find_spec(package)
+    for folder in spec.submodule_search_locations or () if spec is not None else ():
+        for path in sorted(Path(folder).glob(pattern)):
+            found = ctypes.CDLL(str(path))
+            if hasattr(found, symbol):
+                return found
+    return ctypes.CDLL(ctypes.util.find_library(name) or f"lib{name}.so")
+
+
+cdef size_t address(library, str name) except 0:
+    return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+
+
+_sndfile = library("_soundfile_data", "libsndfile*.so*", "sndfile", "sf_open_fd")
+_soxr = library("soxr", "soxr_ext*.so", "soxr", "soxr_create")
+cdef sf_open_fd_t sf_open_fd = <sf_open_fd_t> address(_sndfile, "sf_open_fd")
+cdef sf_readf_float_t sf_readf_float = <sf_readf_float_t> address(_sndfile, "sf_readf_float")
+cdef sf_seek_t sf_seek = <sf_seek_t> address(_sndfile, "sf_seek")
+cdef sf_error_t sf_error = <sf_error_t> address(_sndfile, "sf_error")
+cdef sf_error_number_t sf_error_number = <sf_error_number_t> address(_sndfile, "sf_error_number")
+cdef sf_close_t sf_close = <sf_close_t> address(_sndfile, "sf_close")
+cdef soxr_create_t soxr_create = <soxr_create_t> address(_soxr, "soxr_create")
+cdef soxr_process_t soxr_process = <soxr_process_t> address(_soxr, "soxr_process")
+cdef soxr_delete_t soxr_delete = <soxr_delete_t> address(_soxr, "soxr_delete")
+
+
+# -- one rate ----------------------------------------------------------------------------------------------------------
+
+cdef void line_close(line_t* line) noexcept nogil:
+    if line.resampler != NULL:
+        soxr_delete(line.resampler)
+        line.resampler = NULL
+
+
+cdef bint line_begin(line_t* line, int rate_hz, int64_t unwanted) noexcept nogil:
+    """Nothing waits; of what comes, what `unwanted` frames of the file become is not wanted.  False: no memory."""
+    line_close(line)
+    line.count = 0
+    line.skip = unwanted * line.rate_hz // rate_hz
+    if line.rate_hz != rate_hz:
+        line.resampler = soxr_create(rate_hz, line.rate_hz, 1, NULL, NULL, NULL, NULL)
+        return line.resampler != NULL
+    return True
+
+
+cdef void line_came(line_t* line, int64_t n) noexcept nogil:
+    """n samples stand behind those that wait."""
+    cdef int64_t skipped = min(n, line.skip)
+    line.skip -= skipped
+    if skipped:
+        memmove(line.waiting + line.count, line.waiting + line.count + skipped, (n - skipped) * sizeof(float))
+    line.count += n - skipped
+
+
+cdef void line_put(line_t* line, const float* pcm, int64_t n, bint last) noexcept nogil:
+    cdef size_t taken = 0
+    cdef size_t made = 0
+    if line.resampler == NULL:
+        n = min(n, line.capacity - line.count)
+        memcpy(line.waiting + line.count, pcm, n * sizeof(float))
+        line_came(line, n)
+        return
+    while n > 0:
+        soxr_process(line.resampler, pcm, n, &taken, line.waiting + line.count, line.capacity - line.count, &made)
+        line_came(line, made)
+        pcm += taken
+        n -= taken
+        if taken == 0 and made == 0:
+            break                       # no room; cannot be, see capacity
+    while last:
+        soxr_process(line.resampler, NULL, 0, NULL, line.waiting + line.count, line.capacity - line.count, &made)
+        line_came(line, made)
+        if made == 0:
+            break
+
+
+cdef int64_t line_take(line_t* line, int16_t* pcm, int64_t n) noexcept nogil:
+    """Up to n samples, the rest silence; returns how many."""
+    cdef int64_t made = min(n, line.count)
+    cdef float value
+    cdef int64_t i
+    for i in range(made):
+        value = line.waiting[i] * 32768
+        if value >= 32767:
+            pcm[i] = 32767
+        elif value > -32768:
+            pcm[i] = <int16_t> lrintf(value)
+        else:
+            pcm[i] = -32768 if value <= -32768 else 0       # 0: not a number
+    memset(pcm + made, 0, (n - made) * sizeof(int16_t))
+    line.count -= made
+    memmove(line.waiting, line.waiting + made, line.count * sizeof(float))
+    return made
+
+
+# -- a file ------------------------------------------------------------------------------------------------------------
+
+cdef void average(float* mono, const float* block, int64_t frames, int channels) noexcept nogil:
+    cdef float total
+    cdef int64_t i
+    cdef int channel
+    for i in range(frames):
+        total = 0
+        for channel in range(channels):
+            total += block[i * channels + channel]
+        total /= channels
+        if total != total:
+            total = 0
+        mono[i] = LOUDEST if total > LOUDEST else -LOUDEST if total < -LOUDEST else total
+
+
+cdef class SoundFile:
+    """See decoder.pyi."""
+
+    def __cinit__(self, int fd):
+        cdef int64_t rate
+        memset(&self.info, 0, sizeof(SF_INFO))
+        with nogil:
+            self.file = sf_open_fd(fd, SFM_READ, &self.info, 0)
+        if self.file == NULL:
+            raise ValueError(words(sf_error(NULL)))
+        if not 1 <= self.info.channels <= CHANNELS_MAX:
+            raise ValueError(f"{self.info.channels} channels are not supported")
+        if not RATE_MIN_HZ <= self.info.samplerate <= RATE_MAX_HZ:
+            raise ValueError(f"a sample rate of {self.info.samplerate} Hz is not supported")
+        rate = self.info.samplerate
+        self.declared = self.info.frames if 0 <= self.info.frames < SF_COUNT_MAX else -1
+        # Outputs begin on a sample only where samples of all rates coincide: every so many frames.
+        grid = rate // math.gcd(rate, NARROW_HZ)
+        self.settle = -(-(rate // SETTLES_A_SECOND) // grid) * grid
+        self.block_frames = -(-rate // BLOCKS_A_SECOND)
+        self.block = <float*> malloc(self.block_frames * self.info.channels * sizeof(float))
+        self.mono = <float*> malloc(self.block_frames * sizeof(float))
+        self.narrow.rate_hz, self.wide.rate_hz = NARROW_HZ, WIDE_HZ
+        # A second, and what several blocks and the filter's delay may bring at once.
+        self.narrow.capacity, self.wide.capacity = 3 * NARROW_HZ, 3 * WIDE_HZ
+        self.narrow.waiting = <float*> calloc(self.narrow.capacity, sizeof(float))
+        self.wide.waiting = <float*> calloc(self.wide.capacity, sizeof(float))
+        if not self.block or not self.mono or not self.narrow.waiting or not self.wide.waiting or not self.fresh(0):
+            raise MemoryError
+
+    def __dealloc__(self):
+        self.close()
+        free(self.block)
+        free(self.mono)
+        free(self.narrow.waiting)
+        free(self.wide.waiting)
+
+    def close(self):
+        cdef SNDFILE* file = self.file
+        self.file = NULL
+        line_close(&self.narrow)
+        line_close(&self.wide)
+        if file != NULL:
+            with nogil:
+                sf_close(file)
+
+    cdef bint fresh(self, int64_t unwanted) noexcept nogil:
+        cdef bint narrow = line_begin(&self.narrow, self.info.samplerate, unwanted)
+        return line_begin(&self.wide, self.info.samplerate, unwanted) and narrow
+
+    cdef void seek(self, int64_t number) noexcept nogil:
+        cdef int64_t target = number * self.info.samplerate
+        cdef int64_t begin = max(<int64_t> 0, target - self.settle)
+        self.failed = 0
+        self.over = not self.fresh(target - begin) or 0 <= self.declared <= target
+        self.done = target if self.over else begin
+        if not self.over and sf_seek(self.file, begin, SF_SEEK_SET) < 0:
+            self.failed = sf_error(self.file)
+            self.over = True
+
+    cdef void decode(self) noexcept nogil:
+        """The next block.  At the end, what the filters hold."""
+        cdef int64_t n = max(<int64_t> 0, sf_readf_float(self.file, self.block, self.block_frames))
+        self.failed = sf_error(self.file)
+        self.over = n == 0 or self.failed
+        self.done += n
+        average(self.mono, self.block, n, self.info.channels)
+        line_put(&self.narrow, self.mono, n, self.over)
+        line_put(&self.wide, self.mono, n, self.over)
+
+    cdef int64_t second(self, int64_t number, int16_t* pcm8, int16_t* pcm16) noexcept nogil:
+        cdef int64_t made
+        if number != self.next:
+            self.seek(number)
+        while not self.over and (self.narrow.count < NARROW_HZ or self.wide.count < WIDE_HZ):
+            self.decode()
+        self.next = number + 1
+        line_take(&self.wide, pcm16, WIDE_HZ)
+        made = line_take(&self.narrow, pcm8, NARROW_HZ)
+        memset(pcm16 + 2 * made, 0, (WIDE_HZ - 2 * made) * sizeof(int16_t))
+        return made
+
+    def run(self, int64_t first, list rooms not None):
+        cdef int16_t* at[SECONDS_A_RUN]
+        cdef int64_t made[SECONDS_A_RUN]
+        cdef uint8_t[::1] room
+        cdef int count = len(rooms)
+        cdef int done = 0
+        if self.file == NULL or first < 0 or not 0 < count <= SECONDS_A_RUN:
+            raise ValueError(f"1 to {SECONDS_A_RUN} seconds of an open file")
+        for i in range(count):
+            room = rooms[i]
+            if len(room) < SECOND_BYTES:
+                raise ValueError("the room is too small")
+            at[i] = <int16_t*> &room[0]
+        with nogil:
+            while done < count:
+                made[done] = self.second(first + done, at[done], at[done] + NARROW_HZ)
+                done += 1
+                if made[done - 1] < NARROW_HZ:
+                    break
+        return [made[i] for i in range(done)]
+
+    @property
+    def rate_hz(self):
+        return self.info.samplerate
+
+    @property
+    def channels(self):
+        return self.info.channels
+
+    @property
+    def frames(self):
+        return None if self.declared < 0 else self.declared
+
+    @property
+    def read(self):
+        return self.done
+
+    @property
+    def error(self):
+        return words(self.failed) if self.failed else None
+
+
+cdef str words(int error):
+    """libsndfile's, without its full stop."""
+    return (<bytes> sf_error_number(error)).decode("utf-8", "replace").rstrip(". \n")
