@@ -68,14 +68,13 @@ class Reader:
 class Wait:
     """Somebody who waits for a place in a tape.  `then` gets the tape, or why there will be none."""
 
-    __slots__ = ("answered", "place", "position", "tape", "then")
+    __slots__ = ("place", "position", "tape", "then")
 
     def __init__(self, place: Callable[[Tape], int], then: Then) -> None:
         self.place = place
         self.then: Then | None = then  # None: given up
         self.tape: Tape | None = None
         self.position = 0
-        self.answered = False  # or about to be
 
 
 class Tape:
@@ -87,6 +86,7 @@ class Tape:
         "identity",
         "readers",
         "reserved",
+        "served",
         "track",
         "waits",
         "whole",
@@ -102,7 +102,8 @@ class Tape:
         self.error: str | None = None  # why it ends early
         self.reserved = 0
         self.readers: set[Reader] = set()
-        self.waits: list[Wait] = []
+        self.waits: dict[Wait, None] = {}  # in the order they came
+        self.served: dict[Wait, None] = {}  # their place is there; they are told in a moment
 
     @property
     def duration_ms(self) -> int | None:
@@ -153,7 +154,7 @@ class Tape:
 
     def wanted(self) -> set[int]:
         """Seconds of a tape that is not kept as a whole that have to stay or to be decoded."""
-        out = {wait.position // CHUNK_SAMPLES for wait in self.waits}
+        out = {wait.position // CHUNK_SAMPLES for wait in (*self.waits, *self.served)}
         for reader in self.readers:
             out.update(self.window(reader))
             if reader.aim is not None:
@@ -179,7 +180,7 @@ class Tape:
         for wait in self.waits:
             second = wait.position // CHUNK_SAMPLES
             if second < total and second not in track:
-                return second, None if self.whole else {second + 1}
+                return second, {second + 1}  # and no more: somebody waits for it
         if self.whole:
             return next((second for second in range(total) if second not in track), None), None
         for reader in self.readers:
@@ -239,8 +240,9 @@ class Tapes:
         """`then` will not be called."""
         wait.then = None
         tape = wait.tape
-        if tape is not None and wait in tape.waits:
-            tape.waits.remove(wait)
+        if tape is not None:
+            tape.waits.pop(wait, None)
+            tape.served.pop(wait, None)
             self._rest(tape)
 
     def attach(self, tape: Tape, reader: Reader) -> None:
@@ -275,7 +277,7 @@ class Tapes:
             if wait.then is None or tape is None:
                 continue
             wait.then(tape)
-            tape.waits.remove(wait)
+            del tape.served[wait]
             self._rest(tape)
         return more or bool(self._answers)
 
@@ -311,11 +313,11 @@ class Tapes:
 
     def _enter(self, tape: Tape, wait: Wait) -> None:
         wait.tape = tape
-        tape.waits.append(wait)
+        tape.waits[wait] = None
         self._unused.pop(tape.identity, None)
         if tape.track is not None:
             wait.position = wait.place(tape)
-            self._serve(tape)
+            self._serve(tape, [wait])
 
     def _parsed(self, tape: Tape, result: Decoder | Exception) -> None:
         tape.busy = False
@@ -336,23 +338,24 @@ class Tapes:
             self._timers.at(self._clock() + LOOK_US, self._look)
         for wait in tape.waits:
             wait.position = wait.place(tape)
-        self._serve(tape)
+        self._serve(tape, list(tape.waits))
         self._rest(tape)  # all may have given up
 
     def _lose(self, tape: Tape, error: Exception) -> None:
         """It cannot be played: tell who waits."""
-        waits, tape.waits = tape.waits, []
+        waits, tape.waits = tape.waits, {}
         self._drop(tape)
         for wait in waits:
             _refuse(wait, error)
 
     # -- decoding --------------------------------------------------------------------------------------------
 
-    def _serve(self, tape: Tape) -> None:
-        """Those whose place is decoded are answered; decode on."""
-        for wait in tape.waits:
-            if not wait.answered and tape.has(wait.position):
-                wait.answered = True
+    def _serve(self, tape: Tape, waits: list[Wait]) -> None:
+        """Those of them whose place is there will be told; decode on."""
+        for wait in waits:
+            if tape.has(wait.position):
+                del tape.waits[wait]
+                tape.served[wait] = None
                 self._answers.append(wait)
         self._begin(tape)
 
@@ -397,7 +400,7 @@ class Tapes:
         self.decoded_seconds += len(made)
         if tape.whole and tape.complete():
             self._close(tape)
-        self._serve(tape)
+        self._serve(tape, list(tape.waits))
 
     @staticmethod
     def _ends_at(first: int, made: list[int], error: str | None, room: int) -> int | None:
@@ -426,7 +429,7 @@ class Tapes:
 
     def _rest(self, tape: Tape) -> None:
         """Nobody plays it?  A whole one is kept for the next, another goes."""
-        if tape.gone or tape.readers or tape.waits or tape.track is None:
+        if tape.gone or tape.readers or tape.waits or tape.served or tape.track is None:
             return
         if not tape.whole or not tape.complete() or tape.error is not None:
             self._drop(tape)
