@@ -5,7 +5,7 @@
 Starts `roomtone serve` with two workers on free ports.  Four callers hold a conference that is mixed: one
 speaks A-law, one presses keys, one loses every twentieth packet, one falls silent and comes back.  Two more
 have a call of their own that is relayed.  What each heard is written to demo-out/; the exit code is 0 only if
-every check held.
+every check held.  When one did not and the machine was elsewhere meanwhile, the calls are held again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from demo_parts.caller import Caller, Script, every_frame
 from demo_parts.hearing import Utterance, matrix
+from demo_parts.machine import Machine
 from demo_parts.screen import Screen, matrix_table
 from demo_parts.server import Server
 from demo_parts.sound import FRAME_SAMPLES, FRAMES_A_SECOND, RATE_HZ, write_wav
@@ -45,6 +46,8 @@ MEDIA_TIMEOUT_S = 2
 STATS_EVERY_MS = 2000
 SCREEN_EVERY = 5  # frames
 EVENT_WAIT_S = 5.0
+HOLDS = 3  # times, at most: while the machine is elsewhere
+AWAY_S = 0.5  # a machine that left someone waiting so long may have cost audio
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,8 @@ def report(
     print("Next: `make serve`, and in a second terminal `.venv/bin/python examples/first_session.py`\n")
 
 
-async def demo(console: Console) -> int:
+async def demo(console: Console) -> tuple[bool, float]:
+    """Whether every check held, and how many seconds the machine was elsewhere."""
     said = rehearse(CONFERENCE)
     said_in_call = rehearse(CALL)
     frames = max(frame_after(u, TAIL_S) for u in (*said, *said_in_call))
@@ -242,6 +246,7 @@ async def demo(console: Console) -> int:
     cast_of_call = scripts(said_in_call, frames)
     callers = [Caller(name, CODEC.get(name, "PCMU"), cast[name], SEED + i) for i, name in enumerate(cast)]
     pair = [Caller(name, "PCMU", s, SEED - 1 - i) for i, (name, s) in enumerate(cast_of_call.items())]
+    machine = Machine()
     screen = Screen(console, {"conference, mixed": callers, "call, relayed": pair}, frames)
     with Server(workers=2, media_timeout_secs=MEDIA_TIMEOUT_S) as server:
         async with connect(server.url) as one, connect(server.url) as two:
@@ -252,6 +257,7 @@ async def demo(console: Console) -> int:
             with screen:
                 lost = await hold([conference, call], screen, frames)
             metrics = {**server.metrics(), **placed}
+            away_s = machine.away_s(server.pid)
     checks = Checks()
     tables = []
     OUT.mkdir(exist_ok=True)
@@ -272,13 +278,18 @@ async def demo(console: Console) -> int:
     report(console, checks, tables, metrics)
     verdict = f"FAILED: {'; '.join(checks.failed)}" if checks.failed else "all checks held"
     print(f"roomtone demo: {verdict} ({len(checks.results) - len(checks.failed)} of {len(checks.results)})")
-    return 1 if checks.failed else 0
+    return not checks.failed, away_s
 
 
 def main() -> int:
     console = Console()
     try:
-        return asyncio.run(demo(console))
+        for _ in range(HOLDS):
+            held, away_s = asyncio.run(demo(console))
+            if held or away_s < AWAY_S:
+                break
+            print(f"The machine did not run the engine for {away_s:.1f} s of it: no fair trial.")
+        return 0 if held else 1
     except (RuntimeError, TimeoutError, RoomtoneError) as error:
         print(f"roomtone demo: FAILED: {error or 'timed out'}")
         return 1

@@ -71,6 +71,12 @@ class Server:
         return f"ws://127.0.0.1:{self.port}/"
 
     @property
+    def pid(self) -> int:
+        """Of the supervisor, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 

@@ -14,7 +14,7 @@ from demo_parts.sound import FRAME_SAMPLES, PCMA, PCMU, RATE_HZ, read_wav
 from demo_parts.verdict import Checks, as_it_has_to_be, check_keys, check_loss, check_relay, check_voices
 from tables import ROOT
 
-DEMO_WAIT_S = 120
+DEMO_WAIT_S = 300
 LAG = 700  # samples
 
 
