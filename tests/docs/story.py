@@ -7,7 +7,8 @@ further lines that begin with two blanks.  ``2> `` and ``2< `` are another conne
     "…"          as a value: anything;  as a key: there may be further members
 
 A block ``sdp NAME`` is the value of ``$NAME``; a block ``answer NAME`` shows one, where numbers of four and
-more digits and the cname may differ.  A block ``http`` is a request line, the status and the body.
+more digits and the cname may differ.  A block ``http`` is a request line, the status and the body.  A block
+``events`` shows events that are not part of the story; they must be as the contract has them.
 
 What telephones do is not part of the protocol; it stands in comments: ``<!-- alice speaks -->``, where
 alice is the name of the SDP she offered.  Likewise ``alice presses 5``, ``alice stops``, ``alice says bye
@@ -28,6 +29,7 @@ from typing import Any
 
 import aiohttp
 import numpy as np
+from contract import check_event
 from demo_parts.caller import Caller, Script
 from demo_parts.server import Server
 from demo_parts.sound import FRAME_MS, FRAME_SAMPLES, FRAMES_A_SECOND
@@ -176,6 +178,10 @@ class Story:
             status, text = error.code, error.read().decode()
         assert answer.split()[0] == str(status), text
         self.values.match(json.loads(" ".join(body)), json.loads(text), path)
+
+    async def _do_events(self, step: Step) -> None:
+        for _, _, text in frames(step.text):
+            check_event(json.loads(text))
 
     async def _do_session(self, step: Step) -> None:
         for connection, direction, text in frames(step.text):

@@ -22,7 +22,7 @@ DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
 HOLD = "0.0.0.0"
 ADDRESS = "192.0.2.7"
-REFUSAL = ms.Failed(code="ENDPOINT_ERROR", message="refused")
+REFUSALS = ("ENDPOINT_ERROR", "INVALID_PARAMS", "VAD_ERROR", "FAX_DETECT_ERROR", "INTERNAL_ERROR")
 
 picks = st.integers(0, 30)
 ways = st.sampled_from(DIRECTIONS)
@@ -52,21 +52,39 @@ class Truth:
         self.agreed = policy
         self.override: str | None = None
         self.codec: str | None = None
-        self.remote: str | None = None
+        self.remote: str | None = None  # as its SDP says
+        self.learned: str | None = None  # whence it sends
+        self.watched: set[str] = set()  # vad, fax_detect
+
+    @property
+    def direction(self) -> str:
+        return self.override or self.agreed
 
     def agree(self, way: str, address: str) -> None:
         """The peer's SDP was accepted: a peer without an address cannot be sent to."""
         self.agreed = both(both(way, "sendonly") if address == HOLD else way, self.policy)
         self.codec = "PCMU"
         self.remote = f"{address}:4000"
+        self.learned = None
+
+    def turn(self, override: str | None) -> None:
+        """Who is let speak again may send from elsewhere."""
+        spoke = self.speaks
+        self.override = override
+        if self.speaks and not spoke:
+            self.learned = None
+
+    @property
+    def speaks(self) -> bool:
+        return self.direction in ("sendrecv", "sendonly")
 
     def shown(self) -> dict[str, Any]:
         return {
             "endpoint_type": self.endpoint_type,
             "state": self.state,
-            "direction": self.override or self.agreed,
+            "direction": self.direction,
             "codec": self.codec,
-            "remote_rtp_addr": self.remote,
+            "remote_rtp_addr": self.learned or self.remote,
         }
 
 
@@ -94,7 +112,7 @@ class Told(RuleBasedStateMachine):
         try:
             result = self.client.call(method, **params)
         except Refused as refused:
-            assert refused.code in ("ENDPOINT_ERROR", "INVALID_PARAMS"), refused
+            assert refused.code in REFUSALS, refused
             result = None
         else:
             assert msgspec.convert(result, METHODS[method].result) is not None
@@ -148,7 +166,15 @@ class Told(RuleBasedStateMachine):
     def update_direction(self, which: int, way: str) -> None:
         id = self.pick(which)
         if self.ask("endpoint.update_direction", endpoint_id=id, direction=way) is not None:
-            self.truth[id].override = None if way == "auto" else way
+            self.truth[id].turn(None if way == "auto" else way)
+
+    @rule(which=picks, what=st.sampled_from(["vad", "fax_detect"]), begin=st.booleans())
+    def watch(self, which: int, what: str, begin: bool) -> None:
+        id = self.pick(which)
+        if self.ask(f"{what}.{'start' if begin else 'stop'}", endpoint_id=id) is not None:
+            truth = self.truth[id]
+            assert truth.speaks if begin else what in truth.watched
+            truth.watched = truth.watched | {what} if begin else truth.watched - {what}
 
     @rule(which=picks)
     def remove(self, which: int) -> None:
@@ -169,12 +195,12 @@ class Told(RuleBasedStateMachine):
     # -- what workers do -------------------------------------------------------------------------------------
 
     @rule(
-        kinds=st.sets(st.sampled_from([ms.CreateRtp, ms.CreateTone, ms.UpdateRtp, ms.RemoveEndpoint])),
+        kinds=st.sets(st.sampled_from([ms.CreateRtp, ms.CreateTone, ms.UpdateRtp, ms.StartVad])),
         code=st.sampled_from(["ENDPOINT_ERROR", "INTERNAL_ERROR"]),
     )
     def workers_refuse(self, kinds: set[type], code: str) -> None:
         for worker in self.desk.workers.values():
-            worker.refuse = dict.fromkeys(kinds - {ms.RemoveEndpoint}, REFUSAL)
+            worker.refuse = dict.fromkeys(kinds, ms.Failed(code=code, message="refused"))
 
     @rule()
     def workers_obey(self) -> None:
@@ -197,9 +223,9 @@ class Told(RuleBasedStateMachine):
     def peer_is_learned(self, which: int, port: int) -> None:
         id = self.pick(which, "rtp")
         address = f"198.51.100.1:{port}"
-        self.event(id, ms.PeerLearned(session=self.session, endpoint=id, remote_rtp_addr=address))
-        if id in self.truth:
-            self.truth[id].remote = address
+        if id in self.truth and self.truth[id].state == "connected":
+            self.event(id, ms.PeerLearned(session=self.session, endpoint=id, remote_rtp_addr=address))
+            self.truth[id].learned = address
 
     @rule(which=picks, times=st.integers(1, 6))
     def keys_are_pressed(self, which: int, times: int) -> None:
@@ -261,6 +287,9 @@ class Told(RuleBasedStateMachine):
             expected = truth.shown()
             assert {key: shown[id][key] for key in expected} == expected
             assert ("offer_generation" in shown[id]) == (truth.state == "connecting")
+        for what in ("vad", "fax_detect"):
+            watched = [id for id, truth in self.truth.items() if what in truth.watched]
+            assert info[f"{what}_active"] == watched
         if not orphaned:
             self.converges(shown)
             self.client.reading = reading
