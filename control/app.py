@@ -24,6 +24,7 @@ from roomtone.control.core import polling
 from roomtone.control.core.config import Config
 from roomtone.control.core.core import Core
 from roomtone.control.core.effects import ShutdownBegan
+from roomtone.control.io.audio_socket import AudioSockets
 from roomtone.control.io.auth import TokenFileError, Tokens
 from roomtone.control.io.capacity import capacity
 from roomtone.control.io.clock import NS_PER_US, now_us
@@ -105,7 +106,15 @@ class App:
             pong_wait_us=pong_wait_us,
             stall_wait_us=stall_wait_us,
         )
-        self.runtime.attach(self.workers, self.connections)
+        self.audio = AudioSockets(
+            submit=self.runtime.submit,
+            ping_interval_us=config.ws_ping_interval_secs * US_PER_S,
+            timers=self.timers,
+            counters=self.counters,
+            log=self.log,
+            pong_wait_us=pong_wait_us,
+        )
+        self.runtime.attach(self.workers, self.connections, self.audio)
         self.lag = Lag(self.timers)
         self.http = self._make_port()
 
@@ -155,6 +164,7 @@ class App:
         return Port(
             state=self.state,
             connections=self.connections,
+            audio=self.audio,
             counters=self.counters,
             metrics=metrics.render,
             sessions=self.core.session_list,

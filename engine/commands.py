@@ -18,12 +18,14 @@ from roomtone.engine.codecs import ENCODING_NAME, Codec
 from roomtone.engine.errors import CommandError
 from roomtone.engine.plan import (
     KEY_RELAY_LIMIT,
+    AudioSocketEndpoint,
     Endpoint,
     FileEndpoint,
     RtpEndpoint,
     Session,
     ToneEndpoint,
 )
+from roomtone.engine.ports import loopback_pair
 from roomtone.engine.replies import After, Later
 
 if TYPE_CHECKING:
@@ -53,9 +55,14 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
         raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} exists")
     profile = plan.profile(body.media) if body.media is not None else None
     _check_remote(body.remote)
-    pool = worker.ports.pool(body.media_ip)
-    while (pair := pool.take(worker.now_us(), body.rtcp_mux)) is None:
-        yield
+    audio_socket = body.kind == "websocket"
+    if audio_socket:
+        pair = loopback_pair()
+    else:
+        pool = worker.ports.pool(body.media_ip)
+        while (taken := pool.take(worker.now_us(), body.rtcp_mux)) is None:
+            yield
+        pair = taken
     try:
         handle = worker.plan.take_slot()
         try:
@@ -67,7 +74,7 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
         os.close(pair.rtp_fd)
         if pair.rtcp_fd >= 0:
             os.close(pair.rtcp_fd)
-        pool.give_back(pair, worker.now_us())
+        worker.ports.give_back(pair, worker.now_us())
         raise
     chance = os.urandom(_TIMESTAMP_END)
     cname = b64encode(chance[:_CNAME_BYTES]).decode()
@@ -83,7 +90,9 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
         seq=int.from_bytes(chance[_SSRC_END:_SEQ_END], "big") & _SEQ_MASK,
         timestamp=int.from_bytes(chance[_SEQ_END:], "big"),
     )
-    endpoint = RtpEndpoint(body.endpoint, session, handle, plan.next_serial(), pair)
+    kind = AudioSocketEndpoint if audio_socket else RtpEndpoint
+    endpoint = kind(body.endpoint, session, handle, plan.next_serial(), pair)
+    endpoint.learned = audio_socket  # there is nothing to learn: control says where it is
     endpoint.note = body.note
     plan.add(endpoint)
     worker.retirement.hold(endpoint)

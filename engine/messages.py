@@ -11,6 +11,8 @@ Schema rule: fields may be added with a default; tags and meanings never change 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from roomtone.engine.codecs import Codec
@@ -64,6 +66,8 @@ class SpreadPeer(msgspec.Struct, frozen=True, array_like=True):
 class CreateRtp(msgspec.Struct, tag="create_rtp", tag_field="t", kw_only=True):
     """Make an RTP endpoint on `session`'s bus (made on first use).  Reply: `RtpCreated`.
 
+    kind: rtp, or websocket: the peer is control itself, which carries a bot's audio; the port is one of
+    loopback that the kernel chooses, not of `rtp_port_range`, and media_ip is not looked at.
     media and remote are None for an endpoint made by our own offer; `UpdateRtp` brings them with the answer.
     is_source: the peer may send (direction from the peer's view is sendrecv or sendonly).
     is_destination: we may send to the peer.
@@ -83,6 +87,7 @@ class CreateRtp(msgspec.Struct, tag="create_rtp", tag_field="t", kw_only=True):
     remote: Remote | None = None
     note: bytes = b""
     key_relay_limit: int = 20  # buses with more endpoints than this report keys but do not relay them
+    kind: Literal["rtp", "websocket"] = "rtp"
 
 
 class UpdateRtp(msgspec.Struct, tag="update_rtp", tag_field="t", kw_only=True):
@@ -312,7 +317,7 @@ class EndpointStats(msgspec.Struct, kw_only=True):
     """Counters of one endpoint.  Bytes are RTP payload bytes; raw_* count every datagram."""
 
     endpoint: str
-    kind: str  # rtp | tone | file
+    kind: str  # rtp | tone | file | websocket
     codec: str  # "" until known; as in the specification's stats
     rx_packets: int = 0
     rx_bytes: int = 0

@@ -89,6 +89,13 @@ class RtpEndpoint(Endpoint):
         self.keys: KeyQueue | None = None  # made with the first key injected
 
 
+class AudioSocketEndpoint(RtpEndpoint):
+    """RTP over loopback; the peer is control, which carries it on to a bot's WebSocket."""
+
+    __slots__ = ()
+    kind = "websocket"
+
+
 class ToneEndpoint(Endpoint):
     __slots__ = ("ends_us",)
     kind = "tone"

@@ -20,6 +20,8 @@ EPOCH_STRIDE = (
     0.381966  # golden section: where a restarted worker begins, away from ports its dead self still holds
 )
 _PAIR = 2
+LOOPBACK = "127.0.0.1"
+_OF_NO_POOL = -1
 
 
 class PortPair:
@@ -135,7 +137,8 @@ class Ports:
         return pool
 
     def give_back(self, pair: PortPair, now_us: int) -> None:
-        self._pools[pair.ip].give_back(pair, now_us)
+        if pair.number != _OF_NO_POOL:
+            self._pools[pair.ip].give_back(pair, now_us)
 
     @property
     def used(self) -> int:
@@ -144,6 +147,20 @@ class Ports:
     @property
     def resting(self) -> int:
         return sum(pool.resting for pool in self._pools.values())
+
+
+def loopback_pair() -> PortPair:
+    """A loopback port that the kernel chooses, RTCP on the same: for peers that are processes of ours.
+
+    Raises CommandError ENDPOINT_ERROR.
+    """
+    try:
+        made = media_socket(socket.AF_INET, LOOPBACK, 0)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CommandError("ENDPOINT_ERROR", f"no socket on {LOOPBACK}: {reason}") from None
+    port = int(made.getsockname()[1])
+    return PortPair(LOOPBACK, _OF_NO_POOL, port, port, made.detach(), -1)
 
 
 def media_socket(family: int, ip: str, port: int) -> socket.socket:

@@ -66,6 +66,7 @@ class Methods:
     endpoint_update_direction = Method("endpoint.update_direction", api.UpdateDirection, api.Empty)
     endpoint_remove = Method("endpoint.remove", api.EndpointRemove, api.EndpointRemoved)
     endpoint_create_tone = Method("endpoint.create_tone", api.CreateTone, api.ToneCreated)
+    endpoint_create_websocket = Method("endpoint.create_websocket", api.CreateWebsocket, api.WebsocketCreated)
     endpoint_dtmf_inject = Method("endpoint.dtmf.inject", api.DtmfInject, api.Empty)
     endpoint_dtmf_set_sensitive = Method("endpoint.dtmf.set_sensitive", api.DtmfSetSensitive, api.Empty)
     vad_start = Method("vad.start", api_detection.VadStart, api.Empty)

@@ -85,6 +85,14 @@ class CreateTone(Struct):
     duration_ms: Annotated[int, Meta(ge=1, le=2**53)] | None = None  # 2**53: what JSON readers keep exact
 
 
+class CreateWebsocket(Struct):
+    """sample_rate: of the audio WebSocket, Hz.  flush_ms: audio a frame to the bot holds; 0: one packet."""
+
+    direction: Direction = "sendrecv"
+    sample_rate: Literal[8000, 16000, 48000] = 8000
+    flush_ms: Annotated[int, Meta(ge=0, le=10_000, multiple_of=20)] = 0
+
+
 class DtmfInject(Struct):
     endpoint_id: Id
     digit: Annotated[str, Meta(pattern="^[0-9*#A-D]$", max_length=1)]
@@ -198,6 +206,13 @@ class ToneCreated(Struct):
     tone: Tone
 
 
+class WebsocketCreated(Struct):
+    """connect_token: a capability; the bot dials /audio/ and this, once."""
+
+    endpoint_id: str
+    connect_token: str
+
+
 class InboundStats(Struct, kw_only=True):
     packets: int
     bytes: int
@@ -265,6 +280,24 @@ class StateChanged(EventData):
 
 class ToneFinished(EventData):
     NAME: ClassVar[str] = "endpoint.tone.finished"
+    endpoint_id: str
+
+
+class WsConnected(EventData):
+    NAME: ClassVar[str] = "endpoint.ws.connected"
+    CRITICAL: ClassVar[bool] = True
+    endpoint_id: str
+
+
+class WsDisconnected(EventData):
+    NAME: ClassVar[str] = "endpoint.ws.disconnected"
+    CRITICAL: ClassVar[bool] = True
+    endpoint_id: str
+
+
+class WsConnectTimeout(EventData):
+    NAME: ClassVar[str] = "endpoint.ws.connect_timeout"
+    CRITICAL: ClassVar[bool] = True
     endpoint_id: str
 
 
@@ -362,8 +395,9 @@ class EventsDropped(EventData):
 EVENTS: dict[str, type[EventData]] = {
     event.NAME: event
     for event in (
-        StateChanged, ToneFinished, Dtmf, SpeechStarted, Silence, VadError, CngDetected, CedDetected,
-        FaxError, MediaTimeout, RtcpBye, SessionOrphaned, SessionIdleTimeout,
+        StateChanged, ToneFinished, WsConnected, WsDisconnected, WsConnectTimeout, Dtmf, SpeechStarted,
+        Silence, VadError, CngDetected, CedDetected, FaxError, MediaTimeout, RtcpBye, SessionOrphaned,
+        SessionIdleTimeout,
         SessionEmptyTimeout, SessionLost, Stats, EventsDropped,
     )
 }  # fmt: skip

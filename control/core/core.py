@@ -22,7 +22,8 @@ from functools import partial
 
 from msgspec import Struct
 
-from roomtone.control.core import api, effects, life, polling, recall, views
+from roomtone.control.core import api, audio, effects, life, polling, recall, views
+from roomtone.control.core.audio_book import AUDIO_DIAL, AudioBook
 from roomtone.control.core.config import Config
 from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.placement import Workers
@@ -76,6 +77,7 @@ class Core:
         self.draining = False
         self.counters = views.Counters()
         self.wheel = polling.Wheel()
+        self.audio = AudioBook()
         self.paused: dict[str, Run] = {}  # by the name of the timer that resumes them
         self._out: list[effects.Effect] = []
         self._number = 0
@@ -100,7 +102,7 @@ class Core:
             case effects.WorkerEvent():
                 life.worker_event(self, given.worker, given.event)
             case effects.TimerFired():
-                life.timer(self, given.key)
+                (audio if given.key[0] == AUDIO_DIAL else life).timer(self, given.key)
             case effects.ConnectionOpened():
                 self._opened(given)
             case effects.ConnectionClosed():
@@ -110,12 +112,14 @@ class Core:
             case effects.WorkerStarted():
                 self._worker_started(given)
             case effects.WorkerHolds():
-                recall.adopt(self, given.worker, given.endpoints)
+                audio.sockets_lost(self, recall.adopt(self, given.worker, given.endpoints))
                 self.unheard.discard(given.worker)
             case effects.WorkerDied():
                 self._worker_died(given.worker)
             case effects.ShutdownBegan():
                 life.begin_shutdown(self)
+            case effects.AudioDialled() | effects.AudioBound() | effects.AudioEnded():
+                audio.happened(self, given)
         if self.draining:
             self._look_drained()
         out, self._out = self._out, []

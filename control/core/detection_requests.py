@@ -29,7 +29,7 @@ def _find(session: Session, endpoint_id: str, code: str) -> Endpoint:
 def _find_heard(session: Session, endpoint_id: str, code: str) -> Endpoint:
     """One whose peer may say something."""
     endpoint = _find(session, endpoint_id, code)
-    if endpoint.kind != "rtp":
+    if endpoint.kind not in ("rtp", "websocket"):
         raise Problem(code, f"Nobody speaks at a {endpoint.kind} endpoint", "endpoint_id")
     if not endpoint.is_source:
         raise Problem(code, f"The endpoint's peer does not send: it is {endpoint.direction}", "endpoint_id")

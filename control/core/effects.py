@@ -88,9 +88,30 @@ class ShutdownBegan(msgspec.Struct, frozen=True):
     """SIGTERM: refuse new sessions; running ones go on until they end or `shutdown_max_wait_secs` is over."""
 
 
+class AudioDialled(msgspec.Struct, frozen=True):
+    """A bot's WebSocket came, numbered by io, with what stood behind /audio/."""
+
+    socket: int
+    token: str
+
+
+class AudioBound(msgspec.Struct, frozen=True):
+    """After `OpenAudio`: io's end of the loopback pair has this port."""
+
+    socket: int
+    port: int
+
+
+class AudioEnded(msgspec.Struct, frozen=True):
+    """A bot's WebSocket is gone, whoever closed it."""
+
+    socket: int
+
+
 Input = (
     ConnectionOpened | ConnectionMessage | ConnectionClosed | WorkerStarted | WorkerHolds | WorkerDied
     | WorkerReply | CommandTimedOut | WorkerEvent | TimerFired | ShutdownBegan
+    | AudioDialled | AudioBound | AudioEnded
 )  # fmt: skip
 
 # -- effects -------------------------------------------------------------------------------------------------
@@ -136,6 +157,29 @@ class CloseConnection(msgspec.Struct, frozen=True):
     reason: str
 
 
+class OpenAudio(msgspec.Struct, frozen=True):
+    """Make the loopback socket towards a worker's port for this bot; io reports `AudioBound`, or the end."""
+
+    socket: int
+    port: int
+    sample_rate: int
+    flush_ms: int
+
+
+class StartAudio(msgspec.Struct, frozen=True):
+    """The worker listens: what the bot has said and says from now on may be sent there."""
+
+    socket: int
+
+
+class CloseAudio(msgspec.Struct, frozen=True):
+    """Close a bot's WebSocket; io reports `AudioEnded` as always."""
+
+    socket: int
+    code: int  # RFC 6455 section 7.4.1
+    reason: str
+
+
 class ScheduleAt(msgspec.Struct, frozen=True):
     """Fire TimerFired(key) at that time; a later ScheduleAt of the same key replaces it."""
 
@@ -159,4 +203,7 @@ class Drained(msgspec.Struct, frozen=True):
     """After ShutdownBegan: no session is left, or the wait is over and all are closed: the end."""
 
 
-Effect = SendToWorker | Wake | Tell | Ready | CloseConnection | ScheduleAt | CancelTimer | Log | Drained
+Effect = (
+    SendToWorker | Wake | Tell | Ready | CloseConnection | OpenAudio | StartAudio | CloseAudio
+    | ScheduleAt | CancelTimer | Log | Drained
+)  # fmt: skip

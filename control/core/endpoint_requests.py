@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from roomtone.control.core import api, negotiate, placing, recall, sdp
+from roomtone.control.core import api, audio, negotiate, placing, recall, sdp
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, endpoint_not_found
 from roomtone.control.core.run import Ask, Call, Procedure, expect
 from roomtone.control.core.session import Endpoint, EndpointFact, Session
@@ -43,6 +43,13 @@ def find_rtp(session: Session, endpoint_id: str) -> Endpoint:
     endpoint = _find(session, endpoint_id)
     if endpoint.kind != "rtp":
         raise Problem(ENDPOINT_ERROR, f"Not an RTP endpoint but a {endpoint.kind} endpoint", "endpoint_id")
+    return endpoint
+
+
+def _find_directed(session: Session, endpoint_id: str) -> Endpoint:
+    endpoint = _find(session, endpoint_id)
+    if endpoint.kind not in ("rtp", "websocket"):
+        raise Problem(ENDPOINT_ERROR, f"A {endpoint.kind} endpoint has no direction to change", "endpoint_id")
     return endpoint
 
 
@@ -255,11 +262,13 @@ def _adopt(endpoint: Endpoint, proposed: Endpoint) -> None:
 
 
 def update_direction(core: Core, call: Call, params: api.UpdateDirection) -> Procedure:
-    endpoint = find_rtp(call.session, params.endpoint_id)
+    endpoint = _find_directed(call.session, params.endpoint_id)
     override = None if params.direction == "auto" else params.direction
     proposed = msgspec.structs.replace(endpoint, override=override)
-    if (proposed.is_source, proposed.is_destination) != (endpoint.is_source, endpoint.is_destination):
-        relearn = proposed.is_source and not endpoint.is_source
+    unchanged = (proposed.is_source, proposed.is_destination) == (endpoint.is_source, endpoint.is_destination)
+    bot = endpoint.audio is not None
+    if not unchanged and (not bot or endpoint.state == "connected"):  # a bot's is on no bus else
+        relearn = proposed.is_source and not endpoint.is_source and not bot
         before = _turn(core, call.session, endpoint, relearn=False)
         answers = yield [
             Ask(
@@ -280,7 +289,7 @@ def _turn(core: Core, session: Session, endpoint: Endpoint, relearn: bool) -> Up
         endpoint=endpoint.id,
         is_source=endpoint.is_source,
         is_destination=endpoint.is_destination,
-        send_at_once=_send_at_once(endpoint),
+        send_at_once=_send_at_once(endpoint) if endpoint.audio is None else None,
         relearn=relearn,
         note=recall.note(core, session, endpoint),
     )
@@ -331,6 +340,7 @@ METHODS: dict[str, tuple[Callable[..., Any], type[Struct], type[Struct]]] = {
     "endpoint.rtp.reinvite": (update_remote_sdp, api.UpdateRemoteSdp, api.SdpAnswer),
     "endpoint.update_direction": (update_direction, api.UpdateDirection, api.Empty),
     "endpoint.remove": (remove, api.EndpointRemove, api.EndpointRemoved),
+    "endpoint.create_websocket": (audio.create_websocket, api.CreateWebsocket, api.WebsocketCreated),
     "endpoint.create_tone": (create_tone, api.CreateTone, api.ToneCreated),
     "endpoint.dtmf.inject": (dtmf_inject, api.DtmfInject, api.Empty),
 }

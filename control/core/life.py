@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 US_PER_S = 1_000_000
-GOING_AWAY = 1001  # RFC 6455 section 7.4.1
+NORMAL_CLOSURE, GOING_AWAY, UNEXPECTED = 1000, 1001, 1011  # RFC 6455 section 7.4.1
 IDLE_RECHECK_US = 5 * US_PER_S  # when a worker did not say whether the session is idle
 CLOSING_GRACE_US = 10 * US_PER_S  # at shutdown: how long workers may take to close what is left
 
@@ -28,6 +28,12 @@ EMPTY = "empty"
 PAUSED = "paused"
 SHUTDOWN = ("shutdown",)
 SHUTDOWN_END = ("shutdown_end",)
+
+# How a bot is told that its session has ended, where it is not simply over.
+_AUDIO_CLOSES = {
+    SessionFact.WORKER_LOST: (UNEXPECTED, "The media process was lost"),
+    SessionFact.SHUT_DOWN: (GOING_AWAY, "The server is shutting down"),
+}
 
 # -- the lease -----------------------------------------------------------------------------------------------
 
@@ -107,6 +113,8 @@ def end(core: Core, session: Session, fact: SessionFact) -> None:
         code = SESSION_UNRESPONSIVE if fact is SessionFact.WORKER_LOST else SESSION_GONE
         core.abort(session.run, Problem(code, "The session ended while the command was carried out"))
     next_deferred(session)
+    for endpoint in session.endpoints.values():
+        core.audio.left(core, endpoint, *_AUDIO_CLOSES.get(fact, (NORMAL_CLOSURE, "The session has ended")))
     session.endpoints.clear()
     core.log("info", "session_ended", session=session.id, reason=fact.value)
 
@@ -267,7 +275,8 @@ def worker_event(core: Core, worker: int, event: messages.Event) -> None:
         case messages.ToneFinished():
             _tone_finished(core, session, endpoint)
         case messages.MediaTimeout():
-            if endpoint.state == "connected" and endpoint.is_source:
+            # A bot that has nothing to say sends nothing.
+            if endpoint.state == "connected" and endpoint.is_source and endpoint.audio is None:
                 core.emit(session, api.MediaTimeout(endpoint.id, event.duration_ms))
         case messages.ByeReceived():
             core.emit(session, api.RtcpBye(endpoint.id, event.ssrcs, event.reason))

@@ -103,6 +103,7 @@ def release(core: Core, session: Session, worker: int) -> None:
 def removed(core: Core, session: Session, endpoint: Endpoint) -> None:
     """Take an endpoint off the session's list; once."""
     if not session.ended and session.endpoints.pop(endpoint.id, None) is not None:
+        core.audio.left(core, endpoint, life.NORMAL_CLOSURE, "The endpoint was removed")
         release(core, session, endpoint.worker)
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from roomtone.control.core import life, placing
-from roomtone.control.core.api import Direction
+from roomtone.control.core.api import Direction, EndpointState
 from roomtone.control.core.event_queue import EventQueue
-from roomtone.control.core.session import Endpoint, Session
+from roomtone.control.core.session import Audio, Endpoint, Session
 from roomtone.engine.codecs import Codec
 from roomtone.engine.messages import CloseSession, Media, Remote, SnapshotEndpoint
 
@@ -42,6 +42,7 @@ class Note(msgspec.Struct, array_like=True, frozen=True):
     rtcp_mux: bool
     offered: tuple[Codec, ...]
     sdp_version: int
+    audio: tuple[int, int, EndpointState] | None = None  # a bot's: sample rate, flush_ms, state
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -51,6 +52,7 @@ _decode = msgspec.msgpack.Decoder(Note).decode
 def note(core: Core, session: Session, endpoint: Endpoint) -> bytes:
     """The note of an endpoint as it will be when the command that carries it is done."""
     assert session.home is not None
+    audio = endpoint.audio
     return _encode(
         Note(
             session.app_id,
@@ -68,12 +70,13 @@ def note(core: Core, session: Session, endpoint: Endpoint) -> bytes:
             endpoint.rtcp_mux,
             endpoint.offered,
             endpoint.sdp_version,
+            (audio.sample_rate, audio.flush_ms, endpoint.state) if audio is not None else None,
         )
     )
 
 
-def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> None:
-    """Take over what a worker held before this process began."""
+def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> list[Session]:
+    """Take over what a worker held before this process began; the sessions that it is part of."""
     touched: dict[str, Session] = {}
     for entry in held:
         session = core.sessions.get(entry.session)
@@ -99,6 +102,7 @@ def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> None:
         placing.spread_again(core, session)
     if touched:
         core.log("info", "sessions_recalled", worker=worker, sessions=len(touched), endpoints=len(held))
+    return list(touched.values())
 
 
 def _recall_session(core: Core, worker: int, session_id: str, about: Note) -> Session:
@@ -142,7 +146,10 @@ def _recall_endpoint(worker: int, entry: SnapshotEndpoint, about: Note) -> Endpo
         vad=entry.vad,
         fax=entry.fax,
     )
-    if entry.kind == "tone":
+    if about.audio is not None:
+        sample_rate, flush_ms, endpoint.state = about.audio
+        endpoint.audio = Audio(sample_rate, flush_ms)
+    elif entry.kind == "tone":
         endpoint.state = "finished" if entry.finished else "playing"
     else:
         endpoint.state = "connected" if about.media is not None else "connecting"

@@ -8,7 +8,9 @@ and what happens is kept for the next connection.  It ends once, for one reason;
 
 An *endpoint* made from a peer's offer is ``connected`` at once, silently: the reply says so.  One made by our
 own offer is ``connecting`` until the answer is accepted, which is told as an event behind that reply.  A tone
-is ``playing`` and, when it has a duration, ``finished``; it stays listed until removed.
+is ``playing`` and, when it has a duration, ``finished``; it stays listed until removed.  One for a bot's
+WebSocket is ``connecting`` until the bot has dialled, and ``disconnected`` for good once its socket has
+closed; it stays listed until removed.
 
 A fact that has no place in the table is our own error, not the client's: what a client may ask is checked
 before.
@@ -69,6 +71,9 @@ class EndpointFact(Enum):
     ANSWER_ACCEPTED = "answer_accepted"
     TONE_STARTED = "tone_started"
     TONE_FINISHED = "tone_finished"
+    SOCKET_AWAITED = "socket_awaited"  # a bot's WebSocket
+    SOCKET_CONNECTED = "socket_connected"
+    SOCKET_CLOSED = "socket_closed"
 
 
 ENDPOINT_TRANSITIONS: dict[EndpointState, dict[EndpointFact, EndpointState]] = {
@@ -76,9 +81,15 @@ ENDPOINT_TRANSITIONS: dict[EndpointState, dict[EndpointFact, EndpointState]] = {
         EndpointFact.OFFER_ANSWERED: "connected",
         EndpointFact.OFFER_MADE: "connecting",
         EndpointFact.TONE_STARTED: "playing",
+        EndpointFact.SOCKET_AWAITED: "connecting",
     },
-    "connecting": {EndpointFact.ANSWER_ACCEPTED: "connected"},
-    "connected": {},
+    "connecting": {
+        EndpointFact.ANSWER_ACCEPTED: "connected",
+        EndpointFact.SOCKET_CONNECTED: "connected",
+        EndpointFact.SOCKET_CLOSED: "disconnected",
+    },
+    "connected": {EndpointFact.SOCKET_CLOSED: "disconnected"},
+    "disconnected": {},
     "playing": {EndpointFact.TONE_FINISHED: "finished"},
     "finished": {},
 }
@@ -89,16 +100,29 @@ def address(ip: str, port: int) -> str:
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
+class Audio(Struct, eq=False):
+    """What a bot's WebSocket carries: samples a second, milliseconds a frame to the bot holds (0: a packet).
+
+    token: what the bot dials with.  socket: the bot's, as io numbers it; None: not there (yet, or any more).
+    """
+
+    sample_rate: int
+    flush_ms: int
+    token: str = ""
+    socket: int | None = None
+
+
 class Endpoint(Struct, kw_only=True, eq=False):
     """One endpoint as control knows it.  Directions are the peer's.
 
     policy: the direction asked for at creation.  negotiated: what the SDPs agreed, within the policy; None:
     not yet. override: set by update_direction; None: automatic.  held: the peer gave no address to send to.
     learned: the address the worker pinned.  offered: codecs of our unanswered or answered offer.
+    audio: of a bot's WebSocket; media and created describe the loopback RTP it is carried by.
     """
 
     id: str
-    kind: str  # rtp | tone
+    kind: str  # rtp | tone | websocket
     worker: int
     number: int = 0  # order of making in the session
     state: EndpointState = "new"
@@ -116,6 +140,7 @@ class Endpoint(Struct, kw_only=True, eq=False):
     sensitive: bool = False
     vad: Vad | None = None
     fax: bool = False
+    audio: Audio | None = None
 
     def happened(self, fact: EndpointFact) -> tuple[EndpointState, EndpointState]:
         """Take the transition; returns (old state, new state)."""
@@ -138,6 +163,8 @@ class Endpoint(Struct, kw_only=True, eq=False):
     @property
     def codec(self) -> str | None:
         """The name of what we send; None before the answer and where there is none."""
+        if self.audio is not None:
+            return f"L16/{self.audio.sample_rate}"
         return ENCODING_NAME[self.media.send_codec] if self.media is not None else None
 
     @property

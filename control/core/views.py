@@ -70,6 +70,9 @@ def _second(epoch_s: int) -> str:
 
 def endpoint_info(endpoint: Endpoint) -> api.EndpointInfo:
     created, remote = endpoint.created, endpoint.remote
+    offering = endpoint.state == "connecting" and endpoint.audio is None
+    if endpoint.audio is not None:
+        created = remote = None  # loopback between processes of ours: nobody's business
     return api.EndpointInfo(
         endpoint_id=endpoint.id,
         endpoint_type=endpoint.kind,  # type: ignore[arg-type]
@@ -77,10 +80,10 @@ def endpoint_info(endpoint: Endpoint) -> api.EndpointInfo:
         state=endpoint.state,
         codec=endpoint.codec,
         local_rtp_addr=address(created.local_ip, created.rtp_port) if created is not None else None,
-        remote_rtp_addr=endpoint.remote_rtp_addr,
+        remote_rtp_addr=endpoint.remote_rtp_addr if endpoint.audio is None else None,
         local_rtcp_addr=address(created.local_ip, created.rtcp_port) if created is not None else UNSET,
         remote_rtcp_addr=address(remote.ip, remote.rtcp_port) if remote is not None else UNSET,
-        offer_generation=endpoint.sdp_version if endpoint.state == "connecting" else UNSET,
+        offer_generation=endpoint.sdp_version if offering else UNSET,
     )
 
 

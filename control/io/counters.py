@@ -37,5 +37,11 @@ class Counters:
         self.connections = 0
         self.connections_refused: defaultdict[str, int] = defaultdict(int)  # by reason
         self.connections_dropped: defaultdict[str, int] = defaultdict(int)  # by reason
+        self.audio_sockets = 0  # bots connected
+        self.audio_frames: defaultdict[str, int] = defaultdict(int)  # by direction: rx from bots, tx to them
+        self.audio_dropped: defaultdict[str, int] = defaultdict(int)  # frames, by reason
+        self.audio_flushes = 0
+        self.audio_texts_ignored = 0
+        self.audio_ticks_skipped = 0  # of the wheel
         self.messages_received = 0
         self.messages_sent = 0

@@ -1,4 +1,4 @@
-"""The one port: health, metrics and sessions over HTTP, and the upgrade to a control WebSocket."""
+"""The one port: health, metrics and sessions over HTTP, the upgrade to a control or an audio WebSocket."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from uuid import UUID
 
 import msgspec
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
 from roomtone.control.core.views import array
+from roomtone.control.io.audio_socket import AudioSockets
 from roomtone.control.io.auth import Tokens, bearer_token
 from roomtone.control.io.counters import Counters
 from roomtone.control.io.ws import Connections, Protocol
@@ -49,6 +50,7 @@ class Port:
         *,
         state: State,
         connections: Connections,
+        audio: AudioSockets,
         counters: Counters,
         metrics: Callable[[], Awaitable[bytes]],
         sessions: Sessions,
@@ -59,6 +61,7 @@ class Port:
     ) -> None:
         self._state = state
         self._connections = connections
+        self._audio = audio
         self._counters = counters
         self._metrics = metrics
         self._sessions = sessions
@@ -117,8 +120,11 @@ class Port:
         return _problem(404, "NOT_FOUND", f"no such path: {path}")
 
     async def _upgrade(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
-        if path.startswith(AUDIO_PATH):
-            return await _refuse_audio(request)
+        if path.startswith(AUDIO_PATH):  # the token is all that is asked for, and is core's to judge
+            if self._connections.full:
+                return self._refuse("max_connections", "too many connections")
+            with self._connections.place():
+                return await self._audio.serve(request, path[len(AUDIO_PATH) :])
         if self._state.draining:
             return self._refuse("draining", "the server is shutting down")
         allowed, app_id = self._authorize(request)
@@ -163,14 +169,6 @@ class Port:
     def _refuse(self, reason: str, message: str) -> web.Response:
         self._counters.connections_refused[reason] += 1
         return _problem(503, "UNAVAILABLE", message, {"Retry-After": "1", "Connection": "close"})
-
-
-async def _refuse_audio(request: web.BaseRequest) -> web.WebSocketResponse:
-    """A connect token that is not known closes with 1008 (websocket.md 7)."""
-    response = web.WebSocketResponse(compress=False)
-    await response.prepare(request)
-    await response.close(code=WSCloseCode.POLICY_VIOLATION, message=b"unknown connect token")
-    return response
 
 
 def _json(value: object, status: int = 200) -> web.Response:

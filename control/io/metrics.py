@@ -134,10 +134,27 @@ class Metrics(Collector):
             ("roomtone_connections_dropped", "Control connections dropped by us", c.connections_dropped),
         ):
             yield _counter(name, text, ("reason",), [((key,), value) for key, value in totals.items()])
+        yield from self._collect_audio()
         facts = [((key,), value) for key, value in c.worker_events.items()]
         yield _counter("roomtone_worker_events", "Events received from workers", ("type",), facts)
         yield _counter("roomtone_worker_event_gaps", "Holes in workers' numbers", (), [((), c.event_gaps)])
         yield _counter("roomtone_worker_bad_batches", "Unreadable messages", (), [((), c.bad_batches)])
+
+    def _collect_audio(self) -> Iterator[Metric]:
+        c = self._counters
+        yield _gauge("roomtone_audio_ws_connections", "Bots connected", (), [((), c.audio_sockets)])
+        for name, text, label, totals in (
+            ("frames", "Packets of 20 ms from bots, frames to them", "direction", c.audio_frames),
+            ("dropped_frames", "Audio lost on its way from or to bots", "reason", c.audio_dropped),
+        ):
+            samples = [((key,), value) for key, value in totals.items()]
+            yield _counter(f"roomtone_audio_ws_{name}", text, (label,), samples)
+        for name, text, total in (
+            ("flushes", "Times a bot had what it said thrown away", c.audio_flushes),
+            ("texts_ignored", "Text frames of bots that mean nothing", c.audio_texts_ignored),
+            ("ticks_skipped", "Ticks the audio wheel slept through", c.audio_ticks_skipped),
+        ):
+            yield _counter(f"roomtone_audio_ws_{name}", text, (), [((), total)])
 
     def _collect_core(self, counts: Counts) -> Iterator[Metric]:
         sessions = [(("active",), counts.sessions - counts.orphaned), (("orphaned",), counts.orphaned)]

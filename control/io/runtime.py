@@ -15,19 +15,23 @@ from typing import Any
 from roomtone.control.core.core import Core
 from roomtone.control.core.effects import (
     CancelTimer,
+    CloseAudio,
     CloseConnection,
     ConnectionMessage,
     Drained,
     Effect,
     Input,
+    OpenAudio,
     Ready,
     ScheduleAt,
     SendToWorker,
+    StartAudio,
     Tell,
     TimerFired,
     Wake,
 )
 from roomtone.control.core.effects import Log as LogEffect
+from roomtone.control.io.audio_socket import AudioSockets
 from roomtone.control.io.clock import now_us
 from roomtone.control.io.log import Log
 from roomtone.control.io.timers import Timers
@@ -49,7 +53,7 @@ class Runtime:
         self._running = False
         self._perform: dict[type, Callable[[Any], None]] = {}
 
-    def attach(self, workers: Workers, connections: Connections) -> None:
+    def attach(self, workers: Workers, connections: Connections, audio: AudioSockets) -> None:
         self._connections = connections
         self._perform = {
             SendToWorker: workers.send,
@@ -57,6 +61,9 @@ class Runtime:
             Tell: lambda effect: connections.tell(effect.connections, effect.texts),
             Ready: lambda effect: connections.ready(effect.connection),
             CloseConnection: lambda effect: connections.close(effect.connection, effect.code, effect.reason),
+            OpenAudio: audio.open,
+            StartAudio: audio.start,
+            CloseAudio: audio.close,
             ScheduleAt: self._schedule,
             CancelTimer: lambda effect: self._timers.cancel(effect.key),
             LogEffect: self._write_log,

@@ -15,8 +15,10 @@ import asyncio
 import os
 import socket
 import struct
+import typing
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from aiohttp import WSMsgType, web
 
@@ -64,14 +66,22 @@ def plain_descriptor(transport: asyncio.Transport) -> int:
     return fd
 
 
+class Peer(typing.Protocol):
+    """What a WebSocket is to its connection: told when the peer reads again, and when it is gone."""
+
+    def pump(self) -> None: ...
+
+    def lost(self) -> None: ...
+
+
 class Protocol(web.RequestHandler):
-    """The library's connection, which also tells its Connection when the peer reads again or is gone."""
+    """The library's connection, which also tells its Peer when it reads again or is gone."""
 
     __slots__ = ("connection",)
 
     def __init__(self, manager: web.Server, **kwargs: object) -> None:
         super().__init__(manager, **kwargs)  # type: ignore[arg-type]
-        self.connection: Connection | None = None
+        self.connection: Peer | None = None
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -343,8 +353,7 @@ class Connections:
             protocols=(subprotocol,) if subprotocol else (),
             timeout=CLOSE_WAIT_S,
         )
-        self._accepted += 1
-        try:
+        with self.place():
             await response.prepare(request)
             protocol = request.protocol
             transport = request.transport
@@ -369,9 +378,16 @@ class Connections:
                 del self.open[connection.id]
                 self.counters.connections -= 1
                 self.unsent.pop(connection, None)
+        return response
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """One of `max_connections`, a control or an audio connection."""
+        self._accepted += 1
+        try:
+            yield
         finally:
             self._accepted -= 1
-        return response
 
     # -- effects -------------------------------------------------------------------------------------------
 

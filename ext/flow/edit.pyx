@@ -70,6 +70,7 @@ from roomtone.ext.flow.route cimport (
 from roomtone.ext.flow.rx_playout cimport playout_reset
 from roomtone.ext.flow.rx_socket cimport (
     rx_connect,
+    rx_discard,
     rx_disconnect,
     rx_kernel_drops,
     rx_poll_rtcp,
@@ -165,6 +166,7 @@ cdef void remote(media_t* m, endpoint_t* e, const edit_t* d, int64_t now_us) noe
     if d.c and d.addr.port:
         e.flags &= ~<uint32_t> EP_LEARNING
         rx_connect(e)
+        rx_discard(m, e)
         report_schedule(m, e, now_us)
 
 

@@ -297,7 +297,7 @@ cdef enum drop_t:
     DROP_LINE_RANGE = 25                # timestamp outside the playout line
     DROP_CLOSED = 26
     DROP_UNKNOWN_PROTOCOL = 27          # first byte is neither RTP nor RTCP (RFC 7983)
-    DROP_STALE = 28                     # queued before the address was pinned again
+    DROP_STALE = 28                     # queued before the address was pinned
     DROP_PLAYOUT_LATE = 29              # accepted, but its time to be played is over
     DROP_DIRECTION = 30                 # the direction in force does not allow it
     DROP_KEY_COLLISION = 31             # key not relayed: another goes out, or it is the rest of one that has gone out

@@ -32,6 +32,8 @@ cdef int rx_read_from(media_t* m, endpoint_t* e, int fd, addr_t* source) noexcep
 cdef void rx_stamp(endpoint_t* e) noexcept nogil
 # Connect the RTP socket to e.remote: only that source is heard from now on.  0 or -1.
 cdef int rx_connect(endpoint_t* e) noexcept nogil
+# Throw away what is queued (DROP_STALE): it came before the socket was connected, from anybody.
+cdef void rx_discard(media_t* m, endpoint_t* e) noexcept nogil
 # Undo it, and throw away what was queued (DROP_STALE): learning starts afresh.
 cdef void rx_disconnect(media_t* m, endpoint_t* e) noexcept nogil
 cdef bint addr_equal(const addr_t* a, const addr_t* b) noexcept nogil

@@ -210,24 +210,27 @@ cdef int rx_connect(endpoint_t* e) noexcept nogil:
     return connect(e.rtp_fd, <sockaddr*> &name, addr_to_sockaddr(&e.remote, &name))
 
 
+cdef void rx_discard(media_t* m, endpoint_t* e) noexcept nogil:
+    cdef int _i
+    cdef int n
+    for _i in range(DRAIN_MAX):
+        n = rx_read(m, e)
+        if n == 0:
+            break
+        if n > 0:
+            count(m, COUNT_RX_RAW)
+            e.rx_raw_packets += 1
+            e.rx_raw_bytes += n
+            drop(m, DROP_STALE)
+
+
 cdef void rx_disconnect(media_t* m, endpoint_t* e) noexcept nogil:
-    cdef:
-        sockaddr name
-        int _i
-        int n
+    cdef sockaddr name
     if e.flags & EP_CONNECTED and e.rtp_fd >= 0:
         memset(&name, 0, sizeof(name))
         name.sa_family = AF_UNSPEC
         connect(e.rtp_fd, &name, sizeof(name))
-        for _i in range(DRAIN_MAX):
-            n = rx_read(m, e)
-            if n == 0:
-                break
-            if n > 0:
-                count(m, COUNT_RX_RAW)
-                e.rx_raw_packets += 1
-                e.rx_raw_bytes += n
-                drop(m, DROP_STALE)
+        rx_discard(m, e)
     e.flags &= ~<uint32_t> EP_CONNECTED
 
 

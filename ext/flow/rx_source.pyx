@@ -11,6 +11,7 @@ from roomtone.ext.flow.graph cimport (
     DROP_LATE,
     DROP_PROBATION,
     DROP_UNKNOWN_SSRC,
+    EP_CONNECTED,
     EP_HEARD,
     drop,
     endpoint_t,
@@ -74,8 +75,13 @@ cdef int reject(media_t* m, endpoint_t* e, int reason, int error) noexcept nogil
 
 
 cdef int other_ssrc(media_t* m, endpoint_t* e, const rtp_header_t* h) noexcept nogil:
-    """Another SSRC from the pinned address: it counts from its second packet in sequence on."""
-    if e.candidate_seq == NO_SEQ or e.candidate_ssrc != h.ssrc or <uint16_t> e.candidate_seq != h.seq:
+    """Another SSRC from the pinned address: it counts from its second packet in sequence on.
+
+    Not the first of a peer that was pinned without having been heard (edit REMOTE, send at once): nobody else can be
+    behind that address.
+    """
+    cdef bint unheard = not e.flags & EP_HEARD and e.flags & EP_CONNECTED and e.probation == 0
+    if not unheard and (e.candidate_seq == NO_SEQ or e.candidate_ssrc != h.ssrc or <uint16_t> e.candidate_seq != h.seq):
         e.candidate_ssrc = h.ssrc
         e.candidate_seq = <uint16_t> (h.seq + 1)
         return reject(m, e, DROP_UNKNOWN_SSRC, RT_PROBATION)

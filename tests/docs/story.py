@@ -6,14 +6,17 @@ further lines that begin with two blanks.  ``2> `` and ``2< `` are another conne
     "$name"      stands for a value: the first time it is remembered, from then on it must be the same
     "…"          as a value: anything;  as a key: there may be further members
 
+A block ``audio`` is a conversation with the bot's audio WebSocket, where ``> 200 ms`` is a binary frame of so
+much audio.
+
 A block ``sdp NAME`` is the value of ``$NAME``; a block ``answer NAME`` shows one, where numbers of four and
 more digits and the cname may differ.  A block ``http`` is a request line, the status and the body.  A block
 ``events`` shows events that are not part of the story; they must be as the contract has them.
 
 What telephones do is not part of the protocol; it stands in comments: ``<!-- alice speaks -->``, where
 alice is the name of the SDP she offered.  Likewise ``alice presses 5``, ``alice stops``, ``alice says bye
-REASON``, ``connection 1 ends``.  Into her telephone go ``alice utters a sentence``, ``alice plays key 5``
-and ``alice plays cng`` (or ced): a key within the audio, a fax tone.
+REASON``, ``connection 1 ends``, ``bot dials $token``, ``bot hangs up``.  Into her telephone go ``alice utters
+a sentence``, ``alice plays key 5`` and ``alice plays cng`` (or ced): a key within the audio, a fax tone.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ from sounds import key, sine, voice
 
 FRAME_WAIT_S = 20.0
 TRACK_FRAMES = 120 * FRAMES_A_SECOND
+BOT_BYTES_A_MS = 32  # 16 kHz, as in the example
 HEARD_FRAMES = 5  # packets until a telephone counts as heard
 BLOCK = re.compile(r"^```([^\n]+)\n(.*?)^```$|^<!-- (.*?) -->$", re.M | re.S)
 ANYTHING = "…"
@@ -132,6 +136,7 @@ class Story:
         self.frames: list[tuple[str, Any]] = []  # direction and frame, as they went
         self.events: Counter[str] = Counter()
         self._http: aiohttp.ClientSession
+        self._bot: aiohttp.ClientWebSocketResponse
         self._connections: dict[str, aiohttp.ClientWebSocketResponse] = {}
         self._telephones: dict[str, Caller] = {}
         self._talking: dict[str, asyncio.Task[None]] = {}
@@ -194,6 +199,16 @@ class Story:
                 assert message.type is aiohttp.WSMsgType.TEXT, f"{message} instead of {text}"
                 self._received(json.loads(text), json.loads(message.data))
 
+    async def _do_audio(self, step: Step) -> None:
+        for _, direction, text in frames(step.text):
+            if direction == "<":
+                async with asyncio.timeout(FRAME_WAIT_S):
+                    self.values.match(json.loads(text), json.loads(await self._bot.receive_str()))
+            elif text.endswith(" ms"):
+                await self._bot.send_bytes(bytes(int(text.split()[0]) * BOT_BYTES_A_MS))
+            else:
+                await self._bot.send_str(text)
+
     async def _connection(self, name: str) -> aiohttp.ClientWebSocketResponse:
         if name not in self._connections:
             self._connections[name] = await self._http.ws_connect(self.server.url)
@@ -230,6 +245,11 @@ class Story:
         who, verb, *more = step.argument.split()
         if who == "connection":
             await self._connections.pop(verb).close()
+        elif verb == "dials":
+            token = self.values.known[more[0].removeprefix("$")]
+            self._bot = await self._http.ws_connect(f"{self.server.url}audio/{token}")
+        elif verb == "hangs":
+            await self._bot.close()
         elif verb == "speaks":
             self._talking[who] = asyncio.create_task(self._speak(who))
             while self._numbers.get(who, 0) < HEARD_FRAMES:

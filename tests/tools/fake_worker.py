@@ -179,6 +179,7 @@ class Desk:
         self.timers: dict[tuple[str, ...], int] = {}
         self.deadlines: dict[int, int] = {}
         self.logs: list[fx.Log] = []
+        self.audio: list[fx.OpenAudio | fx.StartAudio | fx.CloseAudio] = []  # what io was to do with bots
         self.drained = 0
         self._inputs: deque[fx.Input] = deque()
         self._running = False
@@ -275,6 +276,8 @@ class Desk:
                 client.feed()
             case fx.CloseConnection():
                 self.clients[effect.connection].closed = (effect.code, effect.reason)
+            case fx.OpenAudio() | fx.StartAudio() | fx.CloseAudio():
+                self.audio.append(effect)
             case fx.ScheduleAt():
                 self.timers[effect.key] = effect.when_us
             case fx.CancelTimer():

@@ -1,12 +1,13 @@
 """A worker without media: real ZeroMQ sockets, the real messages, answers made up on the spot.
 
 It lives on the test's event loop.  `hold` keeps answers back, `refuse` turns a command into `Failed`, `emit`
-sends events, `die` vanishes without a word.
+sends events, `die` vanishes without a word.  For a bot's endpoint it opens a real loopback socket.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import msgspec
@@ -34,6 +35,7 @@ from roomtone.engine.messages import (
     Stats,
     StatsPolled,
     TakeSnapshot,
+    UpdateRtp,
     WorkerUp,
 )
 from roomtone.engine.process_messages import COMMANDS_ENDPOINT, EVENTS_ENDPOINT, worker_identity
@@ -56,6 +58,7 @@ class FakeWorker:
         self.metrics = Metrics(counters={}, drops={}, gauges={}, tick_duration_us=[], tick_late_us=[])
         self.held: list[Reply] = []
         self.endpoints: dict[str, list[str]] = {}  # session -> endpoints
+        self.audio: dict[str, socket.socket] = {}  # endpoint -> the worker's end of a bot's loopback pair
         self._arrived = asyncio.Event()
         self._port = FIRST_PORT
         self._loop = asyncio.get_running_loop()
@@ -63,8 +66,8 @@ class FakeWorker:
         self._dealer: Any = self._context.socket(zmq.DEALER)
         self._dealer.setsockopt(zmq.IDENTITY, worker_identity(index, epoch))
         self._push: Any = self._context.socket(zmq.PUSH)
-        for socket in (self._dealer, self._push):
-            socket.setsockopt(zmq.LINGER, 0)
+        for end in (self._dealer, self._push):
+            end.setsockopt(zmq.LINGER, 0)
         self._dealer.connect(COMMANDS_ENDPOINT.format(runtime_dir=runtime_dir))
         self._push.connect(EVENTS_ENDPOINT.format(runtime_dir=runtime_dir))
         self._decode = msgspec.msgpack.Decoder(Command).decode
@@ -114,6 +117,8 @@ class FakeWorker:
             self._push.close()
             self._dealer = None
             self._context.term()
+            for udp in self.audio.values():
+                udp.close()
 
     def _readable(self) -> None:
         while self._dealer is not None:
@@ -135,6 +140,8 @@ class FakeWorker:
             return refusal
         if isinstance(body, CreateRtp):
             return self._created(body)
+        if isinstance(body, UpdateRtp) and body.endpoint in self.audio and body.remote is not None:
+            self.audio[body.endpoint].connect((body.remote.ip, body.remote.port))
         answers = {
             GetActivity: lambda: ActivityReply(last_us=0),
             GetMetrics: lambda: self.metrics,
@@ -148,6 +155,11 @@ class FakeWorker:
     def _created(self, body: CreateRtp) -> RtpCreated:
         self.endpoints.setdefault(body.session, []).append(body.endpoint)
         self._port += 2
+        if body.kind == "websocket":
+            udp = self.audio[body.endpoint] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            udp.bind(("127.0.0.1", 0))
+            udp.setblocking(False)
+            self._port = udp.getsockname()[1]
         return RtpCreated(
             local_ip=body.media_ip,
             rtp_port=self._port,

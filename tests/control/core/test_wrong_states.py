@@ -41,6 +41,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "endpoint.update_direction": {"endpoint_id": "$rtp", "direction": "auto"},
     "endpoint.remove": {"endpoint_id": "$rtp"},
     "endpoint.create_tone": {"tone": "sine", "frequency": 440.0, "duration_ms": 100},
+    "endpoint.create_websocket": {"direction": "sendrecv", "sample_rate": 16000, "flush_ms": 20},
     "endpoint.dtmf.inject": {"endpoint_id": "$rtp", "digit": "1", "duration_ms": 160, "volume": 10},
     "endpoint.dtmf.set_sensitive": {"endpoint_id": "$rtp", "enabled": True},
     "vad.start": {
@@ -62,13 +63,13 @@ WORKS_ON: dict[str, set[str]] = {
     "endpoint.rtp.accept_answer": {"offering"},
     "endpoint.update_remote_sdp": {"rtp", "keyless"},
     "endpoint.rtp.reinvite": {"rtp", "keyless"},
-    "endpoint.update_direction": {"rtp", "keyless", "offering"},
-    "endpoint.remove": {"rtp", "keyless", "offering", "tone", "finished"},
+    "endpoint.update_direction": {"rtp", "keyless", "offering", "bot"},
+    "endpoint.remove": {"rtp", "keyless", "offering", "tone", "finished", "bot"},
     "endpoint.dtmf.inject": {"rtp"},
     "endpoint.dtmf.set_sensitive": {"rtp", "keyless", "offering"},
-    "vad.start": {"rtp", "keyless", "offering"},
+    "vad.start": {"rtp", "keyless", "offering", "bot"},
     "vad.stop": {"keyless"},
-    "fax_detect.start": {"rtp", "keyless", "offering"},
+    "fax_detect.start": {"rtp", "keyless", "offering", "bot"},
     "fax_detect.stop": {"keyless"},
 }
 CODES = {
@@ -91,6 +92,7 @@ class Stage:
             "keyless": self.make("endpoint.create_from_offer", sdp=keyless),
             "offering": self.make("endpoint.create_offer", type="rtp"),
             "tone": self.make("endpoint.create_tone", tone="busy"),
+            "bot": self.make("endpoint.create_websocket"),
             "finished": self.make("endpoint.create_tone", tone="beep", duration_ms=1),
         }
         self.client.call("vad.start", endpoint_id=self.ids["keyless"])
