@@ -25,9 +25,21 @@ TURNS = 20  # a turn each millisecond, as a loaded loop takes them
 
 
 class Room:
-    """`members` telephones on one bus, `talkers` of them sending."""
+    """`members` telephones on one bus, `talkers` of them sending.
 
-    def __init__(self, members: int, talkers: int, payload: bytes = SPEECH, senders: int = 0) -> None:
+    keys: they negotiated telephone-events (else keys are looked for in what they say).  speech: is watched.
+    """
+
+    def __init__(
+        self,
+        members: int,
+        talkers: int,
+        payload: bytes = SPEECH,
+        senders: int = 0,
+        *,
+        keys: bool = True,
+        speech: bool = False,
+    ) -> None:
         fd = os.memfd_create("bench")
         Arena.format(fd, endpoints=members + 8, worker=0, epoch=1)
         self.media = media = LabMedia(Arena(fd, writable=True), fact_fd=-1, lab=True)
@@ -36,7 +48,10 @@ class Room:
         media.step(self.now_us)
         self.bus = media.bus_take()
         media.bus_open(self.bus, phase=1, key_relay_limit=20)
+        self.keys = keys
         self.handles = [self.open(i) for i in range(members)]
+        for handle in self.handles if speech else ():
+            media.watch(handle, serial=1, speech=True, threshold=0.5, fax=False, frames=0)
         self.senders = self.handles[: senders or talkers]
         self.talkers = talkers
         self.packet = rtp.write(0, False, 1, 0, 7) + payload
@@ -68,7 +83,7 @@ class Room:
             receive=[(0, PCMU)],
             send_payload_type=0,
             send_codec=PCMU,
-            event_receive=[],
+            event_receive=[(101, 8000)] if self.keys else [],
             event_send=None,
             may_receive=True,
             may_send=True,
@@ -99,6 +114,23 @@ def test_relay_of_a_packet(benchmark):
     rise = benchmark(room.run, packets, 1)
     assert rise["relayed_packets"] == packets and rise["encodings"] == 0
     note(benchmark, packets)
+
+
+@pytest.mark.parametrize("payload", [SPEECH, QUIET], ids=["loud", "silent"])
+def test_relay_of_a_packet_in_whose_audio_keys_are_looked_for(benchmark, payload):
+    room = Room(2, 1, payload, keys=False)
+    packets = 20_000
+    rise = benchmark(room.run, packets, 1)
+    assert rise["relayed_packets"] == packets == rise["watched_frames"]
+    note(benchmark, packets)
+
+
+@pytest.mark.parametrize("payload", [SPEECH, QUIET], ids=["loud", "silent"])
+def test_tick_of_a_room_of_ten_whose_speech_is_watched(benchmark, payload):
+    room = Room(10, 10, payload, speech=True)
+    rise = benchmark(room.run, 1000)
+    assert rise["mixed_packets"] == rise["watched_frames"] == 10_000
+    note(benchmark, 1000)
 
 
 @pytest.mark.parametrize(("members", "talkers", "ticks"), [(10, 10, 1000), (10, 2, 1000), (1000, 3, 20)])

@@ -268,11 +268,13 @@ class Story:
             raise AssertionError(f"unknown action: {step.argument}")
 
     async def _speak(self, who: str) -> None:
-        telephone = self._telephones[who]
-        for number in range(self._numbers.get(who, 0), TRACK_FRAMES):
+        """By the clock: a frame whose time was missed follows at once."""
+        telephone, now = self._telephones[who], asyncio.get_running_loop().time
+        first, began_s = self._numbers.get(who, 0), now()
+        for number in range(first, TRACK_FRAMES):
             telephone.frame(number)
             self._numbers[who] = number + 1
-            await asyncio.sleep(FRAME_MS / 1000)
+            await asyncio.sleep(began_s + (number + 1 - first) * FRAME_MS / 1000 - now())
 
     def _into(self, who: str, sound: np.ndarray) -> None:
         """Say it from the next frame but one on."""

@@ -1,4 +1,4 @@
-"""A relay with keys, a mix of three codecs, a tone and a file, for a second; then the count."""
+"""A relay with keys, a mix of three codecs, a tone and a file, some watched, for a second; then the count."""
 
 import ctypes
 import json
@@ -44,6 +44,8 @@ track.publish(0, pool.take())
 file = media.endpoint_take()
 media.file_open(file, Playback(track, position=0, loops=None, shared=False), gain_db=-3.0)
 media.source_add(buses[1], file)
+for watched in (relay[0], mixed[0], mixed[2]):
+    media.watch(watched.handle, serial=1, speech=True, threshold=0.5, fax=True, frames=0)
 
 
 def thread():

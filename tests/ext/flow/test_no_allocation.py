@@ -37,4 +37,5 @@ def test_there_was_something_to_do_in_that_second(result):
     rise = result["rise"]
     assert rise["relayed_packets"] >= 90 and rise["mixed_packets"] >= 140
     assert rise["ticks"] >= 48 and rise["keys"] >= 1 and rise["turns"] > 100
+    assert rise["watched_frames"] >= 90
     assert min(result["heard"]) >= 60
