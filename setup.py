@@ -94,8 +94,9 @@ def extensions() -> list[Extension]:
             for module, source, flags in kernel_sources(name):
                 out.append(extension(module, source, flags))
         else:
+            extra = KERNEL_CFLAGS if name.startswith("ext/dsp/") else []
             # The floor is what everything is compared with: plain -O2 (bench/README.md).
-            extra = ["-O2"] if name == "bench/load/floor.pyx" else []
+            extra = ["-O2"] if name == "bench/load/floor.pyx" else extra
             out.append(extension("roomtone." + name[:-4].replace("/", "."), name, extra))
     return out
 

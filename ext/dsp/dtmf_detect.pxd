@@ -25,11 +25,15 @@ ctypedef struct dtmf_candidate_t:
     uint32_t pressed        # DTMF_BEGIN was told
     uint32_t windows        # with the pair, purely
     uint32_t missing        # since the last of these
+    uint32_t broken         # some were missing in between
     float peak              # greatest amplitude in a pure window
     double pure             # sum of amplitudes of pure windows
     double sounding         # of all, edges and breaks included
-    double[2] turn_re       # what the phase of low and high tone moved on by, summed
+    double power            # of the pair in pure windows, and all that was in these
+    double energy
+    double[2] turn_re       # what the phase of low and high tone moved on by, weighted by power and summed
     double[2] turn_im
+    double[2] turn_weight
 
 
 ctypedef struct dtmf_t:     # position-free; 512 bytes at most.  All zero is the state after dtmf_reset.

@@ -6,14 +6,16 @@ energy.  The first pure window makes a candidate; pure windows of the same pair 
 row end it, so that a break of 10 ms is ridden over and a pause of 30 ms is not.
 
 Half-covered windows add up: the amplitudes of all windows, divided by that of a full one, are the tone's duration
-in steps of 5 ms, but exact.  A candidate is a key once it has sounded for MIN_SOUNDING_MS and both frequencies are
-within tolerance: the mean turn of a tone's phase from window to window tells its frequency to a few Hz.
+in steps of 5 ms, but exact.  A candidate is a key once it has sounded for MIN_SOUNDING_MS, nearly purely, and both
+frequencies are steady and within tolerance: the mean turn of a tone's phase from window to window tells its
+frequency to a few Hz, and how much longer the sum of turns is when they all agree tells steadiness.  In speech two
+harmonics may be strong where keys are, but they glide and swell.
 
 What costs is the bank.  Quiet frames are not looked at; without a candidate every second window is enough, and
 the others follow when one of these is half pure.
 """
 
-from libc.math cimport M_PI, cos, fabs, log10, pow, sin, sqrtf, tan
+from libc.math cimport M_PI, cos, fabs, log10, pow, sin, sqrt, sqrtf, tan
 from libc.stdint cimport int16_t, int64_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -42,19 +44,22 @@ cdef double RATE_HZ = 8000
 
 # Q.24 wants 40 ms heard and 23 ms not.
 cdef double MIN_SOUNDING_MS = 23.75
+cdef double MIN_BROKEN_MS = 32              # with a break, which speech has more often
 # Q.24 wants -25 dBm0 heard, -55 not; telephones are as low as -39 behind long lines.
 cdef float MIN_POWER = <float> (BANK_POWER * mean_square(-43.5))
 # A frame below this holds no pair that loud in even an eighth of it.
 cdef int64_t QUIET = <int64_t> (160 * mean_square(-51))
 # Q.24 wants the high tone from 4 dB above to 8 dB below the low one; 15 dB must not be heard.
 cdef float MAX_HIGH_OVER_LOW = <float> pow(10, 0.7)
-cdef float MAX_LOW_OVER_HIGH = <float> pow(10, 1.05)
+cdef float MAX_LOW_OVER_HIGH = <float> pow(10, 0.97)
 # Share of a window's energy that the two tones hold.
 cdef float PURE = <float> 0.74
+cdef double PURE_WHOLE = 0.86               # of all pure windows together; white noise 10 dB below leaves 0.91
 cdef float HALF_PURE = <float> 0.35
 cdef float ENERGY_OF_POWER = <float> (<double> BANK_ENERGY / BANK_POWER)
 # Q.24 wants 1.5 % heard (others 1.8 %) and 3.5 % not.
-cdef double MAX_OFFSET = 0.026
+cdef double MAX_OFFSET = 0.022
+cdef double STEADY = 0.97                  # turns, against those of tones of constant amplitude and frequency
 
 cdef bank_t BANK
 cdef bank_view_t NOTHING
@@ -191,9 +196,12 @@ cdef void candidate_add(
         if candidate.missing == 0:
             turn_add(candidate, 0, low_of(candidate), view, before)
             turn_add(candidate, 1, high_of(candidate), view, before)
+        candidate.broken |= candidate.missing > 0 and candidate.windows > 0
         candidate.windows += 1
         candidate.missing = 0
         candidate.pure += amplitude
+        candidate.power += amplitude * amplitude
+        candidate.energy += view.energy
         candidate.peak = max(candidate.peak, amplitude)
     else:
         candidate.missing += 1
@@ -208,15 +216,22 @@ cdef inline void turn_add(
     cdef double im = <double> view.re[tone] * before.im[tone] - <double> view.im[tone] * before.re[tone]
     candidate.turn_re[part] += re * TURN_COS[tone] + im * TURN_SIN[tone]
     candidate.turn_im[part] += im * TURN_COS[tone] - re * TURN_SIN[tone]
+    candidate.turn_weight[part] += (view_power(view, tone) + view_power(before, tone)) / 2
 
 
 cdef bint is_key(const dtmf_candidate_t* candidate) noexcept nogil:
-    if candidate.windows < MIN_WINDOWS or candidate.sounding * HOP_MS < MIN_SOUNDING_MS * candidate.peak:
+    cdef double least_ms = MIN_BROKEN_MS if candidate.broken else MIN_SOUNDING_MS
+    if candidate.windows < MIN_WINDOWS or candidate.sounding * HOP_MS < least_ms * candidate.peak:
         return False
-    return (
-        fabs(candidate.turn_im[0]) < MAX_TURN[low_of(candidate)] * candidate.turn_re[0]
-        and fabs(candidate.turn_im[1]) < MAX_TURN[high_of(candidate)] * candidate.turn_re[1]
-    )
+    if candidate.power * ENERGY_OF_POWER < PURE_WHOLE * candidate.energy:
+        return False
+    return is_steady(candidate, 0, low_of(candidate)) and is_steady(candidate, 1, high_of(candidate))
+
+
+cdef inline bint is_steady(const dtmf_candidate_t* candidate, int part, int tone) noexcept nogil:
+    cdef double re = candidate.turn_re[part]
+    cdef double im = candidate.turn_im[part]
+    return fabs(im) < MAX_TURN[tone] * re and sqrt(re * re + im * im) > STEADY * candidate.turn_weight[part]
 
 
 cdef void press_tell(const dtmf_candidate_t* candidate, dtmf_press_t* out) noexcept nogil:

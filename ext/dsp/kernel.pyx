@@ -24,18 +24,55 @@ cdef extern from *:
     /* Eight floats that the compiler keeps in as many registers as the level needs: left to itself it does not
        see that sums of eight tones side by side are vectors. */
     typedef float rt_lanes __attribute__((vector_size(32), aligned(4), may_alias));
+    typedef float rt_lanes16 __attribute__((vector_size(64), aligned(4), may_alias));
     #define rt_lanes_clear(sum) ((sum) = (rt_lanes) {0})
     #define rt_lanes_add(sum, x, p) ((sum) += (x) * *(const rt_lanes*) (p))
+    #define rt_lanes16_clear(sum) ((sum) = (rt_lanes16) {0})
+    #define rt_lanes16_add(sum, x, p) ((sum) += (x) * *(const rt_lanes16*) (p))
+    #define rt_lanes16_put(p, a, b) (*(rt_lanes16*) (p) += (a) + (b))
     #define rt_lanes_add_square(sum, p) ((sum) += *(const rt_lanes*) (p) * *(const rt_lanes*) (p))
+    /* Reversed as many at once as the level turns round in one instruction. */
+    #ifdef __AVX__
+    typedef int rt_order __attribute__((vector_size(32)));
+    #define RT_REVERSED ((rt_order) {7, 6, 5, 4, 3, 2, 1, 0})
+    #else
+    typedef int rt_order __attribute__((vector_size(16)));
+    #define RT_REVERSED ((rt_order) {3, 2, 1, 0})
+    #endif
+    typedef float rt_fold __attribute__((vector_size(sizeof(rt_order)), aligned(4), may_alias));
+    typedef short rt_fold_int16 __attribute__((vector_size(sizeof(rt_order) / 2), aligned(2), may_alias));
+    static inline rt_fold rt_fold_at(const int16_t* pcm) {
+        return __builtin_convertvector(__builtin_convertvector(*(const rt_fold_int16*) pcm, rt_order), rt_fold);
+    }
+    static inline void rt_window_fold(
+            float* even, float* odd, const int16_t* pcm, const float* window, int half) {
+        enum { LANES = sizeof(rt_fold) / sizeof(float) };
+        for (int k = 0; k < half; k += LANES) {
+            rt_fold left = __builtin_shuffle(rt_fold_at(pcm + half - LANES - k), RT_REVERSED);
+            rt_fold right = rt_fold_at(pcm + half + k);
+            rt_fold weight = *(const rt_fold*) (window + k);
+            *(rt_fold*) (even + k) = (right + left) * weight;
+            *(rt_fold*) (odd + k) = (right - left) * weight;
+        }
+    }
     #define rt_lanes_put(p, a, b) (*(rt_lanes*) (p) = (a) + (b))
     """
     int32_t rt_nearest(float x) noexcept nogil
     ctypedef int16_t* only_int16_t "rt_only_int16"      # nothing else points there
     ctypedef struct lanes_t "rt_lanes":
         pass
+    ctypedef struct lanes16_t "rt_lanes16":
+        pass
     void lanes_clear "rt_lanes_clear"(lanes_t sum) noexcept nogil
+    void lanes16_clear "rt_lanes16_clear"(lanes16_t sum) noexcept nogil
+    void lanes16_add "rt_lanes16_add"(lanes16_t sum, float x, const float* p) noexcept nogil
+    void lanes16_put "rt_lanes16_put"(float* p, lanes16_t a, lanes16_t b) noexcept nogil
     void lanes_add "rt_lanes_add"(lanes_t sum, float x, const float* p) noexcept nogil
     void lanes_add_square "rt_lanes_add_square"(lanes_t sum, const float* p) noexcept nogil
+    # even[k], odd[k] = (pcm[half + k] +- pcm[half - 1 - k]) * window[k], k < half; half a multiple of 8
+    void window_fold "rt_window_fold"(
+        float* even, float* odd, const int16_t* pcm, const float* window, int half
+    ) noexcept nogil
     void lanes_put "rt_lanes_put"(float* p, lanes_t a, lanes_t b) noexcept nogil
 
 
@@ -187,14 +224,9 @@ cdef void bank_view(
     cdef float[BANK_TONES] squares
     cdef lanes_t re0, re1, im0, im1
     cdef const float* wave
-    cdef float left, right
     cdef Py_ssize_t i, k
     for i in range(count):
-        for k in range(BANK_HALF):
-            left = pcm[BANK_HALF - 1 - k]
-            right = pcm[BANK_HALF + k]
-            even[k] = (right + left) * bank.window[k]
-            odd[k] = (right - left) * bank.window[k]
+        window_fold(even, odd, pcm + i * stride, bank.window, BANK_HALF)
         lanes_clear(re0)
         lanes_clear(re1)
         lanes_clear(im0)
@@ -217,27 +249,17 @@ cdef void bank_view(
         for k in range(1, BANK_TONES):
             squares[0] += squares[k]
         views[i].energy = squares[0] / 2
-        pcm += stride
 
 
 cdef void dense(float* out, const float* x, const float* weights, int n) noexcept nogil:
-    cdef float[DENSE_OUT] sums
-    cdef lanes_t low0, low1, high0, high1
+    cdef lanes16_t sum0, sum1
     cdef Py_ssize_t i
-    lanes_clear(low0)
-    lanes_clear(low1)
-    lanes_clear(high0)
-    lanes_clear(high1)
+    lanes16_clear(sum0)
+    lanes16_clear(sum1)
     for i in range(0, n, 2):
-        lanes_add(low0, x[i], weights)
-        lanes_add(high0, x[i], weights + BANK_TONES)
-        lanes_add(low1, x[i + 1], weights + DENSE_OUT)
-        lanes_add(high1, x[i + 1], weights + DENSE_OUT + BANK_TONES)
-        weights += 2 * DENSE_OUT
-    lanes_put(sums, low0, low1)
-    lanes_put(sums + BANK_TONES, high0, high1)
-    for i in range(DENSE_OUT):
-        out[i] += sums[i]
+        lanes16_add(sum0, x[i], weights + i * DENSE_OUT)
+        lanes16_add(sum1, x[i + 1], weights + (i + 1) * DENSE_OUT)
+    lanes16_put(out, sum0, sum1)
 
 
 cdef kernel_t TABLE = kernel_t(

@@ -38,8 +38,8 @@ def same_key(name: str, rng: np.random.Generator) -> np.ndarray:
 
 def with_break(break_ms: float):
     def one(name: str, rng: np.random.Generator) -> np.ndarray:
-        out = s.key(name, 60)
-        start = s.samples(rng.uniform(15, 30))
+        out = s.key(name, 50)
+        start = s.samples(rng.uniform(12, 26))
         out[start : start + s.samples(break_ms)] = 0
         return out
 
@@ -258,7 +258,7 @@ def test_the_bank_shows_amplitude_phase_and_energy():
 
 def test_every_instruction_level_sees_the_same_bits():
     rng = np.random.default_rng(2)
-    pcm = rng.integers(-32768, 32768, 700).astype(np.int16)
+    pcm = rng.integers(-32768, 32768, 320).astype(np.int16)
     views = [
         tone_bank.look(pcm, (697, 770, 852, 941, 1209, 1336, 0, 1633), 41, level) for level in cpu.supported()
     ]
