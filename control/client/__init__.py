@@ -18,12 +18,12 @@ Reading order: methods, events, link (one WebSocket), client, audio.
 
 from roomtone.control.core import api
 
-from .audio import Audio
+from .audio import Audio, Flushed, Mark
 from .client import Backoff, Client, connect
 from .events import Disconnected, Event, Reconnected
 from .problem import ConnectionLost, RoomtoneError
 
 __all__ = [
-    "Audio", "Backoff", "Client", "ConnectionLost", "Disconnected", "Event", "Reconnected", "RoomtoneError",
-    "api", "connect",
+    "Audio", "Backoff", "Client", "ConnectionLost", "Disconnected", "Event", "Flushed", "Mark", "Reconnected",
+    "RoomtoneError", "api", "connect",
 ]  # fmt: skip
