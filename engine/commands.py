@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from roomtone.engine import linking
 from roomtone.engine import messages as m
 from roomtone.engine.codecs import ENCODING_NAME, Codec
 from roomtone.engine.errors import CommandError
@@ -22,7 +23,6 @@ from roomtone.engine.plan import (
     Endpoint,
     FileEndpoint,
     RtpEndpoint,
-    Session,
     ToneEndpoint,
 )
 from roomtone.engine.ports import loopback_pair
@@ -35,8 +35,6 @@ TONES = {"ringback": 0, "ringing": 1, "busy": 2, "beep": 3, "sine": 4, "silence"
 A_SLICE = 32  # endpoints handled in one piece: some 10 us each
 POLL_A_SLICE = 256  # endpoints and sessions handled in one piece: some 2 us each
 SNAPSHOT_A_SLICE = 1024  # entries built in one piece: under 1 us each
-MAX_SPREAD_PEERS = 63  # ext/flow: partial sums a bus adds
-PARTIAL_REST_US = 2_000_000  # a partial slot rests: another worker may still add it for a few ticks
 TONE_GRACE_US = 500_000  # a tone starts with the next tick of its bus; after this it is over for certain
 _CNAME_BYTES = 12  # RFC 7022 section 4.2: 96 random bits, in base64
 _SSRC_END, _SEQ_END, _TIMESTAMP_END = 16, 18, 22  # where they lie in an endpoint's random bytes
@@ -64,7 +62,7 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
             yield
         pair = taken
     try:
-        handle = worker.plan.take_slot()
+        handle = plan.take_slot()
         try:
             session = plan.session(body.session, body.phase, body.key_relay_limit)
         except CommandError:
@@ -152,7 +150,7 @@ def create_tone(worker: Worker, body: m.CreateTone) -> Result:
         raise CommandError("INVALID_PARAMS", f"no such tone: {body.tone!r}")
     if body.endpoint in plan.endpoints:
         raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} exists")
-    handle = worker.plan.take_slot()
+    handle = plan.take_slot()
     try:
         session = plan.session(body.session, body.phase, KEY_RELAY_LIMIT)
     except CommandError:
@@ -203,7 +201,7 @@ def close_session(worker: Worker, body: m.CloseSession) -> Slices:
             _retire(worker, endpoint)
         if number % A_SLICE == 0:
             yield
-    _end_spread(worker, session)
+    linking.end_spread(worker, session)
     number = plan.close_session(session)
     worker.retirement.after(number, worker.media.bus_free, session.bus)
     return After(number, m.Done())
@@ -326,6 +324,9 @@ def _corrected(
     for endpoint, entry in zip(endpoints, entries, strict=True):
         if not endpoint.gone:
             entry.finished = endpoint.finished
+            entry.session, entry.note = endpoint.session.id, endpoint.note
+            if isinstance(endpoint, RtpEndpoint):
+                entry.moves = endpoint.moves
             kept.append(entry)
     newest = endpoints[-1].serial if endpoints else 0
     added = []
@@ -345,53 +346,6 @@ def get_metrics(worker: Worker, body: m.GetMetrics) -> Result:
         tick_duration_us=list(media["tick_duration_us"]),
         tick_late_us=list(media["tick_late_us"]),
     )
-
-
-# -- spread buses --------------------------------------------------------------------------------------------
-
-
-def open_spread(worker: Worker, body: m.OpenSpread) -> Result:
-    session = worker.plan.session(body.session, body.phase, body.key_relay_limit)
-    if session.slot < 0:
-        try:
-            session.slot = worker.media.partial_take()
-        except RuntimeError:
-            raise CommandError("ENDPOINT_ERROR", "this worker has no partial sum left") from None
-        session.peers = []
-        worker.media.bus_spread(session.bus, slot=session.slot, peers=[])
-    return m.SpreadOpened(slot=session.slot, epoch=worker.config.epoch)
-
-
-def set_spread(worker: Worker, body: m.SetSpread) -> Result:
-    session = worker.plan.sessions.get(body.session)
-    if session is None or session.slot < 0:
-        raise CommandError("ENDPOINT_ERROR", f"session {body.session} is not spread here")
-    if not body.peers:
-        _end_spread(worker, session)
-        return m.Done()
-    if len(body.peers) > MAX_SPREAD_PEERS:
-        raise CommandError("INVALID_PARAMS", f"at most {MAX_SPREAD_PEERS} peers")
-    addresses = []
-    for peer in body.peers:
-        arena = worker.arenas.get((peer.worker, peer.epoch))
-        if arena is None:
-            raise CommandError("ENDPOINT_ERROR", f"no arena of worker {peer.worker}, epoch {peer.epoch}")
-        addresses.append(arena.partial_address(peer.slot))
-    session.peers = body.peers
-    worker.spread[session.id] = session
-    worker.media.bus_spread(session.bus, slot=session.slot, peers=addresses)
-    return m.Done()
-
-
-def drop_spread_peer(worker: Worker, session: Session, dead: tuple[int, int]) -> int | None:
-    """Stop adding the partials of a worker that died.  Returns the edit; None: it was not among the peers."""
-    peers = session.peers or []
-    left = [peer for peer in peers if (peer.worker, peer.epoch) != dead]
-    if len(left) == len(peers):
-        return None
-    session.peers = left
-    addresses = [worker.arenas[peer.worker, peer.epoch].partial_address(peer.slot) for peer in left]
-    return worker.media.bus_spread(session.bus, slot=session.slot, peers=addresses)
 
 
 # -- parts ---------------------------------------------------------------------------------------------------
@@ -428,16 +382,6 @@ def _retire(worker: Worker, endpoint: Endpoint) -> int:
     return number
 
 
-def _end_spread(worker: Worker, session: Session) -> None:
-    worker.spread.pop(session.id, None)
-    if session.slot < 0:
-        return
-    number = worker.media.bus_spread(session.bus, slot=-1, peers=[])
-    worker.retirement.after(number, worker.rest_partial, session.slot)
-    session.slot = -1
-    session.peers = None
-
-
 def _stats(worker: Worker, endpoint: Endpoint) -> m.EndpointStats:
     values: dict[str, Any] = worker.media.stats(endpoint.handle)
     number = values.pop("codec")
@@ -454,6 +398,7 @@ def _entry(worker: Worker, endpoint: Endpoint) -> m.SnapshotEndpoint:
         note=endpoint.note,
     )
     if isinstance(endpoint, RtpEndpoint) and not endpoint.gone:
+        entry.moves = endpoint.moves
         line = worker.media.line(endpoint.handle)
         pair = endpoint.pair
         entry.created = m.RtpCreated(
@@ -493,8 +438,12 @@ COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
     m.GetStats: get_stats,
     m.PollStats: poll_stats,
     m.GetActivity: get_activity,
-    m.OpenSpread: open_spread,
-    m.SetSpread: set_spread,
+    m.OpenSpread: linking.open_spread,
+    m.SetSpread: linking.set_spread,
+    m.CloseSpread: linking.close_spread,
+    m.CreateBridge: linking.create_bridge,
+    m.FeedBridge: linking.feed_bridge,
+    m.MoveEndpoint: linking.move_endpoint,
     m.TakeSnapshot: take_snapshot,
     m.GetMetrics: get_metrics,
 }

@@ -53,7 +53,7 @@ class Remote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpreadPeer(msgspec.Struct, frozen=True, array_like=True):
-    """Where another worker publishes its partial sum of a bus."""
+    """Where a worker publishes its sum of a session's own sources."""
 
     worker: int
     epoch: int
@@ -170,6 +170,43 @@ class ResumeFile(msgspec.Struct, tag="resume_file", tag_field="t"):
     endpoint: str
 
 
+class CreateBridge(msgspec.Struct, tag="create_bridge", tag_field="t", kw_only=True):
+    """An endpoint that brings what another session says.  Silent until `FeedBridge`.  Reply: `Done`.
+
+    is_source: `session` hears the other one.
+    """
+
+    session: str
+    endpoint: str
+    phase: int
+    is_source: bool
+    note: bytes = b""
+    key_relay_limit: int = 20
+
+
+class FeedBridge(msgspec.Struct, tag="feed_bridge", tag_field="t", kw_only=True):
+    """Where the other session's buses publish their sums, and their phase.  Reply: `Done`."""
+
+    endpoint: str
+    phase: int
+    feeds: list[SpreadPeer]
+
+
+class MoveEndpoint(msgspec.Struct, tag="move", tag_field="t", kw_only=True):
+    """Put an RTP endpoint on another session's bus here (made on first use).  Reply: `Done`.
+
+    Sockets, lines, playout and detectors stay as they are.  move: counts the endpoint's moves, from 1; one
+    that is told again after a later one changes nothing.
+    """
+
+    endpoint: str
+    move: int
+    session: str
+    phase: int
+    note: bytes = b""
+    key_relay_limit: int = 20
+
+
 class RemoveEndpoint(msgspec.Struct, tag="remove", tag_field="t"):
     """Reply `Done` once the media thread has let go of it (BYE sent)."""
 
@@ -248,7 +285,7 @@ class GetActivity(msgspec.Struct, tag="get_activity", tag_field="t"):
 
 
 class OpenSpread(msgspec.Struct, tag="open_spread", tag_field="t", kw_only=True):
-    """Give the session's bus here (made if it does not exist) a partial slot.  Reply: `SpreadOpened`."""
+    """Let the session's bus here (made if it does not exist) publish its sum.  Reply: `SpreadOpened`."""
 
     session: str
     phase: int
@@ -256,10 +293,16 @@ class OpenSpread(msgspec.Struct, tag="open_spread", tag_field="t", kw_only=True)
 
 
 class SetSpread(msgspec.Struct, tag="set_spread", tag_field="t", kw_only=True):
-    """Tell the bus which other workers' partial sums to add; [] ends spreading.  Reply: `Done`."""
+    """Tell a publishing bus which other workers' sums to add and wait for; []: nobody's.  Reply: `Done`."""
 
     session: str
     peers: list[SpreadPeer]
+
+
+class CloseSpread(msgspec.Struct, tag="close_spread", tag_field="t"):
+    """The session's bus here publishes nothing any more and adds nobody's sums.  Reply: `Done`."""
+
+    session: str
 
 
 class TakeSnapshot(msgspec.Struct, tag="take_snapshot", tag_field="t"):
@@ -271,9 +314,10 @@ class GetMetrics(msgspec.Struct, tag="get_metrics", tag_field="t"):
 
 
 CommandBody = (
-    CreateRtp | UpdateRtp | CreateTone | CreateFile | SeekFile | PauseFile | ResumeFile | RemoveEndpoint
-    | CloseSession | InjectKey | StartVad | StopVad | DetectFax | SetSensitive | GetStats | PollStats
-    | GetActivity | OpenSpread | SetSpread | TakeSnapshot | GetMetrics
+    CreateRtp | UpdateRtp | CreateTone | CreateFile | SeekFile | PauseFile | ResumeFile | CreateBridge
+    | FeedBridge | MoveEndpoint | RemoveEndpoint | CloseSession | InjectKey | StartVad | StopVad | DetectFax
+    | SetSensitive | GetStats | PollStats | GetActivity | OpenSpread | SetSpread | CloseSpread | TakeSnapshot
+    | GetMetrics
 )  # fmt: skip
 
 
@@ -317,7 +361,7 @@ class EndpointStats(msgspec.Struct, kw_only=True):
     """Counters of one endpoint.  Bytes are RTP payload bytes; raw_* count every datagram."""
 
     endpoint: str
-    kind: str  # rtp | tone | file | websocket
+    kind: str  # rtp | tone | file | websocket | bridge
     codec: str  # "" until known; as in the specification's stats
     rx_packets: int = 0
     rx_bytes: int = 0
@@ -367,7 +411,8 @@ class Activity(msgspec.Struct, tag="activity", tag_field="t"):
 class SnapshotEndpoint(msgspec.Struct, kw_only=True):
     """created, file: what the making of an RTP or file endpoint was answered with.
 
-    remote_rtp_addr: "" until pinned.  started: the file was told to have begun.
+    remote_rtp_addr: "" until pinned.  started: the file was told to have begun. moves: `move` of the last
+    `MoveEndpoint`.
     """
 
     session: str
@@ -383,6 +428,7 @@ class SnapshotEndpoint(msgspec.Struct, kw_only=True):
     vad: Vad | None = None
     fax: bool = False
     sensitive: bool = False
+    moves: int = 0
 
 
 class Snapshot(msgspec.Struct, tag="snapshot", tag_field="t"):

@@ -66,6 +66,7 @@ class RtpEndpoint(Endpoint):
         "is_source",
         "keys",
         "learned",
+        "moves",
         "pair",
         "profile",
         "remote",
@@ -86,6 +87,7 @@ class RtpEndpoint(Endpoint):
         self.send_at_once = False
         self.learned = False  # the peer's address was pinned and told
         self.sensitive = False  # its keys are nobody's business
+        self.moves = 0  # number of the last move to another session
         self.keys: KeyQueue | None = None  # made with the first key injected
 
 
@@ -120,6 +122,16 @@ class FileEndpoint(Endpoint):
         self.jump: Jump | None = None  # a seek that waits for what is there
 
 
+class BridgeEndpoint(Endpoint):
+    __slots__ = ("feeds", "phase")
+    kind = "bridge"
+
+    def __init__(self, id: str, session: Session, handle: int, serial: int) -> None:
+        super().__init__(id, session, handle, serial)
+        self.feeds: list[SpreadPeer] = []  # where the other session's buses publish,
+        self.phase = 0  # and when
+
+
 class Session:
     """A bus and its endpoints here."""
 
@@ -129,8 +141,8 @@ class Session:
         self.id = id
         self.bus = bus
         self.members: dict[str, Endpoint] = {}  # by endpoint id, in the order they came
-        self.slot = _NO_SLOT  # our partial sum, when spread
-        self.peers: list[SpreadPeer] | None = None
+        self.slot = _NO_SLOT  # where its sum is published, when others hear it
+        self.peers: list[SpreadPeer] = []  # whose sums are added: the same session's on other workers
         self.activity_us = 0  # latest activity of endpoints that are gone
 
 
@@ -142,6 +154,7 @@ class Plan:
         self.sessions: dict[str, Session] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self.by_handle: dict[int, Endpoint] = {}
+        self.bridges: dict[str, BridgeEndpoint] = {}
         self._profiles: dict[object, Profile] = {}
         self.changes = 0  # counts endpoints that came, went or finished
         self._serial = 0
@@ -204,6 +217,8 @@ class Plan:
         self.endpoints[endpoint.id] = endpoint
         self.by_handle[endpoint.handle] = endpoint
         endpoint.session.members[endpoint.id] = endpoint
+        if isinstance(endpoint, BridgeEndpoint):
+            self.bridges[endpoint.id] = endpoint
 
     def profile(self, media: Negotiated) -> Profile:
         """The shared form of what was negotiated.  CommandError when a media slot cannot hold it."""
@@ -248,6 +263,18 @@ class Plan:
             )
             endpoint.in_destinations = endpoint.is_destination
 
+    def move(self, endpoint: RtpEndpoint, session: Session) -> None:
+        """To another session's bus; nothing else of it changes."""
+        old = endpoint.session
+        if old is session:
+            return
+        self.changes += 1
+        del old.members[endpoint.id]
+        old.activity_us = max(old.activity_us, self.media.last_activity_us(endpoint.handle))
+        session.members[endpoint.id] = endpoint
+        endpoint.session = session
+        self.media.endpoint_move(endpoint.handle, session.bus)
+
     def remove(self, endpoint: Endpoint) -> int:
         """Forget an endpoint and close its slot.  Returns the edit after which media has let go."""
         session = endpoint.session
@@ -256,6 +283,7 @@ class Plan:
         del self.endpoints[endpoint.id]
         del self.by_handle[endpoint.handle]
         del session.members[endpoint.id]
+        self.bridges.pop(endpoint.id, None)
         if isinstance(endpoint, RtpEndpoint):
             session.activity_us = max(session.activity_us, self.media.last_activity_us(endpoint.handle))
         return self.media.endpoint_close(endpoint.handle)

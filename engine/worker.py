@@ -17,11 +17,12 @@ import zmq
 
 from roomtone.engine import messages as m
 from roomtone.engine import process_messages as pm
-from roomtone.engine.commands import COMMANDS, PARTIAL_REST_US, drop_spread_peer
+from roomtone.engine.commands import COMMANDS
 from roomtone.engine.errors import CommandError
 from roomtone.engine.events import Facts, Outbox, clear_eventfd
 from roomtone.engine.files import Files
 from roomtone.engine.keys import Keys
+from roomtone.engine.linking import PARTIAL_REST_US, forget_worker
 from roomtone.engine.load import SAMPLE_US
 from roomtone.engine.neural import NeuralVad
 from roomtone.engine.overload import Overload
@@ -329,9 +330,8 @@ class Worker:
         """Stop adding a dead worker's partial sums, then unmap its arena."""
         if dead not in self.arenas:
             return
-        edits = [drop_spread_peer(self, session, dead) for session in self.spread.values()]
+        last = forget_worker(self, dead)
         arena = self.arenas.pop(dead)
-        last = max((number for number in edits if number is not None), default=0)
         self.retirement.after(last, _close_arena, arena)
 
     # -- periodic --------------------------------------------------------------------------------------------

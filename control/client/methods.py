@@ -56,6 +56,7 @@ class Methods:
     session_destroy = Method("session.destroy", api.NoParams, api.Empty)
     session_info = Method("session.info", api.NoParams, api.SessionInfo)
     session_list = Method("session.list", api.NoParams, api.SessionList)
+    session_bridge = Method("session.bridge", api.SessionBridge, api.SessionBridged)
     session_timeline_mark = Method("session.timeline.mark", api.NoParams, api.TimelineMarked)
     server_info = Method("server.info", api.NoParams, api.ServerInfo)
 
@@ -65,6 +66,7 @@ class Methods:
     endpoint_update_remote_sdp = Method("endpoint.update_remote_sdp", api.UpdateRemoteSdp, api.SdpAnswer)
     endpoint_update_direction = Method("endpoint.update_direction", api.UpdateDirection, api.Empty)
     endpoint_remove = Method("endpoint.remove", api.EndpointRemove, api.EndpointRemoved)
+    endpoint_transfer = Method("endpoint.transfer", api.EndpointTransfer, api.EndpointTransferred)
     endpoint_create_tone = Method("endpoint.create_tone", api.CreateTone, api.ToneCreated)
     endpoint_create_websocket = Method("endpoint.create_websocket", api.CreateWebsocket, api.WebsocketCreated)
     endpoint_dtmf_inject = Method("endpoint.dtmf.inject", api.DtmfInject, api.Empty)

@@ -41,6 +41,11 @@ class SessionAttach(Struct):
     session_id: Id
 
 
+class SessionBridge(Struct):
+    target_session_id: Id
+    direction: Direction = "sendrecv"
+
+
 class CreateFromOffer(Struct):
     sdp: str
     direction: Direction = "sendrecv"
@@ -77,6 +82,11 @@ class UpdateDirection(Struct):
 
 class EndpointRemove(Struct):
     endpoint_id: Id
+
+
+class EndpointTransfer(Struct):
+    endpoint_id: Id
+    target_session_id: Id
 
 
 class CreateTone(Struct):
@@ -173,6 +183,11 @@ class SessionListEncoded(Struct):
     sessions: msgspec.Raw
 
 
+class SessionBridged(Struct):
+    endpoint_id: str
+    target_endpoint_id: str
+
+
 class TimelineMarked(Struct):
     marked_at_epoch_ms: int
 
@@ -199,6 +214,11 @@ class SdpAnswer(Struct):
 
 class EndpointRemoved(Struct):
     removed_at_epoch_ms: int
+
+
+class EndpointTransferred(Struct):
+    endpoint_id: str
+    target_session_id: str
 
 
 class ToneCreated(Struct):
@@ -356,6 +376,21 @@ class RtcpBye(EventData):
     reason: str | None
 
 
+class TransferredOut(EventData):
+    NAME: ClassVar[str] = "endpoint.transferred_out"
+    endpoint_id: str
+    target_session_id: str
+
+
+class TransferredIn(EventData):
+    NAME: ClassVar[str] = "endpoint.transferred_in"
+    endpoint_id: str
+    source_session_id: str
+    endpoint_type: EndpointType
+    direction: Direction
+    state: EndpointState
+
+
 class SessionOrphaned(EventData):
     NAME: ClassVar[str] = "session.orphaned"
     timeout_remaining_ms: int
@@ -396,8 +431,8 @@ EVENTS: dict[str, type[EventData]] = {
     event.NAME: event
     for event in (
         StateChanged, ToneFinished, WsConnected, WsDisconnected, WsConnectTimeout, Dtmf, SpeechStarted,
-        Silence, VadError, CngDetected, CedDetected, FaxError, MediaTimeout, RtcpBye, SessionOrphaned,
-        SessionIdleTimeout,
+        Silence, VadError, CngDetected, CedDetected, FaxError, MediaTimeout, RtcpBye, TransferredOut,
+        TransferredIn, SessionOrphaned, SessionIdleTimeout,
         SessionEmptyTimeout, SessionLost, Stats, EventsDropped,
     )
 }  # fmt: skip

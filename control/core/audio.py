@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core import api, effects, placing, recall
+from roomtone.control.core import api, effects, placing, recall, spreading
 from roomtone.control.core.audio_book import AUDIO_DIAL, Dial
 from roomtone.control.core.run import Ask, Call, Procedure, Work
 from roomtone.control.core.session import Audio, Endpoint, EndpointFact, Session
@@ -78,7 +78,7 @@ def create_websocket(core: Core, call: Call, params: api.CreateWebsocket) -> Pro
             is_destination=False,
             media=endpoint.media,
             note=recall.note(core, session, endpoint),
-            key_relay_limit=placing.KEY_RELAY_LIMIT,
+            key_relay_limit=spreading.KEY_RELAY_LIMIT,
             kind="websocket",
         )
 

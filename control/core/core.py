@@ -41,7 +41,7 @@ from roomtone.control.core.run import (
     Work,
     unanswered,
 )
-from roomtone.control.core.session import Connection, Session
+from roomtone.control.core.session import Connection, Endpoint, Session
 from roomtone.engine.messages import CommandBody, Failed
 
 DEFAULT_APP = "default"  # whose sessions they are when no tokens are configured
@@ -157,6 +157,11 @@ class Core:
     def own_session(self, session_id: str, app_id: str | None) -> Session | None:
         session = self.sessions.get(session_id.lower())
         return session if session is not None and app_id in (None, session.app_id) else None
+
+    def other_end(self, bridge: Endpoint) -> Endpoint | None:
+        """The other endpoint of a bridge; None: it is gone, or this is none."""
+        session = self.sessions.get(bridge.far.session) if bridge.far is not None else None
+        return None if session is None or bridge.far is None else session.endpoints.get(bridge.far.endpoint)
 
     def next_id(self) -> str:
         return next(self.ids)
@@ -456,6 +461,6 @@ class Core:
             self._drained = True
             for connection in self.connections:
                 self._out.append(
-                    effects.CloseConnection(connection, life.GOING_AWAY, "The server is shutting down")
+                    effects.CloseConnection(connection, effects.GOING_AWAY, "The server is shutting down")
                 )
             self._out.append(effects.Drained())

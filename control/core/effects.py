@@ -16,6 +16,8 @@ import msgspec
 
 from roomtone.engine.messages import CommandBody, Event, ReplyBody, SnapshotEndpoint
 
+NORMAL_CLOSURE, GOING_AWAY, UNEXPECTED = 1000, 1001, 1011  # RFC 6455 section 7.4.1
+
 # -- inputs --------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from roomtone.control.core import api, audio, negotiate, placing, recall, sdp
+from roomtone.control.core import api, audio, negotiate, placing, recall, sdp, spreading, transferring
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, endpoint_not_found
 from roomtone.control.core.run import Ask, Call, Procedure, expect
 from roomtone.control.core.session import Endpoint, EndpointFact, Session
@@ -135,7 +135,7 @@ def _create_rtp(core: Core, session: Session, endpoint: Endpoint, media_ip: str)
         media=endpoint.media,
         remote=endpoint.remote,
         note=recall.note(core, session, endpoint),
-        key_relay_limit=placing.KEY_RELAY_LIMIT,
+        key_relay_limit=spreading.KEY_RELAY_LIMIT,
     )
 
 
@@ -341,6 +341,7 @@ METHODS: dict[str, tuple[Callable[..., Any], type[Struct], type[Struct]]] = {
     "endpoint.update_direction": (update_direction, api.UpdateDirection, api.Empty),
     "endpoint.remove": (remove, api.EndpointRemove, api.EndpointRemoved),
     "endpoint.create_websocket": (audio.create_websocket, api.CreateWebsocket, api.WebsocketCreated),
+    "endpoint.transfer": (transferring.transfer, api.EndpointTransfer, api.EndpointTransferred),
     "endpoint.create_tone": (create_tone, api.CreateTone, api.ToneCreated),
     "endpoint.dtmf.inject": (dtmf_inject, api.DtmfInject, api.Empty),
 }

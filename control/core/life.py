@@ -6,33 +6,33 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import api, effects, polling
+from roomtone.control.core import api, effects, placing, polling
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.run import Answer, Ask, Work
 from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
 from roomtone.control.core.stats import endpoint_stats
 from roomtone.engine import messages
-from roomtone.engine.messages import Activity, CloseSession, GetActivity, GetStats
+from roomtone.engine.messages import Activity, CloseSession, GetActivity, GetStats, RemoveEndpoint
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 US_PER_S = 1_000_000
-NORMAL_CLOSURE, GOING_AWAY, UNEXPECTED = 1000, 1001, 1011  # RFC 6455 section 7.4.1
 IDLE_RECHECK_US = 5 * US_PER_S  # when a worker did not say whether the session is idle
+RECALL_US = 10 * US_PER_S  # by then every worker has said what it held before this process began
 CLOSING_GRACE_US = 10 * US_PER_S  # at shutdown: how long workers may take to close what is left
 
 ORPHAN = "orphan"
 IDLE = "idle"
-EMPTY = "empty"
+HALF_BRIDGES = "half_bridges"
 PAUSED = "paused"
 SHUTDOWN = ("shutdown",)
 SHUTDOWN_END = ("shutdown_end",)
 
 # How a bot is told that its session has ended, where it is not simply over.
 _AUDIO_CLOSES = {
-    SessionFact.WORKER_LOST: (UNEXPECTED, "The media process was lost"),
-    SessionFact.SHUT_DOWN: (GOING_AWAY, "The server is shutting down"),
+    SessionFact.WORKER_LOST: (effects.UNEXPECTED, "The media process was lost"),
+    SessionFact.SHUT_DOWN: (effects.GOING_AWAY, "The server is shutting down"),
 }
 
 # -- the lease -----------------------------------------------------------------------------------------------
@@ -42,7 +42,7 @@ def begin(core: Core, session: Session) -> None:
     """A session was made."""
     if core.config.session_idle_timeout_secs:
         core.schedule(session, IDLE, core.now_us + core.config.session_idle_timeout_secs * US_PER_S)
-    watch_empty(core, session)
+    placing.watch_empty(core, session)
     core.log("info", "session_created", session=session.id, app=session.app_id, worker=session.home)
 
 
@@ -51,6 +51,7 @@ def recalled(core: Core, session: Session) -> None:
     timeout_us = core.config.disconnect_timeout_secs * US_PER_S
     session.orphaned_until_us = core.now_us + timeout_us
     core.schedule(session, ORPHAN, session.orphaned_until_us)
+    core.schedule(session, HALF_BRIDGES, core.now_us + RECALL_US)
     if core.config.session_idle_timeout_secs:
         core.schedule(session, IDLE, core.now_us + core.config.session_idle_timeout_secs * US_PER_S)
 
@@ -106,6 +107,7 @@ def end(core: Core, session: Session, fact: SessionFact) -> None:
         connection.gone = fact is not SessionFact.DESTROYED
     for worker, count in session.counts.items():
         core.workers.add(worker, -count, session.phase)
+    for worker in {**session.counts, **(session.spread.peers if session.spread is not None else {})}:
         core.tell(worker, CloseSession(session.id))
     if session.home is not None:
         core.workers.unsettle(session.home, session.phase)
@@ -114,7 +116,10 @@ def end(core: Core, session: Session, fact: SessionFact) -> None:
         core.abort(session.run, Problem(code, "The session ended while the command was carried out"))
     next_deferred(session)
     for endpoint in session.endpoints.values():
-        core.audio.left(core, endpoint, *_AUDIO_CLOSES.get(fact, (NORMAL_CLOSURE, "The session has ended")))
+        core.audio.left(
+            core, endpoint, *_AUDIO_CLOSES.get(fact, (effects.NORMAL_CLOSURE, "The session has ended"))
+        )
+        placing.remove_other_end(core, endpoint)
     session.endpoints.clear()
     core.log("info", "session_ended", session=session.id, reason=fact.value)
 
@@ -160,19 +165,18 @@ def _orphan_expired(core: Core, session: Session) -> None:
         end(core, session, SessionFact.ORPHAN_EXPIRED)
 
 
-def watch_empty(core: Core, session: Session) -> None:
-    """Begin or end the wait of a session without endpoints."""
-    timeout_s = core.config.empty_session_timeout_secs
-    if session.size:
-        core.cancel(session, EMPTY)
-    elif timeout_s and EMPTY not in session.timers:
-        core.schedule(session, EMPTY, core.now_us + timeout_s * US_PER_S)
-
-
 def _empty_expired(core: Core, session: Session) -> None:
     if not session.size:
         core.emit(session, api.SessionEmptyTimeout(session.id, core.config.empty_session_timeout_secs))
         end(core, session, SessionFact.EMPTY_EXPIRED)
+
+
+def _remove_half_bridges(core: Core, session: Session) -> None:
+    """Bridges whose other end was lost while no control process ran."""
+    for endpoint in list(session.endpoints.values()):
+        if endpoint.far is not None and core.other_end(endpoint) is None:
+            core.tell(endpoint.worker, RemoveEndpoint(endpoint.id))
+            placing.removed(core, session, endpoint)
 
 
 def _idle_expired(core: Core, session: Session) -> None:
@@ -229,8 +233,9 @@ def gathered(session: Session, answers: list[Answer], diagnostics: bool) -> list
 
 _TIMERS: dict[str, Callable[[Core, Session], None]] = {
     ORPHAN: _orphan_expired,
-    EMPTY: _empty_expired,
+    placing.EMPTY: _empty_expired,
     IDLE: _idle_expired,
+    HALF_BRIDGES: _remove_half_bridges,
 }
 
 # -- what workers tell ---------------------------------------------------------------------------------------

@@ -8,8 +8,7 @@ Phases are filled, not shared out: a media thread that wakes for fifty members a
 it pays when it wakes for ten, as each idle millisecond leaves its caches cold.  From about a thousand members
 on all phases are in use, and the emptiest gets the next session.
 
-From the first endpoint elsewhere the bus is *spread*: every worker involved publishes a partial sum and adds
-those of the others.
+From the first endpoint elsewhere the bus is *spread* (spreading.py).
 """
 
 from __future__ import annotations
@@ -116,12 +115,13 @@ class Workers:
 
 
 class Spread:
-    """The workers over which one bus is spread, and the slot each publishes its partial sum in."""
+    """The workers on which one session's bus publishes its sum, and the slot of each."""
 
-    __slots__ = ("peers",)
+    __slots__ = ("_told", "peers")
 
     def __init__(self) -> None:
         self.peers: dict[int, SpreadPeer] = {}
+        self._told: dict[int, SpreadPeer] = {}
 
     def joined(self, worker: int, epoch: int, slot: int) -> None:
         self.peers[worker] = SpreadPeer(worker, epoch, slot)
@@ -129,8 +129,13 @@ class Spread:
     def left(self, worker: int) -> None:
         self.peers.pop(worker, None)
 
+    def changed(self) -> bool:
+        """Whether it differs from what it was when this was asked last."""
+        told, self._told = self._told, dict(self.peers)
+        return told != self._told
+
     def messages(self, session: str) -> list[tuple[int, SetSpread]]:
-        """Tell every worker of the spread whose sums to add.  Alone: nobody's."""
+        """Tell every worker whose sums to add: those of all others."""
         return [
             (
                 worker,

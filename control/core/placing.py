@@ -1,28 +1,22 @@
-"""Making and removing endpoints on workers: room, the choice of the worker, spreading, undoing."""
+"""Making and removing endpoints on workers: room, the choice of the worker, undoing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import life, placement
+from roomtone.control.core import effects, placement, spreading
 from roomtone.control.core.problems import ENDPOINT_ERROR, SESSION_UNRESPONSIVE, Problem
-from roomtone.control.core.run import Answer, Ask, T, Work, expect
+from roomtone.control.core.run import Answer, Ask, T, expect
 from roomtone.control.core.session import Endpoint, Session
-from roomtone.engine.messages import (
-    CloseSession,
-    CommandBody,
-    OpenSpread,
-    RemoveEndpoint,
-    SetSpread,
-    SpreadOpened,
-)
+from roomtone.engine.messages import CloseSession, CommandBody, RemoveEndpoint
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 RETRY_HINT_S = 5  # an overload that passes is over then: two levels down, 2 s each (engine/overload.py)
-KEY_RELAY_LIMIT = 20  # websocket.md section 4: larger buses report keys but do not relay them
+EMPTY = "empty"  # the timer of a session without endpoints
+US_PER_S = 1_000_000
 
 
 def check_room(core: Core, session: Session) -> None:
@@ -40,20 +34,39 @@ def create(
     body: the worker's command, made when the session's home and phase are settled.  kind: the answer
     expected.
     """
-    worker = _reserve(core, session)
-    endpoint.worker = worker
-    session.made += 1
-    endpoint.number = session.made
+    worker = endpoint.worker = _choose(core, session)
+    endpoint.number = reserve(core, session, worker, endpoint.kind)
     try:
-        yield from _join_spread(core, session, worker)
+        yield from spreading.join(core, session)
         undo = RemoveEndpoint(endpoint.id)
         answers = yield [Ask(worker, body(), lambda _: core.tell(worker, undo))]
         created = expect(answers[0], kind)
-    except Problem:
-        release(core, session, worker)
+        if session.ended:  # not the one whose command this is: that would have been the end of it
+            raise Problem(ENDPOINT_ERROR, "The session ended meanwhile")
+    except (Problem, GeneratorExit):
+        release(core, session, worker, endpoint.kind)
         raise
     session.endpoints[endpoint.id] = endpoint
     return created
+
+
+def removed(core: Core, session: Session, endpoint: Endpoint) -> None:
+    """Take an endpoint off the session's list, and with a bridge its other end; once."""
+    if not session.ended and session.endpoints.pop(endpoint.id, None) is not None:
+        core.audio.left(core, endpoint, effects.NORMAL_CLOSURE, "The endpoint was removed")
+        release(core, session, endpoint.worker, endpoint.kind)
+        remove_other_end(core, endpoint)
+
+
+def remove_other_end(core: Core, bridge: Endpoint) -> None:
+    """One end of a bridge is gone; of another endpoint this does nothing."""
+    other = core.other_end(bridge)
+    if other is not None and bridge.far is not None:
+        core.tell(other.worker, RemoveEndpoint(other.id))
+        removed(core, core.sessions[bridge.far.session], other)
+
+
+# -- a session's places on workers ---------------------------------------------------------------------------
 
 
 def settle(core: Core, session: Session) -> None:
@@ -64,7 +77,8 @@ def settle(core: Core, session: Session) -> None:
             session.phase = core.workers.settle(session.home)
 
 
-def _reserve(core: Core, session: Session) -> int:
+def _choose(core: Core, session: Session) -> int:
+    """The worker for the session's next endpoint.  Raises `Problem` when there is none."""
     settle(core, session)
     if session.home is None:
         raise Problem(SESSION_UNRESPONSIVE, "No media worker is running")
@@ -76,111 +90,67 @@ def _reserve(core: Core, session: Session) -> int:
             "Overload: every media worker is at its limit and takes no new endpoints; "
             f"retry in {RETRY_HINT_S} seconds",
         )
-    if not session.counts and worker != session.home:
-        _move_home(core, session, session.home, worker)
-    session.counts[worker] = session.counts.get(worker, 0) + 1
-    core.workers.add(worker, 1, session.phase)
-    life.watch_empty(core, session)
     return worker
 
 
-def _move_home(core: Core, session: Session, old: int, new: int) -> None:
-    """A session that never had an endpoint goes whole to another worker instead of being spread."""
-    core.workers.unsettle(old, session.phase)
-    session.home = new
-    session.phase = core.workers.settle(new)
+def reserve(core: Core, session: Session, worker: int, kind: str) -> int:
+    """Count an endpoint that is to come on that worker.  Returns its number in the session."""
+    if not session.size and worker != session.home:
+        _go_to(core, session, worker)
+    session.counts[worker] = session.counts.get(worker, 0) + 1
+    session.bridges += kind == "bridge"
+    session.made += 1
+    core.workers.add(worker, 1, session.phase)
+    watch_empty(core, session)
+    return session.made
 
 
-def release(core: Core, session: Session, worker: int) -> None:
-    """An endpoint on that worker is gone, or was not made."""
-    session.counts[worker] -= 1
-    core.workers.add(worker, -1, session.phase)
-    if worker != session.home and not session.counts[worker]:
-        _leave(core, session, worker)
-    life.watch_empty(core, session)
-
-
-def removed(core: Core, session: Session, endpoint: Endpoint) -> None:
-    """Take an endpoint off the session's list; once."""
-    if not session.ended and session.endpoints.pop(endpoint.id, None) is not None:
-        core.audio.left(core, endpoint, life.NORMAL_CLOSURE, "The endpoint was removed")
-        release(core, session, endpoint.worker)
-
-
-# -- spreading -----------------------------------------------------------------------------------------------
-
-
-def _join_spread(core: Core, session: Session, worker: int) -> Generator[list[Ask], list[Answer], None]:
-    """Before the first endpoint away from home: every worker involved gets a partial slot and its peers."""
-    if worker == session.home:
-        return
-    assert session.home is not None
-    if session.spread is None:
-        session.spread = placement.Spread()
-    peers = session.spread.peers
-    joining = [w for w in (session.home, worker) if w not in peers]
-    if not joining:
-        return
-    answers = yield [Ask(w, _open(session), _close_late(core, session, w)) for w in joining]
-    problem: Problem | None = None
-    for w, answer in zip(joining, answers, strict=True):
-        try:
-            opened = expect(answer, SpreadOpened)
-        except Problem as refused:
-            problem = refused
-        else:
-            session.spread.joined(w, opened.epoch, opened.slot)
-    if problem is not None:
-        raise problem
-    _tell_peers(core, session, session.spread)
-
-
-def spread_again(core: Core, session: Session) -> None:
-    """After a restart of this process: the workers still spread the bus, their slots are asked for anew."""
-    if any(worker != session.home for worker in session.counts):
-        core.work(_ask_slots(core, session))
-
-
-def _ask_slots(core: Core, session: Session) -> Work:
-    involved = [w for w in {session.home, *session.counts} if w is not None]
-    answers = yield [Ask(w, _open(session)) for w in involved]
+def release(core: Core, session: Session, worker: int, kind: str) -> None:
+    """An endpoint on that worker is gone, or did not come."""
     if session.ended:
-        return
-    if session.spread is None:
-        session.spread = placement.Spread()
-    for worker, answer in zip(involved, answers, strict=True):
-        if isinstance(answer, SpreadOpened):
-            session.spread.joined(worker, answer.epoch, answer.slot)
-    _tell_peers(core, session, session.spread)
-
-
-def _open(session: Session) -> OpenSpread:
-    return OpenSpread(session=session.id, phase=session.phase, key_relay_limit=KEY_RELAY_LIMIT)
-
-
-def _close_late(core: Core, session: Session, worker: int) -> Callable[[object], None]:
-    def close(_: object) -> None:
-        if session.ended:
-            core.tell(worker, CloseSession(session.id))
-        elif session.spread is None or worker not in session.spread.peers:
-            core.tell(worker, SetSpread(session=session.id, peers=[]))
-
-    return close
+        return  # its end has given everything back
+    session.counts[worker] -= 1
+    session.bridges -= kind == "bridge"
+    core.workers.add(worker, -1, session.phase)
+    inhabited = [w for w, endpoints in session.counts.items() if endpoints]
+    if len(inhabited) == 1 and session.home not in inhabited:
+        _change_home(core, session, inhabited[0])
+    for empty in [w for w, endpoints in session.counts.items() if not endpoints and w != session.home]:
+        _leave(core, session, empty)
+    spreading.settle(core, session)
+    watch_empty(core, session)
 
 
 def _leave(core: Core, session: Session, worker: int) -> None:
-    """A worker holds no endpoint of the session any more; with it the spread may end."""
-    del session.counts[worker]
-    spread = session.spread
-    if spread is not None and worker in spread.peers:
-        spread.left(worker)
-        core.tell(worker, SetSpread(session=session.id, peers=[]))
-        _tell_peers(core, session, spread)
-        if set(spread.peers) <= {session.home}:
-            session.spread = None
+    """A worker that holds no endpoint of the session."""
+    session.counts.pop(worker, None)
+    if session.spread is not None:
+        session.spread.left(worker)
     core.tell(worker, CloseSession(session.id))
 
 
-def _tell_peers(core: Core, session: Session, spread: placement.Spread) -> None:
-    for worker, message in spread.messages(session.id):
-        core.tell(worker, message)
+def _go_to(core: Core, session: Session, worker: int) -> None:
+    """A session without endpoints goes whole to another worker instead of being spread."""
+    for old in list(session.counts):
+        _leave(core, session, old)
+    if session.home is not None:
+        core.workers.unsettle(session.home, session.phase)
+    session.home = worker
+    session.phase = core.workers.settle(worker)
+
+
+def _change_home(core: Core, session: Session, worker: int) -> None:
+    """All its endpoints are on another worker: spreading would only cost.  The bus there keeps its phase."""
+    assert session.home is not None
+    core.workers.unsettle(session.home, session.phase)
+    core.workers.settle_again(worker, session.phase)
+    session.home = worker
+
+
+def watch_empty(core: Core, session: Session) -> None:
+    """Begin or end the wait of a session without endpoints."""
+    timeout_s = core.config.empty_session_timeout_secs
+    if session.size:
+        core.cancel(session, EMPTY)
+    elif timeout_s and EMPTY not in session.timers:
+        core.schedule(session, EMPTY, core.now_us + timeout_s * US_PER_S)

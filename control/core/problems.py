@@ -45,5 +45,9 @@ class Problem(Exception):
         self.field = field
 
 
+def session_not_found(session_id: str, field: str) -> Problem:
+    return Problem(SESSION_NOT_FOUND, f"No session with that id: {session_id}", field)
+
+
 def endpoint_not_found(endpoint_id: str) -> Problem:
     return Problem(ENDPOINT_ERROR, f"Endpoint not found: {endpoint_id}", "endpoint_id")

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core import life, placing
+from roomtone.control.core import life, placing, spreading
 from roomtone.control.core.api import Direction, EndpointState
 from roomtone.control.core.event_queue import EventQueue
-from roomtone.control.core.session import Audio, Endpoint, Session
+from roomtone.control.core.session import Audio, End, Endpoint, Session
 from roomtone.engine.codecs import Codec
 from roomtone.engine.messages import CloseSession, Media, Remote, SnapshotEndpoint
 
@@ -43,6 +43,7 @@ class Note(msgspec.Struct, array_like=True, frozen=True):
     offered: tuple[Codec, ...]
     sdp_version: int
     audio: tuple[int, int, EndpointState] | None = None  # a bot's: sample rate, flush_ms, state
+    far: End | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -71,6 +72,7 @@ def note(core: Core, session: Session, endpoint: Endpoint) -> bytes:
             endpoint.offered,
             endpoint.sdp_version,
             (audio.sample_rate, audio.flush_ms, endpoint.state) if audio is not None else None,
+            endpoint.far,
         )
     )
 
@@ -92,14 +94,15 @@ def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> list[Session
             session = _recall_session(core, worker, entry.session, about)
         session.endpoints[entry.endpoint] = _recall_endpoint(worker, entry, about)
         session.made = max(session.made, about.number)
+        session.bridges += entry.kind == "bridge"
         session.counts[worker] = session.counts.get(worker, 0) + 1
         core.workers.add(worker, 1, session.phase)
         touched[session.id] = session
     for session in touched.values():
         in_order = sorted(session.endpoints.items(), key=lambda item: item[1].number)
         session.endpoints = dict(in_order)
-        life.watch_empty(core, session)
-        placing.spread_again(core, session)
+        placing.watch_empty(core, session)
+        spreading.again(core, session)
     if touched:
         core.log("info", "sessions_recalled", worker=worker, sessions=len(touched), endpoints=len(held))
     return list(touched.values())
@@ -145,12 +148,16 @@ def _recall_endpoint(worker: int, entry: SnapshotEndpoint, about: Note) -> Endpo
         sensitive=entry.sensitive,
         vad=entry.vad,
         fax=entry.fax,
+        far=about.far,
+        moves=entry.moves,
     )
     if about.audio is not None:
         sample_rate, flush_ms, endpoint.state = about.audio
         endpoint.audio = Audio(sample_rate, flush_ms)
     elif entry.kind == "tone":
         endpoint.state = "finished" if entry.finished else "playing"
+    elif entry.kind == "bridge" or about.media is not None:
+        endpoint.state = "connected"
     else:
-        endpoint.state = "connected" if about.media is not None else "connecting"
+        endpoint.state = "connecting"
     return endpoint

@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from roomtone.control.core import api, detection_requests, endpoint_requests, life, placing, polling, views
+from roomtone.control.core import (
+    api,
+    bridging,
+    detection_requests,
+    endpoint_requests,
+    life,
+    placing,
+    polling,
+    views,
+)
 from roomtone.control.core.problems import (
     MAX_SESSIONS_REACHED,
     NO_SESSION,
     SESSION_ALREADY_BOUND,
     SESSION_BUSY,
     SESSION_GONE,
-    SESSION_NOT_FOUND,
     SESSION_NOT_ORPHANED,
     SHUTTING_DOWN,
     Problem,
+    session_not_found,
 )
 from roomtone.control.core.run import PAUSE, Call, Procedure, expect
 from roomtone.control.core.session import Connection, Session, SessionFact
@@ -81,7 +90,7 @@ def session_attach(core: Core, call: Call, params: api.SessionAttach) -> Struct:
     if session is None and core.unheard:
         raise Problem(SESSION_BUSY, "The server has just started and is finding its sessions; try again")
     if session is None:
-        raise Problem(SESSION_NOT_FOUND, f"No session with that id: {params.session_id}", "session_id")
+        raise session_not_found(params.session_id, "session_id")
     if session.connection is not None:
         raise Problem(SESSION_NOT_ORPHANED, "The session is bound to another connection", "session_id")
     if session.waiting is not None and len(session.waiting) >= MAX_WAITING:
@@ -180,6 +189,7 @@ METHODS: dict[str, Method] = {
     "session.destroy": _method(session_destroy, api.NoParams, api.Empty, frees=True),
     "session.info": _method(session_info, api.NoParams, api.SessionInfo),
     "session.list": _method(session_list, api.NoParams, api.SessionList, Binding.FREE),
+    "session.bridge": _method(bridging.bridge, api.SessionBridge, api.SessionBridged),
     "session.timeline.mark": _method(timeline_mark, api.NoParams, api.TimelineMarked),
     "server.info": _method(server_info, api.NoParams, api.ServerInfo, Binding.FREE),
     "stats.subscribe": _method(stats_subscribe, api.StatsSubscribe, api.Empty),

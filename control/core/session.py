@@ -10,7 +10,8 @@ An *endpoint* made from a peer's offer is ``connected`` at once, silently: the r
 own offer is ``connecting`` until the answer is accepted, which is told as an event behind that reply.  A tone
 is ``playing`` and, when it has a duration, ``finished``; it stays listed until removed.  One for a bot's
 WebSocket is ``connecting`` until the bot has dialled, and ``disconnected`` for good once its socket has
-closed; it stays listed until removed.
+closed; it stays listed until removed.  A bridge is a pair of endpoints in two sessions, ``connected`` until
+one of them goes, and with it the other.
 
 A fact that has no place in the table is our own error, not the client's: what a client may ask is checked
 before.
@@ -69,6 +70,7 @@ class EndpointFact(Enum):
     OFFER_ANSWERED = "offer_answered"  # the peer's offer, by us
     OFFER_MADE = "offer_made"
     ANSWER_ACCEPTED = "answer_accepted"
+    BRIDGED = "bridged"
     TONE_STARTED = "tone_started"
     TONE_FINISHED = "tone_finished"
     SOCKET_AWAITED = "socket_awaited"  # a bot's WebSocket
@@ -80,6 +82,7 @@ ENDPOINT_TRANSITIONS: dict[EndpointState, dict[EndpointFact, EndpointState]] = {
     "new": {
         EndpointFact.OFFER_ANSWERED: "connected",
         EndpointFact.OFFER_MADE: "connecting",
+        EndpointFact.BRIDGED: "connected",
         EndpointFact.TONE_STARTED: "playing",
         EndpointFact.SOCKET_AWAITED: "connecting",
     },
@@ -112,17 +115,25 @@ class Audio(Struct, eq=False):
     socket: int | None = None
 
 
+class End(Struct, frozen=True, array_like=True):
+    """One end of a bridge."""
+
+    session: str
+    endpoint: str
+
+
 class Endpoint(Struct, kw_only=True, eq=False):
     """One endpoint as control knows it.  Directions are the peer's.
 
     policy: the direction asked for at creation.  negotiated: what the SDPs agreed, within the policy; None:
     not yet. override: set by update_direction; None: automatic.  held: the peer gave no address to send to.
     learned: the address the worker pinned.  offered: codecs of our unanswered or answered offer.
-    audio: of a bot's WebSocket; media and created describe the loopback RTP it is carried by.
+    audio: of a bot's WebSocket; media and created describe the loopback RTP it is carried by.  far: the other
+    end of a bridge.  moves: how often the worker was asked to move it to another session.
     """
 
     id: str
-    kind: str  # rtp | tone | websocket
+    kind: str  # rtp | tone | websocket | bridge
     worker: int
     number: int = 0  # order of making in the session
     state: EndpointState = "new"
@@ -141,6 +152,8 @@ class Endpoint(Struct, kw_only=True, eq=False):
     vad: Vad | None = None
     fax: bool = False
     audio: Audio | None = None
+    far: End | None = None
+    moves: int = 0
 
     def happened(self, fact: EndpointFact) -> tuple[EndpointState, EndpointState]:
         """Take the transition; returns (old state, new state)."""
@@ -219,6 +232,7 @@ class Session(Struct, kw_only=True, eq=False):
     phase: int = 0
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     counts: dict[int, int] = field(default_factory=dict)
+    bridges: int = 0  # of them
     spread: Spread | None = None
     subscription: Subscription | None = None
     orphaned_until_us: int = 0

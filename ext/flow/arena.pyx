@@ -17,6 +17,7 @@ from roomtone.ext.flow.graph cimport (
     ARENA_LAYOUT,
     ARENA_MAGIC,
     KIND_FILE,
+    KIND_BRIDGE,
     KIND_FREE,
     KIND_RTP,
     KIND_TONE,
@@ -30,7 +31,7 @@ from roomtone.ext.flow.graph cimport (
     worker_t,
 )
 
-KIND_NAMES = {KIND_RTP: "rtp", KIND_TONE: "tone", KIND_FILE: "file"}
+KIND_NAMES = {KIND_RTP: "rtp", KIND_TONE: "tone", KIND_FILE: "file", KIND_BRIDGE: "bridge"}
 
 cdef enum:
     PAGE = 4096

@@ -11,6 +11,7 @@ from roomtone.ext.flow.graph cimport (
     EP_TALKING,
     EP_TICKED,
     EP_WATCHED,
+    KIND_BRIDGE,
     KIND_FREE,
     KIND_RTP,
     NONE,
@@ -112,6 +113,8 @@ cdef void audit_sources(media_t* m, uint32_t bus, list faults):
     found = members(m, b.first_source, LIST_SOURCES, f"bus {bus} sources", faults)
     ticked = members(m, b.first_ticked, LIST_TICKED, f"bus {bus} ticked", faults)
     made = [i for i in found if is_made(endpoint_at(m, i))]
+    bridges = [i for i in found if endpoint_at(m, i).kind == KIND_BRIDGE]
+    linked = members(m, b.first_bridge, LIST_TICKED, f"bus {bus} bridges", faults)
     rtp = [i for i in flagged(m, EP_SOURCE | EP_DESTINATION, bus) if endpoint_at(m, i).kind == KIND_RTP]
     talking = flagged(m, EP_TALKING, bus)
     watched = [i for i in found if endpoint_at(m, i).flags & EP_WATCHED]
@@ -121,6 +124,8 @@ cdef void audit_sources(media_t* m, uint32_t bus, list faults):
     expect(faults, set(ticked) <= set(found), f"bus {bus}: one is ticked and no source")
     expect(faults, set(made) <= set(ticked), f"bus {bus}: a tone or a file is not ticked")
     expect(faults, len(made) == b.made_count, f"bus {bus}: tones and files miscounted")
+    expect(faults, sorted(linked) == sorted(bridges), f"bus {bus}: bridge list and sources differ")
+    expect(faults, len(bridges) == b.bridge_count, f"bus {bus}: bridges miscounted")
     expect(faults, len(rtp) == b.rtp_count, f"bus {bus}: RTP members miscounted")
     expect(faults, len(watched) == b.watched_count, f"bus {bus}: watched sources miscounted")
     expect(faults, b.linked or not watched, f"bus {bus}: one is watched and the bus does not tick")

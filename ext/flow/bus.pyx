@@ -1,21 +1,17 @@
 """One sum a bus; a destination hears the sum, less its own voice.
 
 A small bus reads, sums and sends in one go.  A large one sums once and sends in slices of BUS_SLICE over the following
-phases.  A spread one publishes its partial sum, waits PARTIAL_WAIT_MS, adds what the other workers published, and sends;
-for one that was held up it waits until PARTIAL_WAIT_MAX_MS: a packet a little late is not heard, a missing sum is.
+phases.  A bus that others hear (a spread or a bridged one) publishes its sum before it sends.  A spread one then waits
+PARTIAL_WAIT_MS, adds what the other workers published, and sends; for one that was held up it waits until
+PARTIAL_WAIT_MAX_MS: a packet a little late is not heard, a missing sum is.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from roomtone.ext.base.types cimport (
-    rt_fence_acquire,
-    rt_fence_release,
-    rt_load_acquire64,
-    rt_prefetch_write,
-    rt_store_release64,
-)
+from roomtone.ext.base.types cimport RT_LATE, rt_prefetch_write
 from roomtone.ext.codec.codec cimport CODEC_COUNT, codec_get
+from roomtone.ext.flow.bridge cimport bridges_add
 from roomtone.ext.flow.graph cimport (
     BUS_SLICE,
     BUS_SLICES_MAX,
@@ -30,7 +26,6 @@ from roomtone.ext.flow.graph cimport (
     FRAME_16K,
     KIND_RTP,
     NONE,
-    PARTIAL_DEPTH,
     PARTIAL_WAIT_MAX_MS,
     PARTIAL_WAIT_MS,
     PHASE_US,
@@ -44,6 +39,7 @@ from roomtone.ext.flow.graph cimport (
     mix_t,
     partial_t,
 )
+from roomtone.ext.flow.partial cimport partial_add, partial_bridges, partial_close, partial_open
 from roomtone.ext.flow.route cimport bus_defer, bus_undefer, source_tick_off
 from roomtone.ext.flow.rx_decode cimport source_frame
 from roomtone.ext.flow.rx_demux cimport rx_tick
@@ -63,7 +59,7 @@ cdef enum:
 
 cdef inline mix_t* mix_of(media_t* m, bus_t* b, uint32_t bus) noexcept nogil:
     """Where the bus keeps its sums: what outlives the tick has its own room."""
-    if b.partial_slot >= 0 or b.destination_count > BUS_SLICE:
+    if m.bus_privates[bus].peer_count or b.destination_count > BUS_SLICE:
         return &m.bus_privates[bus].mix
     return &m.mix
 
@@ -158,7 +154,7 @@ cdef inline void fetch_out(media_t* m, uint32_t i) noexcept nogil:
 cdef void send_one(media_t* m, bus_t* b, bus_private_t* p, mix_t* mix, endpoint_t* d, int codec, int64_t tick,
                    int64_t now_us) noexcept nogil:
     cdef int n
-    if b.partial_slot < 0 and b.source_count == ((d.flags & EP_SOURCE) != 0):
+    if p.peer_count == 0 and b.source_count == ((d.flags & EP_SOURCE) != 0):
         return                              # it would hear nobody: it gets nothing
     if d.tx_tick_low == <uint32_t> tick and d.tx_source == 0 and d.tx_started:
         return                              # it came from another bus or codec, and has had its packet of this tick
@@ -247,39 +243,18 @@ cdef void send_begin(media_t* m, uint32_t bus, int64_t now_us) noexcept nogil:
 
 # -- spread ------------------------------------------------------------------------------------------------------------
 
-cdef void partial_publish(media_t* m, bus_t* b, mix_t* mix, int64_t tick) noexcept nogil:
-    cdef partial_t* out = &m.partials[b.partial_slot * PARTIAL_DEPTH + tick % PARTIAL_DEPTH]
-    cdef int i
-    rt_store_release64(<unsigned long*> &out.tick, 0)
-    rt_fence_release()                      # no word below becomes visible before the slot is marked as torn
-    out.talkers = b.talkers
-    if b.talkers:
-        for i in range(FRAME_8K):
-            out.sum8[i] = mix.sum8[i]
-        for i in range(FRAME_16K):
-            out.sum16[i] = mix.sum16[i]
-    rt_store_release64(<unsigned long*> &out.tick, <uint64_t> tick)
-
-
-cdef bint partial_add(media_t* m, mix_t* mix, const partial_t* theirs, int64_t tick) noexcept nogil:
-    """Add another worker's partial of this tick.  False when it is not there (or changed while it was read)."""
-    cdef int32_t copy8[FRAME_8K]
-    cdef int32_t copy16[FRAME_16K]
-    cdef int i
-    if rt_load_acquire64(<const unsigned long*> &theirs.tick) != <uint64_t> tick:
-        return False
-    if theirs.talkers == 0:
-        return True
-    for i in range(FRAME_8K):
-        copy8[i] = theirs.sum8[i]
-    for i in range(FRAME_16K):
-        copy16[i] = theirs.sum16[i]
-    rt_fence_acquire()
-    if rt_load_acquire64(<const unsigned long*> &theirs.tick) != <uint64_t> tick:
-        return False
-    m.kernel.mix_add32(mix.sum8, copy8, FRAME_8K)
-    m.kernel.mix_add32(mix.sum16, copy16, FRAME_16K)
-    return True
+cdef void sum_publish(media_t* m, bus_t* b, mix_t* mix, int64_t tick) noexcept nogil:
+    """Add the bridges; what is published keeps them apart from the bus's own sources."""
+    cdef partial_t* out
+    cdef uint32_t bridged
+    if b.partial_slot < 0:
+        bridges_add(m, b, mix, tick)
+        return
+    out = partial_open(m, b, mix, tick)
+    bridged = bridges_add(m, b, mix, tick)
+    if bridged:
+        partial_bridges(out, mix, bridged)
+    partial_close(out, tick)
 
 
 cdef bint partials_collect(media_t* m, uint32_t bus, int64_t now_us) noexcept nogil:
@@ -292,11 +267,11 @@ cdef bint partials_collect(media_t* m, uint32_t bus, int64_t now_us) noexcept no
     for i in range(p.peer_count):
         if p.added >> i & 1:
             continue
-        theirs = <partial_t*> p.peers[i] + b.send_tick % PARTIAL_DEPTH
-        if partial_add(m, &p.mix, theirs, b.send_tick):
-            p.added |= <uint64_t> 1 << i
-        else:
+        theirs = <partial_t*> p.peers[i]
+        if partial_add(m, p.mix.sum8, p.mix.sum16, theirs, b.send_tick, True) == RT_LATE:
             missing += 1
+        else:
+            p.added |= <uint64_t> 1 << i
     if missing == 0:
         return True
     if now_us < p.give_up_us:
@@ -350,8 +325,8 @@ cdef void bus_tick(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexc
     b.tick_low = <uint32_t> tick
     for codec in range(CODEC_COUNT):
         mix.shared_bytes[codec] = 0
-    if b.partial_slot >= 0:
-        partial_publish(m, b, mix, tick)
+    sum_publish(m, b, mix, tick)
+    if m.bus_privates[bus].peer_count:
         partials_await(m, bus, tick, now_us)
     elif b.destination_count > BUS_SLICE:
         b.send_tick = tick

@@ -10,6 +10,8 @@ from roomtone.ext.dsp.tone cimport tone_start
 from roomtone.ext.flow.bus cimport bus_settle
 from roomtone.ext.flow.graph cimport (
     COUNT_EDITS,
+    EDIT_BRIDGE,
+    EDIT_BRIDGE_FEED,
     EDIT_BUS_CLOSE,
     EDIT_BUS_OPEN,
     EDIT_BUS_SPREAD,
@@ -22,6 +24,7 @@ from roomtone.ext.flow.graph cimport (
     EDIT_FILE_SEEK,
     EDIT_INJECT,
     EDIT_MEDIA,
+    EDIT_MOVE,
     EDIT_MUX,
     EDIT_OPEN,
     EDIT_REMOTE,
@@ -59,6 +62,7 @@ from roomtone.ext.flow.key cimport key_forget, key_inject
 from roomtone.ext.flow.report cimport report_cancel, report_schedule, report_send
 from roomtone.ext.flow.route cimport (
     bus_close,
+    bus_move,
     bus_open,
     bus_plan,
     destination_add,
@@ -196,6 +200,21 @@ cdef void tone(media_t* m, endpoint_t* e, const edit_t* d, int64_t now_us) noexc
     e.born_us = now_us
 
 
+cdef void bridge(media_t* m, endpoint_t* e) noexcept nogil:
+    cdef endpoint_private_t* p = &m.privates[endpoint_index(e)]
+    memset(p, 0, sizeof(endpoint_private_t))
+    limiter_reset(&p.limiter8)
+    limiter_reset(&p.limiter16)
+
+
+cdef void bridge_feed(media_t* m, endpoint_t* e, const edit_t* d) noexcept nogil:
+    """a: the far session's phase, b: so many addresses."""
+    cdef endpoint_private_t* p = &m.privates[endpoint_index(e)]
+    p.feed_phase = d.a
+    p.feed_count = d.b
+    p.feeds = <uint64_t*> d.address
+
+
 cdef void spread(media_t* m, uint32_t bus, const edit_t* d, int64_t now_us) noexcept nogil:
     cdef bus_t* b = &m.buses[bus]
     bus_settle(m, bus, now_us)
@@ -232,6 +251,13 @@ cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
         file_seek(m, e, <int64_t> d.address)
     elif d.kind == EDIT_FILE_PAUSE:
         file_pause(m, e, d.a)
+    elif d.kind == EDIT_BRIDGE:
+        m.stats.endpoints_in_use += 1
+        bridge(m, e)
+    elif d.kind == EDIT_BRIDGE_FEED:
+        bridge_feed(m, e, d)
+    elif d.kind == EDIT_MOVE:
+        bus_move(m, d.bus, e)
     elif d.kind == EDIT_MEDIA:
         media(m, e, d, now_us)
     elif d.kind == EDIT_REMOTE:

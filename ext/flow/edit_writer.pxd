@@ -12,7 +12,7 @@ cdef int addr_fill(addr_t* a, str ip, int port) except -1
 
 cdef class EditWriter(MediaMemory):
     cdef:
-        dict peer_arrays                # bus index -> address of the array in force
+        dict arrays                     # bus index or endpoint handle -> address of the array in force
         list retired                    # (edit number, address) of arrays to free
         uint64_t edits_written
     cdef void wake(self, bint always) noexcept
@@ -20,4 +20,5 @@ cdef class EditWriter(MediaMemory):
     cdef uint64_t edit_done(self) noexcept
     cdef edit_t* bus_edit(self, uint32_t kind, uint32_t bus) except NULL
     cdef uint64_t member_edit(self, uint32_t kind, uint32_t bus, uint32_t handle) except 0
-    cdef void retire_peers(self, uint32_t bus, uint64_t n)
+    cdef void retire_array(self, uint32_t owner, uint64_t n)
+    cdef uint64_t array_done(self, uint32_t owner, uint64_t array)

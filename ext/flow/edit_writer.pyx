@@ -15,6 +15,8 @@ from roomtone.ext.base.types cimport rt_load_acquire32, rt_load_acquire64
 from roomtone.ext.codec.codec cimport codec_get
 from roomtone.ext.flow.graph cimport (
     CNAME_BYTES,
+    EDIT_BRIDGE,
+    EDIT_BRIDGE_FEED,
     EDIT_BUS_CLOSE,
     EDIT_BUS_OPEN,
     EDIT_BUS_SPREAD,
@@ -27,6 +29,7 @@ from roomtone.ext.flow.graph cimport (
     EDIT_FILE_SEEK,
     EDIT_INJECT,
     EDIT_MEDIA,
+    EDIT_MOVE,
     EDIT_MUX,
     EDIT_OPEN,
     EDIT_REMOTE,
@@ -44,6 +47,7 @@ from roomtone.ext.flow.graph cimport (
     EP_WATCH_SPEECH,
     EVENT_TYPES,
     KIND_FILE,
+    KIND_BRIDGE,
     KIND_RTP,
     KIND_TONE,
     RECEIVE_TYPES,
@@ -62,6 +66,7 @@ from roomtone.ext.flow.tap_state cimport TAP_FRAMES, tap_frame_t, tap_ring_t
 cdef enum:
     INDEX_MASK = 0xFFFFF
     GATHER_MAX_US = 5000
+    ADDRESSES_MAX = 63
 
 
 cdef int addr_fill(addr_t* a, str ip, int port) except -1:
@@ -79,11 +84,27 @@ cdef int addr_fill(addr_t* a, str ip, int port) except -1:
     return 0
 
 
+cdef uint64_t address_array(addresses) except? 0:
+    """A copy the media thread can read; 0 for none."""
+    cdef uint64_t* array
+    cdef int i
+    if len(addresses) > ADDRESSES_MAX:
+        raise ValueError(f"a session spreads over at most {ADDRESSES_MAX} workers besides one's own")
+    if not addresses:
+        return 0
+    array = <uint64_t*> calloc(len(addresses), sizeof(uint64_t))
+    if array == NULL:
+        raise MemoryError
+    for i in range(len(addresses)):
+        array[i] = addresses[i]
+    return <uint64_t> array
+
+
 cdef class EditWriter(MediaMemory):
     """The middle part of Media (media.pyi): one method an edit."""
 
     def __cinit__(self):
-        self.peer_arrays = {}
+        self.arrays = {}
         self.retired = []
 
     cdef void wake(self, bint always) noexcept:
@@ -221,7 +242,12 @@ cdef class EditWriter(MediaMemory):
     def endpoint_close(self, uint32_t handle):
         self.slot(handle)
         self.edit_new(EDIT_CLOSE).handle = handle
-        return self.edit_done()
+        n = self.edit_done()
+        self.retire_array(handle, n)
+        return n
+
+    def endpoint_move(self, uint32_t handle, uint32_t bus):
+        return self.member_edit(EDIT_MOVE, bus, handle)
 
     def inject(self, uint32_t handle, *, int event, int duration_ms, int volume):
         cdef edit_t* d
@@ -298,6 +324,26 @@ cdef class EditWriter(MediaMemory):
     def fence(self):
         self.edit_new(EDIT_FENCE)
         return self.edit_done()
+    def bridge_open(self, uint32_t handle):
+        cdef endpoint_t* e = self.slot(handle)
+        lock_begin(e)
+        e.kind = KIND_BRIDGE
+        lock_end(e)
+        self.touch(handle)
+        self.edit_new(EDIT_BRIDGE).handle = handle
+        return self.edit_done()
+
+    def bridge_feed(self, uint32_t handle, *, int phase, feeds):
+        cdef uint64_t array
+        cdef edit_t* d
+        self.slot(handle)
+        array = address_array(feeds)
+        d = self.edit_new(EDIT_BRIDGE_FEED)
+        d.handle = handle
+        d.a = phase
+        d.b = len(feeds)
+        d.address = array
+        return self.array_done(handle, array)
 
     cdef edit_t* bus_edit(self, uint32_t kind, uint32_t bus) except NULL:
         cdef edit_t* d
@@ -323,7 +369,7 @@ cdef class EditWriter(MediaMemory):
     def bus_close(self, uint32_t bus):
         self.bus_edit(EDIT_BUS_CLOSE, bus)
         n = self.edit_done()
-        self.retire_peers(bus, n)
+        self.retire_array(bus, n)
         return n
 
     def source_add(self, uint32_t bus, uint32_t handle):
@@ -338,29 +384,23 @@ cdef class EditWriter(MediaMemory):
     def destination_remove(self, uint32_t bus, uint32_t handle):
         return self.member_edit(EDIT_DESTINATION_REMOVE, bus, handle)
 
-    cdef void retire_peers(self, uint32_t bus, uint64_t n):
-        address = self.peer_arrays.pop(bus, None)
+    cdef void retire_array(self, uint32_t owner, uint64_t n):
+        address = self.arrays.pop(owner, None)
         if address:
             self.retired.append((n, address))
 
+    cdef uint64_t array_done(self, uint32_t owner, uint64_t array):
+        """The edit at hand names an array: its predecessor is freed once it is applied."""
+        cdef uint64_t n = self.edit_done()
+        self.retire_array(owner, n)
+        if array:
+            self.arrays[owner] = array
+        return n
+
     def bus_spread(self, uint32_t bus, *, int slot, peers):
-        cdef uint64_t* array = NULL
-        cdef edit_t* d
-        cdef int i
-        if len(peers) > 63:
-            raise ValueError("a bus spreads over at most 64 workers")
-        if peers:
-            array = <uint64_t*> calloc(len(peers), sizeof(uint64_t))
-            if array == NULL:
-                raise MemoryError
-            for i in range(len(peers)):
-                array[i] = peers[i]
-        d = self.bus_edit(EDIT_BUS_SPREAD, bus)
+        cdef uint64_t array = address_array(peers)
+        cdef edit_t* d = self.bus_edit(EDIT_BUS_SPREAD, bus)
         d.a = slot
         d.b = len(peers)
-        d.address = <uint64_t> array
-        n = self.edit_done()
-        self.retire_peers(bus, n)
-        if array != NULL:
-            self.peer_arrays[bus] = <uint64_t> array
-        return n
+        d.address = array
+        return self.array_done(bus, array)

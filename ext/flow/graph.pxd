@@ -25,7 +25,7 @@ from roomtone.ext.wire.telephone_event cimport event_rx_t, event_tx_t
 
 cdef enum:
     ARENA_MAGIC = 0x524D544E            # "RMTN"
-    ARENA_LAYOUT = 2                    # raised by hand when a struct below changes its meaning
+    ARENA_LAYOUT = 3                    # raised by hand when a struct below changes its meaning
     NONE = 0xFFFFFFFF                   # no index
 
     TICK_US = 20000                     # one tick, and the packet time we send
@@ -52,7 +52,7 @@ cdef enum:
 
     BUS_SLICE = 128                     # destinations sent to in one phase; larger buses use several
     BUS_SLICES_MAX = 14                 # so that the last slice is over before the next tick
-    PARTIAL_SLOTS = 256                 # spread buses a worker can publish
+    PARTIAL_SLOTS = 2048                # buses a worker can publish: spread or bridged ones
     PARTIAL_DEPTH = 4                   # ticks kept: slot = tick mod 4
     PARTIAL_WAIT_MS = 4                 # partials are added this long after the phase,
     PARTIAL_WAIT_MAX_MS = 12            # a late one up to this long; then it is left out
@@ -67,6 +67,7 @@ cdef enum endpoint_kind_t:
     KIND_RTP = 1
     KIND_TONE = 2
     KIND_FILE = 3
+    KIND_BRIDGE = 4                     # what another session says (bridge.pyx)
 
 
 cdef enum endpoint_flag_t:
@@ -229,6 +230,8 @@ ctypedef struct bus_t:
     uint32_t key_relay_limit
     uint32_t first_source
     uint32_t first_ticked
+    uint32_t first_bridge               # bridges that are sources, linked as on the tick list, summed after it
+    uint32_t bridge_count
     uint32_t destination_count
     uint32_t listener_count             # destinations that are no source
     uint32_t destination_first[CODEC_COUNT]
@@ -244,8 +247,7 @@ ctypedef struct bus_t:
     uint32_t talkers                    # of that tick
     uint32_t rates                      # bit 0: someone hears 8 kHz, bit 1: 16 kHz
     uint32_t rates_summed               # of the last tick
-    # spread
-    int32_t partial_slot                # -1: not spread
+    int32_t partial_slot                # where its sum is published (partial.pyx); -1: nowhere
     # outputs of large or spread buses go out over several phases
     uint32_t sending                    # 0 idle, 1 waiting for partials, 2 sending
     uint32_t send_codec
@@ -257,12 +259,17 @@ ctypedef struct bus_t:
     uint32_t prev_deferred
 
 
-ctypedef struct partial_t:              # one tick of one spread bus; `tick` is stored last and checked before and after
-    uint64_t tick
-    uint32_t talkers
-    uint32_t pad
+ctypedef struct sum_t:                  # of one tick, at both rates
     int32_t sum8[FRAME_8K]
     int32_t sum16[FRAME_16K]
+
+
+ctypedef struct partial_t:              # one tick of one published bus; `tick` is stored last and checked before and after
+    uint64_t tick
+    uint32_t talkers                    # sources of its own in `own`; 0: `own` is not valid
+    uint32_t bridged                    # bridges in `bridges`; 0: it is not valid
+    sum_t own
+    sum_t bridges
 
 
 # Every drop has a name; names in snapshot.pyx.  A datagram is accepted (COUNT_RX_PACKETS, COUNT_RTCP_RX) or dropped at
@@ -333,6 +340,7 @@ cdef enum counter_t:                    # names in snapshot.pyx
     COUNT_FILE_UNDERRUNS = 25           # frames of files not played in time: not decoded yet
     COUNT_WATCHED = 26                  # frames given to detectors
     COUNT_FRAMES_LOST = 27              # frames a detector outside the media thread had no room for
+    COUNT_BRIDGE_LATE = 28              # sums of a bridged session that were not there in time
     COUNT_COUNT = 32
 
 
@@ -405,6 +413,9 @@ ctypedef struct endpoint_private_t:
     event_rx_t event_rx
     event_tx_t event_tx
     uint32_t key_rate                   # clock of the press in progress
+    uint32_t feed_phase                 # bridge: of the session it brings,
+    uint64_t* feeds                     # and where that session's buses publish: addresses of partial_t[PARTIAL_DEPTH]
+    uint32_t feed_count
 
 
 ctypedef struct packet_t:               # an encoded frame with room for the header in front
@@ -420,10 +431,10 @@ ctypedef struct mix_t:                  # what a bus keeps between sum and sends
 
 ctypedef struct bus_private_t:
     limiter_t limiter[CODEC_COUNT]      # of the shared encodings
-    uint64_t* peers                     # addresses of partial_t[PARTIAL_DEPTH] in other workers' arenas
+    uint64_t* peers                     # of a spread bus: addresses of partial_t[PARTIAL_DEPTH] in other workers' arenas
     uint64_t added                      # bit per peer whose partial of this tick is in the sum
     int64_t give_up_us                  # when to send without the missing ones
-    uint32_t peer_count
+    uint32_t peer_count                 # 0: not spread
     uint32_t pad
     mix_t mix                           # touched only by large and spread buses; small ones use media_t.mix
 
@@ -482,6 +493,9 @@ cdef enum edit_kind_t:
     EDIT_WATCH = 19
     EDIT_WATCH_KINDS = 20
     EDIT_SENSITIVE = 21
+    EDIT_BRIDGE = 22
+    EDIT_BRIDGE_FEED = 23
+    EDIT_MOVE = 24
 
 
 ctypedef struct edit_t:

@@ -178,7 +178,7 @@ cdef void relay_to_bus(media_t* m, endpoint_t* source, const event_t* e, const r
     if source.bus == NONE or not source.flags & EP_SOURCE:
         return
     b = &m.buses[source.bus]
-    if b.partial_slot >= 0 or (b.key_relay_limit and b.rtp_count > b.key_relay_limit):
+    if m.bus_privates[source.bus].peer_count or (b.key_relay_limit and b.rtp_count > b.key_relay_limit):
         drop(m, DROP_KEY_LARGE_BUS)
         return
     for codec in range(1, CODEC_COUNT):

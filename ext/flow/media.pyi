@@ -119,6 +119,8 @@ class Media:
     def endpoint_mux(self, handle: int) -> int:
         """Edit: rtcp-mux agreed, forget the RTCP socket (the caller closes it after the edit was applied)."""
     def endpoint_close(self, handle: int) -> int: ...
+    def endpoint_move(self, handle: int, bus: int) -> int:
+        """Edit: from the bus it is on to another, as source and destination as it was; nothing if it is on none."""
     def inject(self, handle: int, *, event: int, duration_ms: int, volume: int) -> int:
         """Edit: start one RFC 4733 event now.  One at a time: FACT_INJECT_DONE says the next may start."""
     def gather(self, us: int) -> None:
@@ -143,6 +145,11 @@ class Media:
         """Edit: silence, and the place is kept; a shared playback goes on for the others."""
     def fence(self) -> int:
         """Edit that changes nothing: once it is applied, chunks withdrawn before it are read no more."""
+    # -- bridges -----------------------------------------------------------------------------------------------------
+    def bridge_open(self, handle: int) -> int:
+        """Edit: a slot from endpoint_take becomes a bridge; add it with source_add.  It is silent until fed."""
+    def bridge_feed(self, handle: int, *, phase: int, feeds: list[int]) -> int:
+        """Edit: bring the sum of the buses that publish at these addresses, at most 63, all of that phase."""
     # -- buses -------------------------------------------------------------------------------------------------------
     def bus_take(self) -> int: ...
     def bus_free(self, bus: int) -> None: ...
@@ -157,10 +164,12 @@ class Media:
     def partial_take(self) -> int:
         """A partial-sum slot of our own arena; RuntimeError when none is left."""
     def partial_free(self, slot: int) -> None: ...
+    def partial_address(self, slot: int) -> int:
+        """Where a slot of our own arena lies, for bridge_feed here."""
     def bus_spread(self, bus: int, *, slot: int, peers: list[int]) -> int:
         """Edit: publish to `slot` and add the partials at these addresses (Arena.partial_address), at most 63.
 
-        An empty list with slot -1 ends spreading.
+        An empty list: publish without waiting for anybody.  An empty list with slot -1: neither.
         """
     # -- facts: what the media thread tells --------------------------------------------------------------------------
     def facts(self, limit: int = 4096) -> list[tuple[Any, ...]]:

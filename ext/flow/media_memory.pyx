@@ -215,6 +215,9 @@ cdef class MediaMemory:
         memset(self.arena.partial(slot), 0, PARTIAL_DEPTH * sizeof(partial_t))
         return slot
 
+    def partial_address(self, int slot):
+        return self.arena.partial_address(slot)
+
     def partial_free(self, int slot):
         self.free_partials.append(slot)
 

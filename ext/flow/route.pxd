@@ -23,6 +23,9 @@ cdef void destination_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogi
 cdef void destination_remove(media_t* m, endpoint_t* e) noexcept nogil
 # Which of EP_WATCHED apply to the endpoint from now on.
 cdef void source_watch(media_t* m, endpoint_t* e, uint32_t watched) noexcept nogil
+# To another bus, as what it is on its own: what is on the wire, in its playout line and in its detectors stays.  What a
+# bus that relays gets from one that mixes is dropped.
+cdef void bus_move(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil
 # To be called when a codec, a packet time or the spread of the bus has changed.
 cdef void bus_plan(media_t* m, uint32_t bus) noexcept nogil
 # The source is read on the tick from now on / is watched by epoll again.

@@ -5,6 +5,7 @@ from libc.string cimport memset
 
 from roomtone.ext.codec.codec cimport CODEC_COUNT, codec_get
 from roomtone.ext.dsp.limiter cimport limiter_reset
+from roomtone.ext.flow.bridge cimport bridge_off, bridge_on
 from roomtone.ext.flow.graph cimport (
     EP_DESTINATION,
     EP_ODD_PTIME,
@@ -12,6 +13,7 @@ from roomtone.ext.flow.graph cimport (
     EP_TALKING,
     EP_TICKED,
     EP_WATCHED,
+    KIND_BRIDGE,
     KIND_RTP,
     NONE,
     PHASE_US,
@@ -23,7 +25,7 @@ from roomtone.ext.flow.graph cimport (
     is_made,
     media_t,
 )
-from roomtone.ext.flow.rx_playout cimport playout_reset
+from roomtone.ext.flow.rx_playout cimport playout_rephase, playout_reset
 from roomtone.ext.flow.rx_socket cimport rx_poll_rtp, rx_stamp, rx_unpoll_rtp
 
 
@@ -45,6 +47,7 @@ cdef void bus_open(media_t* m, uint32_t bus, uint32_t phase, uint32_t key_relay_
     b.key_relay_limit = key_relay_limit
     b.first_source = NONE
     b.first_ticked = NONE
+    b.first_bridge = NONE
     b.partial_slot = -1
     b.next_in_phase = b.prev_in_phase = NONE
     b.next_deferred = b.prev_deferred = NONE
@@ -67,6 +70,7 @@ cdef void bus_close(media_t* m, uint32_t bus) noexcept nogil:
             destination_remove(m, endpoint_at(m, b.destination_first[codec]))
     bus_undefer(m, bus)
     b.partial_slot = -1
+    m.bus_privates[bus].peer_count = 0
     bus_plan(m, bus)
 
 
@@ -107,6 +111,8 @@ cdef void source_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
     if is_made(e):
         b.made_count += 1
         source_tick_on(m, b, e)
+    elif e.kind == KIND_BRIDGE:
+        bridge_on(m, b, e)
     bus_plan(m, bus)
 
 
@@ -125,6 +131,8 @@ cdef void source_remove(media_t* m, endpoint_t* e) noexcept nogil:
     b.source_count -= 1
     if is_made(e):
         b.made_count -= 1
+    elif e.kind == KIND_BRIDGE:
+        bridge_off(m, b, e)
     b.watched_count -= (e.flags & EP_WATCHED) != 0
     e.flags &= ~<uint32_t> (EP_SOURCE | EP_TALKING)
     if e.flags & EP_DESTINATION:
@@ -195,7 +203,7 @@ cdef void destination_remove(media_t* m, endpoint_t* e) noexcept nogil:
 cdef uint32_t relay_codec_of(media_t* m, bus_t* b) noexcept nogil:
     cdef endpoint_t* first
     cdef endpoint_t* second
-    if b.partial_slot >= 0 or b.made_count or b.source_count == 0 or b.source_count > 2:
+    if b.partial_slot >= 0 or b.made_count or b.bridge_count or b.source_count == 0 or b.source_count > 2:
         return 0
     first = endpoint_at(m, b.first_source)
     if first.rx_codec == 0 or first.flags & EP_ODD_PTIME:
@@ -256,7 +264,7 @@ cdef void bus_plan(media_t* m, uint32_t bus) noexcept nogil:
             if codec != <int> b.relay_codec:
                 mixes = True
     if b.partial_slot >= 0:
-        b.rates = RATE_8K | RATE_16K        # another worker's members may hear either
+        b.rates = RATE_8K | RATE_16K        # who reads it may hear either
         mixes = True
     elif b.source_count == 0:
         mixes = False
@@ -311,6 +319,33 @@ cdef void source_poll(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
         return
     tick_unlink(m, b, e)
     rx_poll_rtp(m, e)
+
+
+cdef void bus_move(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
+    cdef bus_t* b = &m.buses[bus]
+    cdef bint speaks = (e.flags & EP_SOURCE) != 0
+    cdef bint listens = (e.flags & EP_DESTINATION) != 0
+    cdef bint ticked = (e.flags & EP_TICKED) != 0
+    cdef unsigned short playing = e.playing
+    cdef uint32_t was
+    if e.bus == bus or not (speaks or listens):
+        return
+    was = m.buses[e.bus].phase
+    if ticked:
+        tick_unlink(m, &m.buses[e.bus], e)
+    source_remove(m, e)
+    destination_remove(m, e)
+    if listens:
+        destination_add(m, bus, e)
+    if speaks:
+        source_add(m, bus, e)
+    if speaks and b.linked:                 # its line is played there too, or read by its detectors
+        e.playing = playing
+        playout_rephase(m, e, was, b.phase)
+    if ticked and b.linked and not b.relay_codec:
+        source_tick_on(m, b, e)
+    elif ticked:
+        rx_poll_rtp(m, e)
 
 
 cdef void bus_defer(media_t* m, uint32_t bus) noexcept nogil:

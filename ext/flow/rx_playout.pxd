@@ -32,6 +32,8 @@ cdef enum playout_state_t:
 
 # Forget what is buffered.
 cdef void playout_reset(endpoint_t* e) noexcept nogil
+# Another bus plays it from now on, whose phase is `phase`, not `was`.
+cdef void playout_rephase(media_t* m, endpoint_t* e, uint32_t was, uint32_t phase) noexcept nogil
 # One packet.  RT_OK; RT_LATE (its time is over; counted); RT_LENGTH (empty, or longer than the line; counted).
 cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* codec, uint32_t timestamp, const uint8_t* payload,
                      int n_bytes, int64_t now_us) noexcept nogil

@@ -260,6 +260,20 @@ cdef void level_watch(media_t* m, endpoint_t* e, const codec_t* c) noexcept nogi
         e.level_min = GRANULES
 
 
+cdef void playout_rephase(media_t* m, endpoint_t* e, uint32_t was, uint32_t phase) noexcept nogil:
+    """The next take comes up to 19 ms sooner or later than it would have: a tick is waited or passed over when the delay
+    would leave its target by more than half a tick below, or a tick above."""
+    cdef const codec_t* c = codec_get(e.rx_codec)
+    cdef int64_t over_us
+    if e.playing <= PLAYOUT_ANCHORED:
+        return
+    over_us = playout_delay_us(e, c) + (<int64_t> phase - <int64_t> was) * PHASE_US - TARGET_MS * 1000
+    if over_us < -TICK_US // 2:
+        e.play_ts -= c.sample_rate_hz // 50
+    elif over_us > TICK_US:
+        playout_skip(m, e, c, 1)
+
+
 cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) noexcept nogil:
     cdef:
         int frame = c.sample_rate_hz // 50
@@ -274,6 +288,8 @@ cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) 
         e.playing = PLAYOUT_FILLING
     else:
         passed = <uint32_t> tick - e.play_tick_low
+        if passed == 0:                     # it came from a bus that has ticked already
+            return 0
         if passed > 1:
             if passed > IDLE_TICKS:
                 playout_reset(e)

@@ -32,6 +32,7 @@ COUNTER_NAMES = (
     "encodings", "ticks", "ticks_late", "tick_overruns", "partials_late", "rtcp_rx_packets", "rtcp_tx_packets",
     "edits", "facts_lost", "keys", "playout_resyncs", "concealed_frames", "turns", "wakeups_empty", "reads_empty",
     "rx_gaps", "rx_gaps_filled", "floods", "file_underruns", "watched_frames", "watched_frames_lost",
+    "bridge_sums_late",
 )
 
 

@@ -8,11 +8,9 @@ from collections.abc import Callable
 
 import pytest
 from bench_worker import PCMU_AND_KEYS, PEER, WIDE, BenchWorker
-from fake_media import FakeArena
 
 from roomtone.engine import commands
 from roomtone.engine import messages as m
-from roomtone.engine import process_messages as pm
 from roomtone.engine.codecs import Codec
 from roomtone.ext.event.stats_record import RECORD_BYTES
 
@@ -286,61 +284,3 @@ def test_a_snapshot_is_true_when_it_is_answered(make_bench: Callable[..., BenchW
     entries = bench.reply(n).endpoints
     names = [entry.endpoint for entry in entries]
     assert len(names) == 1500 and names[0] == "t1" and names[-1] == "late"
-
-
-# -- spread buses ------------------------------------------------------------------------------------------
-
-
-def spread_bench(bench: BenchWorker) -> list[FakeArena]:
-    """The session "s" is spread, and workers 1 and 2 have told their arenas."""
-    arenas = [FakeArena(1000), FakeArena(2000)]
-    for worker, arena in enumerate(arenas, 1):
-        bench.maps.append(arena)
-        bench.tell_worker(pm.ArenaMap(worker, 1), (os.open(os.devnull, os.O_RDONLY),))
-    bench.rtp()
-    opened = bench.do(m.OpenSpread(session="s", phase=3))
-    assert opened == m.SpreadOpened(slot=0, epoch=1)
-    return arenas
-
-
-def test_a_spread_bus_publishes_at_once_and_adds_the_others_when_told(bench: BenchWorker) -> None:
-    spread_bench(bench)
-    assert bench.media.named("bus_spread")[-1] == {"bus": 0, "slot": 0, "peers": []}
-    peers = [m.SpreadPeer(1, 1, 5), m.SpreadPeer(2, 1, 7)]
-    assert bench.do(m.SetSpread(session="s", peers=peers)) == m.Done()
-    assert bench.media.named("bus_spread")[-1] == {"bus": 0, "slot": 0, "peers": [1005, 2007]}
-    assert bench.do(m.OpenSpread(session="s", phase=3)) == m.SpreadOpened(slot=0, epoch=1)
-
-
-def test_a_dead_workers_sum_is_dropped_before_its_arena_is_unmapped(bench: BenchWorker) -> None:
-    arenas = spread_bench(bench)
-    bench.do(m.SetSpread(session="s", peers=[m.SpreadPeer(1, 1, 5), m.SpreadPeer(2, 1, 7)]))
-    bench.media.hold()
-    bench.tell_worker(pm.ArenaGone(1, 1))
-    bench.turn(2)
-    assert bench.media.named("bus_spread")[-1]["peers"] == [2007]
-    assert not arenas[0].closed
-    bench.media.apply()
-    bench.turn()
-    assert arenas[0].closed and not arenas[1].closed
-    failed = bench.do(m.SetSpread(session="s", peers=[m.SpreadPeer(1, 1, 5)]))
-    assert failed.code == "ENDPOINT_ERROR"
-
-
-def test_a_partial_slot_rests_before_another_bus_gets_it(bench: BenchWorker) -> None:
-    spread_bench(bench)
-    bench.do(m.SetSpread(session="s", peers=[]))
-    assert bench.media.named("bus_spread")[-1] == {"bus": 0, "slot": -1, "peers": []}
-    bench.advance(1999)
-    assert bench.media.partials_in_use == {0}
-    bench.advance(1)
-    assert not bench.media.partials_in_use
-
-
-def test_closing_a_spread_session_ends_the_spreading(bench: BenchWorker) -> None:
-    spread_bench(bench)
-    bench.do(m.SetSpread(session="s", peers=[m.SpreadPeer(1, 1, 5)]))
-    assert bench.do(m.CloseSession("s")) == m.Done()
-    names = [name for name, _ in bench.media.edits]
-    assert names.index("bus_close") > max(i for i, name in enumerate(names) if name == "bus_spread")
-    assert not bench.worker.spread and not bench.media.buses_in_use

@@ -118,9 +118,13 @@ class FakeMedia:
         self.buses_in_use.remove(bus)
 
     def partial_take(self) -> int:
-        slot = len(self.partials_in_use)
+        slot = min(set(range(self._buses)) - self.partials_in_use)
         self.partials_in_use.add(slot)
         return slot
+
+    def partial_address(self, slot: int) -> int:
+        assert slot in self.partials_in_use
+        return 500 + slot
 
     def partial_free(self, slot: int) -> None:
         self.partials_in_use.remove(slot)
@@ -205,6 +209,9 @@ for _name, _positional in {
     "endpoint_remote": ("handle",),
     "endpoint_mux": ("handle",),
     "endpoint_close": ("handle",),
+    "endpoint_move": ("handle", "bus"),
+    "bridge_open": ("handle",),
+    "bridge_feed": ("handle",),
     "inject": ("handle",),
     "watch": ("handle",),
     "watch_kinds": (),

@@ -38,16 +38,25 @@ class Refused(Exception):
 
 
 class FakeWorker:
-    """Answers as a worker does.  refuse: what to answer instead, by type of command; mute: answer nothing."""
+    """Answers as a worker does.
+
+    refuse: what to answer instead, by type of command; mute: what not to answer; stalled: take nothing, and
+    do all of it in order when `Desk.answer_late` comes.
+    """
 
     def __init__(self, index: int, epoch: int = 1) -> None:
         self.index = index
         self.epoch = epoch
         self.commands: list[ms.CommandBody] = []
         self.endpoints: dict[str, str] = {}  # endpoint -> session
+        self.moves: dict[str, int] = {}  # endpoint -> its last move
+        self.buses: set[str] = set()  # sessions with a bus here,
+        self.peers: dict[str, list[ms.SpreadPeer]] = {}  # and whose sums those that publish add
+        self.feeds: dict[str, ms.FeedBridge] = {}  # bridge -> what it brings
         self.last_us: dict[str, int] = {}  # session -> RTP activity
         self.refuse: dict[type, ms.Failed] = {}
         self.mute: set[type] = set()
+        self.stalled = False
         self.held: list[tuple[int, ms.CommandBody]] = []  # not answered
         self.counters: dict[str, dict[str, Any]] = {}
         self._ports = itertools.count(30000, 2)
@@ -58,7 +67,7 @@ class FakeWorker:
     def take(self, n: int, body: ms.CommandBody) -> ms.ReplyBody | None:
         """A command came.  None: no answer (yet)."""
         self.commands.append(body)
-        if type(body) in self.mute:
+        if self.stalled or type(body) in self.mute:
             self.held.append((n, body))
             return None
         if type(body) in self.refuse:
@@ -68,7 +77,7 @@ class FakeWorker:
     def answer(self, body: ms.CommandBody) -> ms.ReplyBody:
         match body:
             case ms.CreateRtp():
-                self.endpoints[body.endpoint] = body.session
+                self._enter(body)
                 port = next(self._ports)
                 rtcp_port = port if body.rtcp_mux else port + 1
                 return ms.RtpCreated(
@@ -79,14 +88,30 @@ class FakeWorker:
                     cname="c",
                     handle=port,
                 )
-            case ms.CreateTone():
-                self.endpoints[body.endpoint] = body.session
+            case ms.CreateTone() | ms.CreateBridge():
+                self._enter(body)
+                return ms.Done()
+            case ms.MoveEndpoint():
+                if body.endpoint not in self.endpoints:
+                    return ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
+                if body.move > self.moves.get(body.endpoint, 0):
+                    self.moves[body.endpoint] = body.move
+                    self._enter(body)
+                return ms.Done()
+            case ms.FeedBridge():
+                if body.endpoint not in self.endpoints:
+                    return ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
+                self.feeds[body.endpoint] = body
                 return ms.Done()
             case ms.RemoveEndpoint():
                 known = self.endpoints.pop(body.endpoint, None)
+                self.feeds.pop(body.endpoint, None)
                 return ms.Done() if known else ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
             case ms.CloseSession():
                 self.endpoints = {e: s for e, s in self.endpoints.items() if s != body.session}
+                self.feeds = {e: feed for e, feed in self.feeds.items() if e in self.endpoints}
+                self.buses.discard(body.session)
+                self.peers.pop(body.session, None)
                 return ms.Done()
             case ms.GetStats():
                 mine = [e for e, session in self.endpoints.items() if session == body.session]
@@ -100,10 +125,24 @@ class FakeWorker:
                 return ms.StatsPolled(asked, b"".join(record(**{"codec": 1, **c}) for c in counted))
             case ms.GetActivity():
                 return ms.Activity(self.last_us.get(body.session, 0))
+            case ms.SetSpread():
+                if body.session not in self.peers:
+                    return ms.Failed(code="ENDPOINT_ERROR", message="publishes nothing")
+                self.peers[body.session] = body.peers
+                return ms.Done()
+            case ms.CloseSpread():
+                self.peers.pop(body.session, None)
+                return ms.Done()
             case ms.OpenSpread():
+                self.buses.add(body.session)
+                self.peers.setdefault(body.session, [])
                 return ms.SpreadOpened(slot=100 + self.index, epoch=self.epoch)
             case _:
                 return ms.Done()
+
+    def _enter(self, body: ms.CreateRtp | ms.CreateTone | ms.CreateBridge | ms.MoveEndpoint) -> None:
+        self.endpoints[body.endpoint] = body.session
+        self.buses.add(body.session)
 
 
 class Client:
@@ -214,10 +253,11 @@ class Desk:
 
     def answer_late(self, worker: int) -> None:
         """The worker answers everything it had left."""
-        held, self.workers[worker].held = self.workers[worker].held, []
+        late = self.workers[worker]
+        held, late.held = late.held, []
         for n, body in held:
             self.deadlines.pop(n, None)
-            self.give(fx.WorkerReply(worker, n, self.workers[worker].answer(body)))
+            self.give(fx.WorkerReply(worker, n, late.refuse.get(type(body)) or late.answer(body)))
 
     def kill(self, worker: int) -> None:
         dead = self.workers[worker]

@@ -145,6 +145,16 @@ def _() -> dict[str, object] | None:
     return asked(bound(), "fax_detect.stop", endpoint_id=NO_SUCH)
 
 
+@provokes("TRANSFER_FAILED")
+def _() -> dict[str, object] | None:
+    client = bound("max_endpoints_per_session = 1")
+    leg = client.call("endpoint.create_from_offer", sdp=OFFER)["endpoint_id"]
+    full = client.desk.connect()
+    target = full.call("session.create")["session_id"]
+    full.call("endpoint.create_tone", tone="busy")
+    return asked(client, "endpoint.transfer", endpoint_id=leg, target_session_id=target)
+
+
 @provokes("INTERNAL_ERROR")
 def _() -> dict[str, object] | None:
     client = bound()

@@ -28,6 +28,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "session.destroy": {},
     "session.info": {},
     "session.list": {},
+    "session.bridge": {"target_session_id": "$orphan", "direction": "sendrecv"},
     "session.timeline.mark": {},
     "server.info": {},
     "endpoint.create_from_offer": {"sdp": OFFER, "direction": "sendrecv"},
@@ -40,6 +41,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "endpoint.rtp.reinvite": {"endpoint_id": "$rtp", "sdp": OFFER},
     "endpoint.update_direction": {"endpoint_id": "$rtp", "direction": "auto"},
     "endpoint.remove": {"endpoint_id": "$rtp"},
+    "endpoint.transfer": {"endpoint_id": "$rtp", "target_session_id": "$orphan"},
     "endpoint.create_tone": {"tone": "sine", "frequency": 440.0, "duration_ms": 100},
     "endpoint.create_websocket": {"direction": "sendrecv", "sample_rate": 16000, "flush_ms": 20},
     "endpoint.dtmf.inject": {"endpoint_id": "$rtp", "digit": "1", "duration_ms": 160, "volume": 10},
@@ -65,6 +67,7 @@ WORKS_ON: dict[str, set[str]] = {
     "endpoint.rtp.reinvite": {"rtp", "keyless"},
     "endpoint.update_direction": {"rtp", "keyless", "offering", "bot"},
     "endpoint.remove": {"rtp", "keyless", "offering", "tone", "finished", "bot"},
+    "endpoint.transfer": {"rtp", "keyless", "offering"},
     "endpoint.dtmf.inject": {"rtp"},
     "endpoint.dtmf.set_sensitive": {"rtp", "keyless", "offering"},
     "vad.start": {"rtp", "keyless", "offering", "bot"},
@@ -76,7 +79,9 @@ CODES = {
     "vad.start": "VAD_ERROR", "vad.stop": "VAD_ERROR",
     "fax_detect.start": "FAX_DETECT_ERROR", "fax_detect.stop": "FAX_DETECT_ERROR",
 }  # fmt: skip
-UNKNOWN_ID = {"session_id": "SESSION_NOT_FOUND"}  # of endpoints: ENDPOINT_ERROR, or what CODES says
+# Of endpoints: ENDPOINT_ERROR, or what CODES says.
+UNKNOWN_ID = dict.fromkeys(("session_id", "target_session_id"), "SESSION_NOT_FOUND")
+MISFIT = {"endpoint.transfer": "INVALID_PARAMS"}  # of other methods: as an unknown one
 
 
 class Stage:
@@ -175,7 +180,7 @@ def test_a_connection_without_a_session_is_told_so_whatever_it_asks(stage: Stage
 def test_a_connection_whose_session_has_ended_is_told_so(method: str) -> None:
     desk = Desk(config="empty_session_timeout_secs = 1")
     stage = Stage.__new__(Stage)
-    stage.desk, stage.ids = desk, dict.fromkeys(("rtp", "keyless", "offering"), NO_SUCH)
+    stage.desk, stage.ids = desk, dict.fromkeys(("rtp", "keyless", "offering", "orphan"), NO_SUCH)
     client = desk.connect()
     client.call("session.create")
     desk.advance(2)
@@ -257,6 +262,6 @@ def test_an_endpoint_of_another_session_is_as_unknown_as_any(stage: Stage, metho
 @pytest.mark.parametrize("sort", ["rtp", "keyless", "offering", "tone", "finished"])
 @pytest.mark.parametrize("method", WORKS_ON)
 def test_an_endpoint_that_does_not_fit_is_refused(stage: Stage, method: str, sort: str) -> None:
-    expected = None if sort in WORKS_ON[method] else code_of(method)
+    expected = None if sort in WORKS_ON[method] else MISFIT.get(method, code_of(method))
     params = {**GOOD[method], "endpoint_id": f"${sort}"}
     assert stage.refused(stage.client, method, params) == expected

@@ -1,0 +1,72 @@
+"""Published sums: writing and reading."""
+
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from roomtone.ext.base.types cimport (
+    RT_LATE,
+    rt_fence_acquire,
+    rt_fence_release,
+    rt_load_acquire64,
+    rt_store_release64,
+)
+from roomtone.ext.flow.graph cimport FRAME_8K, FRAME_16K, PARTIAL_DEPTH, bus_t, media_t, mix_t, partial_t, sum_t
+
+
+cdef partial_t* partial_open(media_t* m, const bus_t* b, const mix_t* mix, int64_t tick) noexcept nogil:
+    cdef partial_t* out = &m.partials[b.partial_slot * PARTIAL_DEPTH + tick % PARTIAL_DEPTH]
+    rt_store_release64(<unsigned long*> &out.tick, 0)
+    rt_fence_release()                      # no word below becomes visible before the slot is marked as torn
+    out.talkers = b.talkers
+    out.bridged = 0
+    if b.talkers:
+        memcpy(out.own.sum8, mix.sum8, sizeof(out.own.sum8))
+        memcpy(out.own.sum16, mix.sum16, sizeof(out.own.sum16))
+    return out
+
+
+cdef void partial_bridges(partial_t* out, const mix_t* mix, uint32_t bridged) noexcept nogil:
+    cdef int i
+    out.bridged = bridged
+    if out.talkers == 0:
+        memcpy(out.bridges.sum8, mix.sum8, sizeof(out.bridges.sum8))
+        memcpy(out.bridges.sum16, mix.sum16, sizeof(out.bridges.sum16))
+        return
+    for i in range(FRAME_8K):
+        out.bridges.sum8[i] = mix.sum8[i] - out.own.sum8[i]
+    for i in range(FRAME_16K):
+        out.bridges.sum16[i] = mix.sum16[i] - out.own.sum16[i]
+
+
+cdef void partial_close(partial_t* out, int64_t tick) noexcept nogil:
+    rt_store_release64(<unsigned long*> &out.tick, <uint64_t> tick)
+
+
+cdef void add(media_t* m, int32_t* sum8, int32_t* sum16, const sum_t* theirs) noexcept nogil:
+    m.kernel.mix_add32(sum8, theirs.sum8, FRAME_8K)
+    m.kernel.mix_add32(sum16, theirs.sum16, FRAME_16K)
+
+
+cdef int partial_add(media_t* m, int32_t* sum8, int32_t* sum16, const partial_t* ring, int64_t tick,
+                     bint bridges) noexcept nogil:
+    cdef const partial_t* theirs = ring + tick % PARTIAL_DEPTH
+    cdef sum_t own
+    cdef sum_t bridged
+    cdef uint32_t from_own
+    cdef uint32_t from_bridges
+    if rt_load_acquire64(<const unsigned long*> &theirs.tick) != <uint64_t> tick:
+        return RT_LATE
+    from_own = theirs.talkers
+    from_bridges = theirs.bridged if bridges else 0
+    if from_own:
+        memcpy(&own, &theirs.own, sizeof(sum_t))
+    if from_bridges:
+        memcpy(&bridged, &theirs.bridges, sizeof(sum_t))
+    rt_fence_acquire()
+    if rt_load_acquire64(<const unsigned long*> &theirs.tick) != <uint64_t> tick:
+        return RT_LATE
+    if from_own:
+        add(m, sum8, sum16, &own)
+    if from_bridges:
+        add(m, sum8, sum16, &bridged)
+    return <int> (from_own + from_bridges)
