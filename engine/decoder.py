@@ -17,8 +17,11 @@ from roomtone.ext.file.decoder import SoundFile
 SECOND = 8000  # samples
 MAX_SECONDS = 24 * 3600  # of one file; what is behind is an error when it is reached
 SHORT_S = 0.1  # a file may end so much earlier than its header says: encoders' padding
-_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"OggS", b"fLaC", b"ID3")
+_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"OggS", b"fLaC")
 _MP3_SYNC = 0xFFE0  # the first 11 bits of an MPEG audio frame
+_ID3_HEADER = 10  # bytes; the last four are the size of what follows, seven bits each
+_MP3_FRAMES_COUNTED = (b"Xing", b"Info", b"VBRI")  # in the first frame: how many there are
+_MP3_FRAME_BEGIN = 192  # bytes of a frame within which that stands
 
 # Device, inode, time of change in ns, size: a file that was replaced is another one.
 Identity = tuple[int, int, int, int]
@@ -56,10 +59,7 @@ class Decoder:
         """FileError: not a file of these formats, rates and channels; the descriptor is closed."""
         self._fd = fd
         try:
-            head = os.pread(fd, 4, 0)
-            if not head.startswith(_MAGIC) and int.from_bytes(head[:2], "big") & _MP3_SYNC != _MP3_SYNC:
-                raise FileError("not a WAV, MP3, OGG, Opus or FLAC file")
-            self._sound = SoundFile(fd)
+            self._sound = SoundFile(fd, size_tells=_size_tells(fd))
         except BaseException as error:
             os.close(fd)
             if isinstance(error, (OSError, ValueError)):
@@ -91,3 +91,23 @@ class Decoder:
             return None
         found, said = sound.read / sound.rate_hz, (sound.read + missing) / sound.rate_hz
         return f"the file ends after {found:.1f} of {said:.1f} s"
+
+
+def _size_tells(fd: int) -> bool:
+    """Whether its length may be concluded from its size.
+
+    Not that of an MP3 that was made as a stream: the first frame's bit rate says nothing of the others'.
+    FileError: none of the formats.
+    """
+    head, at = os.pread(fd, _ID3_HEADER, 0), 0
+    if head.startswith(b"ID3"):
+        at = _ID3_HEADER + sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(head[6:])))
+        head = os.pread(fd, _ID3_HEADER, at)
+    elif not head.startswith(_MAGIC) and not _is_frame(head):
+        raise FileError("not a WAV, MP3, OGG, Opus or FLAC file")
+    frame = os.pread(fd, _MP3_FRAME_BEGIN, at)
+    return not _is_frame(head) or any(tag in frame for tag in _MP3_FRAMES_COUNTED)
+
+
+def _is_frame(head: bytes) -> bool:
+    return int.from_bytes(head[:2], "big") & _MP3_SYNC == _MP3_SYNC

@@ -325,9 +325,11 @@ class Tapes:
             self._lose(tape, result)
             return
         tape.decoder = result
-        tape.whole = result.duration_ms is not None and result.seconds <= WHOLE_SECONDS + 1
+        tape.whole = (
+            result.duration_ms is None or result.seconds <= WHOLE_SECONDS + 1
+        )  # till it proves longer
         try:
-            self._reserve(tape, result.seconds if tape.whole else WINDOW_CHUNKS)
+            self._reserve(tape, min(result.seconds, WHOLE_SECONDS + 1) if tape.whole else WINDOW_CHUNKS)
         except FileError as error:
             self._lose(tape, error)
             return
@@ -398,6 +400,8 @@ class Tapes:
             track.publish(first + number, slots[number])
         self._give_back(slots[filled:])
         self.decoded_seconds += len(made)
+        if tape.whole:
+            self._measure(tape)
         if tape.whole and tape.complete():
             self._close(tape)
         self._serve(tape, list(tape.waits))
@@ -408,6 +412,18 @@ class Tapes:
         samples = sum(made)
         over = error is not None or first + len(made) >= room or any(n < CHUNK_SAMPLES for n in made)
         return first * CHUNK_SAMPLES + samples if over else None
+
+    def _measure(self, tape: Tape) -> None:
+        """Reserve no more than the tape turns out to need; one that proves long is not kept as a whole."""
+        assert tape.track is not None
+        known = tape.track.samples is not None
+        if (tape.seconds > WHOLE_SECONDS + 1) if known else (tape.track.held > WHOLE_SECONDS):
+            tape.whole = False
+            needed = WINDOW_CHUNKS * (1 + len(tape.readers))  # it is being played: whoever comes next may not
+        else:
+            needed = tape.seconds if known else tape.reserved
+        self._reserved += needed - tape.reserved
+        tape.reserved = needed
 
     # -- keeping and forgetting ------------------------------------------------------------------------------
 

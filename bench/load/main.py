@@ -6,6 +6,7 @@
     roomtone bench detect                 what watching for speech, and for keys in the audio, costs
     roomtone bench setup | idle
     roomtone bench sockets                10,000 control connections with an event a second
+    roomtone bench files                  1,000 calls that play a prompt, and 1,000 that hear a tone
     roomtone bench capacity --rooms 10 | --relay
     roomtone bench --suite full          every row of the README's table
 
@@ -39,6 +40,7 @@ COMMANDS = {
     "churn": "roomtone.bench.load.churn",
     "detect": "roomtone.bench.load.detect",
     "sockets": "roomtone.bench.load.idle_sockets",
+    "files": "roomtone.bench.load.files",
 }
 SUITE = "roomtone.bench.load.suite"  # what runs without a command
 

@@ -11,6 +11,12 @@ cdef enum:
     WIDE_HZ = 16000
 
 
+ctypedef struct input_t:                # the file as libsndfile reads it
+    int fd
+    int64_t position
+    int64_t size                        # as libsndfile is told
+
+
 ctypedef struct line_t:                 # mono samples at one rate
     soxr_stream* resampler                   # NULL: the file has this rate
     float* waiting
@@ -23,6 +29,7 @@ ctypedef struct line_t:                 # mono samples at one rate
 cdef class SoundFile:
     cdef:
         SNDFILE* file
+        input_t input
         SF_INFO info
         line_t narrow
         line_t wide

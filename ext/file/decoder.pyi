@@ -15,8 +15,11 @@ class SoundFile:
     frames: int | None
     read: int
     error: str | None  # libsndfile's words for why decoding failed
-    def __init__(self, fd: int) -> None:
-        """The descriptor stays the caller's, and open.
+    def __init__(self, fd: int, *, size_tells: bool) -> None:
+        """size_tells: how long it is may be concluded from its size, where the header does not say.  False, for an MP3:
+        libsndfile is told that the file is much larger, or it would stop where it thinks that it ends.
+
+        The descriptor stays the caller's, and open.
 
         ValueError: libsndfile does not read it, or it has more than 16 channels, or not 4 to 192 kHz.
         """

@@ -5,22 +5,28 @@ from libc.stdint cimport int16_t, int64_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
 
+from posix.unistd cimport pread
+
 import ctypes
 import ctypes.util
 import importlib.util
 import math
+import os
 from pathlib import Path
 
 from roomtone.ext.file._sndfile cimport (
     SF_COUNT_MAX,
     SF_INFO,
+    SF_SEEK_CUR,
+    SF_SEEK_END,
     SF_SEEK_SET,
+    SF_VIRTUAL_IO,
     SFM_READ,
     SNDFILE,
     sf_close_t,
     sf_error_number_t,
     sf_error_t,
-    sf_open_fd_t,
+    sf_open_virtual_t,
     sf_readf_float_t,
     sf_seek_t,
 )
@@ -34,6 +40,8 @@ cdef enum:
     CHANNELS_MAX = 16
     RATE_MIN_HZ = 4000
     RATE_MAX_HZ = 192000
+    LONGER = 64                         # the highest bit rate of MP3 is 40 times the lowest
+    TAG_BYTES = 128                     # ID3v1, at the end of an MP3
     LOUDEST = 16                        # full scales; what is above cannot be meant
 
 RUN_MAX = SECONDS_A_RUN
@@ -55,9 +63,9 @@ cdef size_t address(library, str name) except 0:
     return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
 
 
-_sndfile = library("_soundfile_data", "libsndfile*.so*", "sndfile", "sf_open_fd")
+_sndfile = library("_soundfile_data", "libsndfile*.so*", "sndfile", "sf_open_virtual")
 _soxr = library("soxr", "soxr_ext*.so", "soxr", "soxr_create")
-cdef sf_open_fd_t sf_open_fd = <sf_open_fd_t> address(_sndfile, "sf_open_fd")
+cdef sf_open_virtual_t sf_open_virtual = <sf_open_virtual_t> address(_sndfile, "sf_open_virtual")
 cdef sf_readf_float_t sf_readf_float = <sf_readf_float_t> address(_sndfile, "sf_readf_float")
 cdef sf_seek_t sf_seek = <sf_seek_t> address(_sndfile, "sf_seek")
 cdef sf_error_t sf_error = <sf_error_t> address(_sndfile, "sf_error")
@@ -66,6 +74,43 @@ cdef sf_close_t sf_close = <sf_close_t> address(_sndfile, "sf_close")
 cdef soxr_create_t soxr_create = <soxr_create_t> address(_soxr, "soxr_create")
 cdef soxr_process_t soxr_process = <soxr_process_t> address(_soxr, "soxr_process")
 cdef soxr_delete_t soxr_delete = <soxr_delete_t> address(_soxr, "soxr_delete")
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+cdef int64_t input_size(void* user) noexcept nogil:
+    return (<input_t*> user).size
+
+
+cdef int64_t input_seek(int64_t offset, int whence, void* user) noexcept nogil:
+    cdef input_t* input = <input_t*> user
+    offset += input.position if whence == SF_SEEK_CUR else input.size if whence == SF_SEEK_END else 0
+    if offset < 0:
+        return -1
+    input.position = offset
+    return offset
+
+
+cdef int64_t input_read(void* to, int64_t count, void* user) noexcept nogil:
+    cdef input_t* input = <input_t*> user
+    cdef int64_t n = pread(input.fd, to, count, input.position)
+    if n <= 0 and count == TAG_BYTES and input.position == input.size - TAG_BYTES:
+        memset(to, 0, count)            # where the end is said to be, and is not: no tag
+        n = count
+    if n > 0:
+        input.position += n
+    return max(<int64_t> 0, n)
+
+
+cdef int64_t input_write(const void* from_, int64_t count, void* user) noexcept nogil:
+    return 0
+
+
+cdef int64_t input_tell(void* user) noexcept nogil:
+    return (<input_t*> user).position
+
+
+cdef SF_VIRTUAL_IO INPUT = SF_VIRTUAL_IO(input_size, input_seek, input_read, input_write, input_tell)
 
 
 # -- one rate ----------------------------------------------------------------------------------------------------------
@@ -156,11 +201,13 @@ cdef void average(float* mono, const float* block, int64_t frames, int channels)
 cdef class SoundFile:
     """See decoder.pyi."""
 
-    def __cinit__(self, int fd):
+    def __cinit__(self, int fd, *, bint size_tells):
         cdef int64_t rate
         memset(&self.info, 0, sizeof(SF_INFO))
+        self.input.fd = fd
+        self.input.size = os.fstat(fd).st_size * (1 if size_tells else LONGER)
         with nogil:
-            self.file = sf_open_fd(fd, SFM_READ, &self.info, 0)
+            self.file = sf_open_virtual(&INPUT, SFM_READ, &self.info, &self.input)
         if self.file == NULL:
             raise ValueError(words(sf_error(NULL)))
         if not 1 <= self.info.channels <= CHANNELS_MAX:
@@ -168,7 +215,7 @@ cdef class SoundFile:
         if not RATE_MIN_HZ <= self.info.samplerate <= RATE_MAX_HZ:
             raise ValueError(f"a sample rate of {self.info.samplerate} Hz is not supported")
         rate = self.info.samplerate
-        self.declared = self.info.frames if 0 <= self.info.frames < SF_COUNT_MAX else -1
+        self.declared = self.info.frames if size_tells and 0 <= self.info.frames < SF_COUNT_MAX else -1
         # Outputs begin on a sample only where samples of all rates coincide: every so many frames.
         grid = rate // math.gcd(rate, NARROW_HZ)
         self.settle = -(-(rate // SETTLES_A_SECOND) // grid) * grid

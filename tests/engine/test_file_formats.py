@@ -14,6 +14,7 @@ from lab import L16_8K, L16_16K, PCMU, RATE_HZ  # isort: skip  (lab_worker makes
 
 from roomtone.engine import messages as m
 
+WIDE_HZ = 16_000
 HZ = 1013.0
 PEAK = 8000.0
 SECONDS = 1.6
@@ -73,6 +74,25 @@ def measured(pcm: np.ndarray, rate: int) -> tuple[float, float, float]:
         if snr > found[2]:
             found = (float(hz), float(np.hypot(*fit)), float(snr))
     return found
+
+
+@pytest.mark.parametrize("coding", [["-q:a", "5"], ["-b:a", "32k"], ["-q:a", "5", "-write_xing", "0"]])
+def test_an_mp3_that_was_made_as_a_stream_is_heard_to_its_end(
+    lab: LabWorker, tmp_path: Path, coding: list[str]
+) -> None:
+    """It does not say how long it is; its first frame is far smaller than those of the tone."""
+    signal = f"aevalsrc={PEAK / 32768}*sin(2*PI*{HZ}*t)*gt(t\\,2):s=24000:d=6"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", signal, *coding, "-f", "mp3", "-"]
+    path = tmp_path / "stream.mp3"
+    path.write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    bus = lab.bench.worker.plan.session("s", 3, 20).bus
+    ear = lab.peer(bus, codec=L16_16K, source=False, send_at_once=True, may_receive=False)
+    lab.do(m.CreateFile(session="s", endpoint="f", phase=3, path=str(path), key="k"))
+    lab.run(8000)
+    audio = ear.audio()
+    loud = np.flatnonzero(np.abs(audio) > PEAK / 4)
+    assert (loud[-1] - loud[0]) / WIDE_HZ == pytest.approx(4.0, abs=0.1)
+    assert lab.bench.events()[-1].reason == "completed"
 
 
 @pytest.mark.parametrize(("coding", "rate", "channels", "least_db"), CASES)

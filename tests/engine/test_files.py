@@ -227,6 +227,26 @@ def test_a_long_file_begins_again_without_a_gap(lab: LabWorker, wav: Make) -> No
     assert counters(lab)["file_underruns"] == 0
 
 
+@pytest.mark.parametrize(("seconds", "tracks"), [(20.0, 1), (200.0, 0)])
+def test_a_file_that_does_not_tell_its_length_is_kept_unless_it_proves_long(
+    lab: LabWorker, wav: Make, seconds: float, tracks: int
+) -> None:
+    pcm = noise(seconds)
+    path = Path(wav(pcm, "a.flac"))
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0  # STREAMINFO: no number of samples, as in a FLAC that was made as a stream
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    ear = listener(lab)
+    start_ms = int(seconds * 1000) - 8000
+    assert lab.do(create(str(path), start_ms=start_ms)) == m.FileCreated(duration_ms=None)
+    lab.run(12_000)
+    assert heard(ear, pcm[start_ms * 8 :])
+    assert counters(lab)["file_underruns"] == 0
+    lab.do(m.RemoveEndpoint("f"))
+    assert nothing_is_held(lab, tracks=tracks)
+
+
 def test_a_seek_in_a_long_file_is_answered_when_what_is_there_is_decoded(lab: LabWorker, wav: Make) -> None:
     pcm = noise(200)
     ear = listener(lab)
