@@ -16,7 +16,8 @@ from roomtone.engine.decoder import FileError, Identity
 from roomtone.engine.errors import CommandError
 from roomtone.engine.plan import KEY_RELAY_LIMIT, FileEndpoint
 from roomtone.engine.replies import Later
-from roomtone.engine.tapes import Reader, Tape, Tapes, Wait
+from roomtone.engine.tape import Reader, Tape, Wait
+from roomtone.engine.tapes import Tapes
 from roomtone.ext.flow.track import CHUNK_SAMPLES, Playback
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Files:
             if isinstance(tape, FileError):
                 raise CommandError("ENDPOINT_ERROR", str(tape))
             endpoint = self._open(making.body, tape)
-        except CommandError as error:
+        except Exception as error:
             making.later.refuse(error)
         else:
             making.later.answer(self.entry(endpoint))
@@ -170,7 +171,7 @@ class Files:
                 raise CommandError("ENDPOINT_ERROR", str(tape))
             check(tape, jump.position)
             self._jump(endpoint, jump.position)
-        except CommandError as error:
+        except Exception as error:
             jump.later.refuse(error)
         else:
             jump.later.answer(m.Done())

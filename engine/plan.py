@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from roomtone.engine.files import Jump
     from roomtone.engine.keys import KeyQueue
     from roomtone.engine.ports import PortPair
-    from roomtone.engine.tapes import Reader, Tape
+    from roomtone.engine.tape import Reader, Tape
     from roomtone.engine.watching import Watch
     from roomtone.ext.flow.media import Media
 

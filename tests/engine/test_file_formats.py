@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +42,6 @@ CODING = {
     "ogg": ["-c:a", "libvorbis", "-q:a", "7"],
     "opus": ["-c:a", "libopus", "-b:a", "128k"],
 }
-
-
-@pytest.fixture
-def lab() -> Iterator[LabWorker]:
-    made = LabWorker()
-    yield made
-    made.close()
 
 
 def make(path: Path, coding: str, rate: int, channels: int) -> None:
