@@ -324,6 +324,7 @@ cdef class EditWriter(MediaMemory):
     def fence(self):
         self.edit_new(EDIT_FENCE)
         return self.edit_done()
+
     def bridge_open(self, uint32_t handle):
         cdef endpoint_t* e = self.slot(handle)
         lock_begin(e)
