@@ -16,6 +16,7 @@ import pytest
 from product import Phone, Product, wait_for
 
 from roomtone.client import Client, connect
+from roomtone.engine.neural import loader
 from roomtone.ext.codec import codec as codecs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
@@ -24,6 +25,8 @@ from sounds import CODES, key, rest, sine
 
 pytestmark = pytest.mark.process
 
+# a relay and a mix; with the neural model where there is a wheel of it (pyproject.toml)
+ROUTES = [(1, "energy"), (2, "energy"), *([(1, "neural")] if loader() is not None else [])]
 RATE_HZ = 8000
 FRAME = 160
 
@@ -102,9 +105,9 @@ async def told(client: Client, count: int, prefix: tuple[str, ...], limit_s: flo
     return out
 
 
-@pytest.mark.parametrize("others", [1, 2], ids=["relay", "mix"])
+@pytest.mark.parametrize(("others", "model"), ROUTES)
 def test_a_caller_who_speaks_twice_is_told_of_with_the_silence_between(
-    serve: Callable[..., Product], talker: Callable[..., Talker], tmp_path: Path, others: int
+    serve: Callable[..., Product], talker: Callable[..., Talker], tmp_path: Path, others: int, model: str
 ) -> None:
     product = serve(workers=1)
     phones = [talker() for _ in range(1 + others)]
@@ -114,7 +117,7 @@ def test_a_caller_who_speaks_twice_is_told_of_with_the_silence_between(
         async with await connect(product.url) as client:
             await client.call("session.create")
             caller, *_ = await call(client, *phones)
-            await client.call("vad.start", endpoint_id=caller, silence_interval_ms=1000)
+            await client.call("vad.start", endpoint_id=caller, silence_interval_ms=1000, model=model)
             assert (await client.call("session.info"))["vad_active"] == [caller]
             phones[0].say(rest(500), sentence, rest(1500), sentence)
             first, silence, again, more = await told(client, 4, ("vad.",))
