@@ -197,7 +197,7 @@ def test_an_overloaded_worker_goes_on_with_its_calls(bench: BenchWorker) -> None
     bench.busy = 1.0
     advance(bench, 5000)
     assert bench.worker.overload.level == Level.NEW_ENDPOINTS
-    assert bench.media.edits[edits:] == []
+    assert {name for name, _ in bench.media.edits[edits:]} == {"watch_kinds"}
     assert bench.do(m.InjectKey(endpoint="e", digit="1")) == m.Done()
     assert len(bench.do(m.GetStats("s")).endpoints) == 1
 
