@@ -199,8 +199,12 @@ def faults(result: dict[str, Any]) -> list[str]:
     refused = result["rooms"]["refused"] + result["calls"]["refused"]
     if refused:
         out.append(f"{refused} refused")
-    left, empty = result["left"], result["empty"]
-    out += [f"{left[name]:.0f} left: {name}" for name in LEFT_OVER if left.get(name, 0) > empty.get(name, 0)]
+    return out + left_over(result["empty"], result["left"])
+
+
+def left_over(empty: dict[str, float], left: dict[str, float]) -> list[str]:
+    """What is there when everybody has gone and was not there before anybody came."""
+    out = [f"{left[name]:.0f} left: {name}" for name in LEFT_OVER if left.get(name, 0) > empty.get(name, 0)]
     # One descriptor may be the connection over which the metrics are read.
     out += [
         f"{name}: {left[name]:.0f}, {empty[name]:.0f} before"

@@ -38,6 +38,7 @@ COMMANDS = {
     "peers": "roomtone.bench.peers.main",
     "large": "roomtone.bench.load.large",
     "churn": "roomtone.bench.load.churn",
+    "transfers": "roomtone.bench.load.transfers",
     "detect": "roomtone.bench.load.detect",
     "sockets": "roomtone.bench.load.idle_sockets",
     "files": "roomtone.bench.load.files",
