@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from roomtone.control.core import api
+from roomtone.control import spec_audio
+from roomtone.control.core import api, frame
 from roomtone.control.core.problems import CODES
 from roomtone.control.core.requests import METHODS, Method
 
@@ -53,7 +54,8 @@ def document(version: str) -> Json:
                 "address": "/",
                 "description": "Any path but /audio/… is a control connection.",
                 "messages": _messages(),
-            }
+            },
+            "audio": spec_audio.channel(),
         },
         "operations": {
             **{name: _operation(name) for name in METHODS},
@@ -62,6 +64,7 @@ def document(version: str) -> Json:
                 "channel": CHANNEL,
                 "messages": [_message(name) for name in api.EVENTS],
             },
+            **spec_audio.operations(),
         },
         "components": {"schemas": _schemas()},
     }
@@ -113,7 +116,7 @@ def _messages() -> Json:
 
 
 _SAME_ID = {"location": "$message.payload#/id", "description": "A reply has its request's id."}
-_ID: Json = {"type": "string", "minLength": 1, "maxLength": api.MAX_REQUEST_ID_BYTES}
+_ID: Json = {"type": "string", "minLength": 1, "maxLength": frame.MAX_REQUEST_ID_BYTES}
 
 
 def _request(name: str, method: Method) -> Json:

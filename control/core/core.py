@@ -22,7 +22,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from roomtone.control.core import api, audio, effects, life, polling, recall, views
+from roomtone.control.core import api, audio, effects, frame, life, polling, recall, views
 from roomtone.control.core.audio_book import AUDIO_DIAL, AudioBook
 from roomtone.control.core.config import Config
 from roomtone.control.core.event_queue import EventQueue
@@ -134,7 +134,7 @@ class Core:
         item = bound.queue.pop()
         if isinstance(item, int):
             self.counters.event(api.EventsDropped.NAME)
-            return api.encode_event(api.EventsDropped(count=item))
+            return frame.encode_event(api.EventsDropped(count=item))
         return item
 
     # -- views for HTTP --------------------------------------------------------------------------------------
@@ -186,11 +186,11 @@ class Core:
 
     def farewell(self, connection: int, event: api.EventData) -> None:
         """For a connection that has just closed: io may still get it out while it does these effects."""
-        self._farewell = (connection, api.encode_event(event))
+        self._farewell = (connection, frame.encode_event(event))
         self._out.append(effects.Wake(connection))
 
     def _put_event(self, queue: EventQueue, event: api.EventData) -> None:
-        if queue.event(api.encode_event(event), event.CRITICAL):
+        if queue.event(frame.encode_event(event), event.CRITICAL):
             self.counters.event(event.NAME)
         else:
             self.counters.events_dropped += 1
@@ -236,10 +236,10 @@ class Core:
             return
         assert not connection.busy, "a frame before Ready"
         try:
-            request = api.decode_request(given.data)
-        except api.Refused as refused:
+            request = frame.decode_request(given.data)
+        except frame.Refused as refused:
             self.counters.command("", refused.problem.code)
-            connection.queue.reply(api.encode_error(refused.request_id, refused.problem), [])
+            connection.queue.reply(frame.encode_error(refused.request_id, refused.problem), [])
             self.wake(connection.id)
             self._out.append(effects.Ready(connection.id))
             return
@@ -250,7 +250,7 @@ class Core:
             if method is None:
                 raise Problem(UNKNOWN_METHOD, f"Unknown method: {request.method[:80]}")
             check_binding(self, connection, method)
-            params = api.decode_params(method.decoder, request.params)
+            params = frame.decode_params(method.decoder, request.params)
         except Problem as problem:
             self._answer(call, None, problem)
             return
@@ -303,10 +303,10 @@ class Core:
         else:
             if problem is None:
                 assert result is not None
-                text = api.encode_result(call.request_id, result)
+                text = frame.encode_result(call.request_id, result)
             else:
-                text = api.encode_error(call.request_id, problem)
-            connection.queue.reply(text, [api.encode_event(event) for event in call.followers])
+                text = frame.encode_error(call.request_id, problem)
+            connection.queue.reply(text, [frame.encode_event(event) for event in call.followers])
             for event in call.followers:
                 self.counters.event(event.NAME)
             if call.then is not None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import api, effects, placing, polling
+from roomtone.control.core import api, effects, frame, placing, polling
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.run import Answer, Ask, Work
 from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
@@ -62,7 +62,7 @@ def control_lost(core: Core, connection: Connection, session: Session, unsent: l
     session.happened(SessionFact.CONTROL_LOST)
     session.connection = None
     session.queue.forget_replies()
-    session.queue.put_back([text for text in unsent if api.is_event(text)])
+    session.queue.put_back([text for text in unsent if frame.is_event(text)])
     session.orphaned_until_us = core.now_us + timeout_ms * 1000
     core.schedule(session, ORPHAN, session.orphaned_until_us)
     core.farewell(connection.id, api.SessionOrphaned(timeout_ms))

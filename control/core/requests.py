@@ -14,6 +14,7 @@ from roomtone.control.core import (
     bridging,
     detection_requests,
     endpoint_requests,
+    frame,
     life,
     placing,
     polling,
@@ -178,7 +179,7 @@ def _method(
     binding: Binding = Binding.NEEDS,
     **flags: bool,
 ) -> Method:
-    return Method(handler, params, result, api.params_decoder(params), binding, **flags)
+    return Method(handler, params, result, frame.params_decoder(params), binding, **flags)
 
 
 METHODS: dict[str, Method] = {

@@ -80,7 +80,7 @@ def test_operations_use_messages_of_their_channel() -> None:
 
 def test_every_method_and_event_is_an_operation() -> None:
     operations = DOCUMENT["operations"]
-    assert set(operations) == {*METHODS, "events"}
+    assert set(operations) == {*METHODS, "events", "audio.say", "audio.hear"}
     for name in METHODS:
         assert [message["$ref"].rpartition("/")[2] for message in operations[name]["reply"]["messages"]] == [
             f"{name}.result",

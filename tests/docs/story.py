@@ -32,7 +32,7 @@ from typing import Any
 
 import aiohttp
 import numpy as np
-from contract import check_event
+from contract import check_audio_text, check_event
 from demo_parts.caller import Caller, Script
 from demo_parts.server import Server
 from demo_parts.sound import FRAME_MS, FRAME_SAMPLES, FRAMES_A_SECOND
@@ -203,10 +203,13 @@ class Story:
         for _, direction, text in frames(step.text):
             if direction == "<":
                 async with asyncio.timeout(FRAME_WAIT_S):
-                    self.values.match(json.loads(text), json.loads(await self._bot.receive_str()))
+                    told = json.loads(await self._bot.receive_str())
+                check_audio_text(told, from_bot=False)
+                self.values.match(json.loads(text), told)
             elif text.endswith(" ms"):
                 await self._bot.send_bytes(bytes(int(text.split()[0]) * BOT_BYTES_A_MS))
             else:
+                check_audio_text(json.loads(text), from_bot=True)
                 await self._bot.send_str(text)
 
     async def _connection(self, name: str) -> aiohttp.ClientWebSocketResponse:

@@ -13,10 +13,10 @@ from roomtone.control.spec import document
 
 
 @cache
-def validator(message: str) -> Draft7Validator:
-    """Of a message of the control channel, by its name there."""
+def validator(message: str, channel: str = "control") -> Draft7Validator:
+    """Of a message of a channel, by its name there."""
     whole = document("0")
-    payload = whole["channels"]["control"]["messages"][message]["payload"]
+    payload = whole["channels"][channel]["messages"][message]["payload"]
     return Draft7Validator({**payload, "components": whole["components"]})
 
 
@@ -34,3 +34,13 @@ def check_event(frame: dict[str, Any]) -> None:
 def is_good(frame: dict[str, Any]) -> bool:
     """Whether a request is one that the contract allows."""
     return frame.get("method") in METHODS and validator(frame["method"]).is_valid(frame)
+
+
+def check_audio_text(frame: dict[str, Any], from_bot: bool) -> None:
+    """A text frame of an audio WebSocket.  Raises ValidationError."""
+    name = (
+        {"mark": "mark", "flush": "flush", "clear": "flush"}
+        if from_bot
+        else {"mark": "marked", "flushed": "flushed"}
+    )
+    validator(name[frame["event"]], "audio").validate(frame)

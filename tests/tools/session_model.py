@@ -22,8 +22,15 @@ NO_SUCH = "00000000-0000-4000-8000-000000000000"
 HOLD = "0.0.0.0"
 ADDRESS = "192.0.2.7"
 NEVER_US = 2**62
-ENDS = ("endpoint.ws.connect_timeout",)  # events that an endpoint is gone
-REFUSALS = ("ENDPOINT_ERROR", "INVALID_PARAMS", "VAD_ERROR", "FAX_DETECT_ERROR", "INTERNAL_ERROR")
+ENDS = ("endpoint.ws.connect_timeout", "endpoint.transferred_out")  # events that an endpoint is gone
+REFUSALS = (
+    "ENDPOINT_ERROR",
+    "INVALID_PARAMS",
+    "VAD_ERROR",
+    "FAX_DETECT_ERROR",
+    "INTERNAL_ERROR",
+    "TRANSFER_FAILED",
+)
 
 picks = st.integers(0, 30)
 ways = st.sampled_from(DIRECTIONS)
@@ -105,6 +112,10 @@ class Told(RuleBasedStateMachine):
         self.heard = 0  # messages of this connection the follower has taken
         self.lost = 0  # events it was told to be lost
         self.unsure = False
+        self.furnish()
+
+    def furnish(self) -> None:
+        """What further sorts of endpoints need."""
 
     # -- asking ----------------------------------------------------------------------------------------------
 
@@ -273,6 +284,8 @@ class Told(RuleBasedStateMachine):
                 if not self.unsure:
                     assert self.follower[data["endpoint_id"]] == data["old_state"]
                 self.follower[data["endpoint_id"]] = data["new_state"]
+            elif message["event"] == "endpoint.transferred_in":
+                self.follower[data["endpoint_id"]] = data["state"]
             elif message["event"] in ENDS:
                 self.follower.pop(data["endpoint_id"], None)
             elif message["event"] == "events.dropped":

@@ -7,8 +7,9 @@ from fake_worker import OFFER, Client, Desk, Refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomtone.control.core import api
-from roomtone.control.core.problems import CODES
+from roomtone.control.core.frame import Refused as NoRequest
+from roomtone.control.core.frame import decode_params, decode_request, encode_error
+from roomtone.control.core.problems import CODES, Problem
 from roomtone.control.core.requests import METHODS
 
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
@@ -154,10 +155,10 @@ def test_the_timeline_mark_is_wall_clock(desk: Desk, client: Client) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_refused_with_a_code(data: bytes) -> None:
     try:
-        request = api.decode_request(data)
-    except api.Refused as refused:
+        request = decode_request(data)
+    except NoRequest as refused:
         assert refused.problem.code in {"PARSE_ERROR", "INVALID_REQUEST", "INVALID_PARAMS"}
-        reply = json.loads(api.encode_error(refused.request_id, refused.problem))
+        reply = json.loads(encode_error(refused.request_id, refused.problem))
         assert reply["id"] == refused.request_id
     else:
         assert request.id and request.method is not None
@@ -177,10 +178,10 @@ json_values = st.recursive(
 @given(st.sampled_from(sorted(METHODS)), json_values)
 def test_any_params_are_decoded_or_refused(method: str, params: object) -> None:
     frame = json.dumps({"id": "a", "method": method, "params": params}).encode()
-    request = api.decode_request(frame)
+    request = decode_request(frame)
     try:
-        decoded = api.decode_params(METHODS[method].decoder, request.params)
-    except api.Problem as problem:
+        decoded = decode_params(METHODS[method].decoder, request.params)
+    except Problem as problem:
         assert problem.code == "INVALID_PARAMS"
     else:
         assert isinstance(decoded, METHODS[method].params)

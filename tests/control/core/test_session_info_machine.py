@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 
-from fake_worker import Desk
+from fake_worker import Desk, Refused
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule
+from hypothesis.stateful import rule
 from session_model import NEVER_US, Told, Truth, picks, ways
 
 from roomtone.control.core import effects as fx
@@ -17,12 +18,14 @@ NOBODY = "nobody"
 
 
 class EverySort(Told):
-    """With bots on audio WebSockets."""
+    """With bots on audio WebSockets, and another session that endpoints and voices go to."""
 
     desk: Desk
 
-    @initialize()
-    def no_bots(self) -> None:
+    def furnish(self) -> None:
+        self.other = self.desk.connect()
+        self.far = self.other.call("session.create")["session_id"]
+        self.away: dict[str, Truth] = {}  # endpoints that are in the other session
         self.tokens: dict[str, str] = {}  # endpoint -> what its bot dials with
         self.sockets: dict[str, int] = {}  # endpoint -> its bot
         self.numbers = itertools.count(1)
@@ -62,6 +65,29 @@ class EverySort(Told):
         if id in self.sockets:
             self.desk.give(fx.AudioEnded(self.sockets.pop(id)))
             self.truth[id].state = "disconnected"
+
+    # -- the other session -----------------------------------------------------------------------------------
+
+    @rule(way=ways)
+    def bridge(self, way: str) -> None:
+        made = self.ask("session.bridge", target_session_id=self.far, direction=way)
+        if made:
+            self.truth[made["endpoint_id"]] = Truth("bridge", "connected", way)
+            self.follower[made["endpoint_id"]] = "connected"
+
+    @rule(which=picks)
+    def transfer(self, which: int) -> None:
+        id = self.pick(which, "rtp")
+        if self.ask("endpoint.transfer", endpoint_id=id, target_session_id=self.far) is not None:
+            self.away[id] = self.truth.pop(id)
+
+    @rule(which=picks)
+    def transfer_back(self, which: int) -> None:
+        if self.away:
+            id = list(self.away)[which % len(self.away)]
+            with suppress(Refused):
+                self.other.call("endpoint.transfer", endpoint_id=id, target_session_id=self.session)
+                self.truth[id] = self.away.pop(id)
 
 
 EverySort.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)

@@ -8,7 +8,7 @@ from fake_worker import OFFER, Client, Desk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomtone.control.core import api
+from roomtone.control.core import api, frame
 from roomtone.control.core.polling import CODECS, SESSIONS_A_POLL
 from roomtone.control.core.session import Endpoint
 from roomtone.control.core.stats import endpoint_stats
@@ -52,7 +52,7 @@ def test_a_record_says_what_a_snapshot_says(
     values = counted | trip | report
     endpoint = Endpoint(id="11111111-2222-4333-8444-555555555555", kind="rtp", worker=0, state="connected")
     told = ms.EndpointStats(endpoint=endpoint.id, kind="rtp", codec=CODECS[codec], **values)
-    snapshot = json.loads(api.encode_event(api.Stats([endpoint_stats(endpoint, told, diagnostics)])))
+    snapshot = json.loads(frame.encode_event(api.Stats([endpoint_stats(endpoint, told, diagnostics)])))
     text = stats_event(
         {endpoint.id: endpoint}, [endpoint.id], record(codec=codec, **values), 0, CODECS, diagnostics
     )
