@@ -17,8 +17,8 @@ import numpy as np
 from roomtone.bench import signals, vad_set
 from roomtone.ext.dsp import dtmf_detect, fax_detect, vad
 
-TUNED = ("en_US_f_Allison", "es_MX_f_Allison", "it_IT_m_Carlo")
-UNSEEN = ("fr_CA_f_June", "ru_RU_f_IvrvoiceRU", "it_IT_f_Menardi", "es", "fr")
+TUNED = ("en_US_f_Allison", "es_MX_f_Allison", "it_IT_m_Carlo", "it_IT_f_Menardi")
+UNSEEN = ("fr_CA_f_June", "ru_RU_f_IvrvoiceRU", "es", "fr")
 UNSEEN_VOICES = ("en-gb+m2", "de+f3", "it+m4", "fr+m6", "pl+f1", "ru+f5")
 UNSEEN_MUSIC = ("manolo_camp-morning_coffee", "reno_project-system")
 SNRS_DB = (20, 10, 5)

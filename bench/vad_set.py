@@ -1,6 +1,6 @@
 """Labelled speech in noise, for judging and for training the voice activity detector.
 
-Labels come from the clean signal, one a 10 ms: above 30 dB below the active level, gaps under 100 ms filled.
+Labels come from the clean signal, one a 10 ms: above 25 dB below the active level, gaps under 200 ms filled.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ import numpy as np
 from roomtone.bench import signals
 
 BLOCK = 80  # samples of a label
-BELOW_ACTIVE_DB = 30
-GAP_BLOCKS = 10
+BELOW_ACTIVE_DB = 25
+GAP_BLOCKS = 20
 BURST_BLOCKS = 2
 # Music on hold, in the order of its files.
 TITLES = (
@@ -69,7 +69,7 @@ def talk(clips: Sequence[np.ndarray], seconds: float, rng: np.random.Generator) 
     length = 0
     while length < seconds * signals.RATE_HZ:
         clip = clips[rng.integers(len(clips))]
-        parts += [signals.at(clip, -20), signals.silence(rng.uniform(150, 900))]
+        parts += [signals.at(clip, -20), signals.silence(rng.uniform(200, 1000))]
         length = sum(map(len, parts))
     out = np.concatenate(parts)[: round(seconds * 50) * signals.FRAME]
     return np.pad(out, (0, -len(out) % signals.FRAME))

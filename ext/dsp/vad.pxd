@@ -17,6 +17,9 @@ ctypedef struct vad_t:      # position-free; 256 bytes at most.  All zero is the
     float[BANK_TONES] mean
     float[BANK_TONES] motion
     float[BANK_TONES] swing
+    float[BANK_TONES] held
+    float risen_lately      # share of bands above their floor, over 160 ms and over 1 s
+    float risen_long
 
 
 cdef void vad_reset(vad_t* vad) noexcept nogil

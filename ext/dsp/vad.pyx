@@ -11,7 +11,7 @@ Levels are log2 of power: one is 3 dB.  Frames below QUIET are not looked at and
 from libc.math cimport expf, fabsf
 from libc.stdint cimport int16_t, int64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from roomtone.ext.dsp.dispatch cimport (
     BANK_SAMPLES, BANK_TONES, DENSE_OUT, bank_t, bank_view_t, kernel_get, kernel_t,
@@ -35,8 +35,8 @@ cdef extern from *:
 
 cdef enum:
     VIEWS = 2
-    KINDS = 6                       # of facts a band
-    INPUTS = 48                     # KINDS * BANK_TONES
+    KINDS = 7                       # of facts a band
+    INPUTS = 56                     # KINDS * BANK_TONES
 
 cdef double[BANK_TONES] BAND_HZ = [170, 380, 620, 920, 1320, 1850, 2500, 3250]
 
@@ -49,6 +49,8 @@ cdef float FLOOR_FALL = <float> 0.25
 cdef float MEAN_RATE = <float> 0.02         # 1 s
 cdef float MOTION_RATE = <float> 0.12       # 160 ms
 cdef float MAX_HEIGHT = 10                  # 30 dB
+cdef float HELD = <float> 0.93              # of a height, after a frame: 280 ms
+cdef float RISEN_HEIGHT = <float> 2         # 6 dB
 cdef float SCALE = <float> 0.25
 
 cdef bank_t BANK
@@ -75,8 +77,9 @@ cdef float vad_frame(vad_t* vad, const int16_t* pcm8) noexcept nogil:
     return vad.probability
 
 
-cdef bint vad_look(vad_t* vad, const int16_t* pcm8, float* facts) noexcept nogil:
+cdef bint vad_look(vad_t* vad, const int16_t* pcm8, float* out) noexcept nogil:
     """The inputs of the network; False for a quiet frame."""
+    cdef float[INPUTS] facts        # apart from the state to the compiler's eyes: loops over both become vectors
     cdef const kernel_t* kernel = kernel_get()
     cdef int64_t energy = kernel.level_energy(pcm8, VAD_FRAME)
     cdef bank_view_t[VIEWS] views
@@ -97,12 +100,14 @@ cdef bint vad_look(vad_t* vad, const int16_t* pcm8, float* facts) noexcept nogil
     vad.frames += 1
     bands_step(vad, level, facts)
     whole_facts(vad, views, seen, facts + (KINDS - 1) * BANK_TONES)
+    memcpy(out, facts, sizeof(facts))
     return True
 
 
 cdef inline void bands_step(vad_t* vad, const float* level, float* facts) noexcept nogil:
     cdef float middle = 0
     cdef float height, away
+    cdef float risen = 0
     cdef int i
     for i in range(BANK_TONES):
         middle += level[i]
@@ -115,11 +120,19 @@ cdef inline void bands_step(vad_t* vad, const float* level, float* facts) noexce
         vad.mean[i] += MEAN_RATE * away
         vad.floor[i] += FLOOR_RISE if height > 0 else FLOOR_FALL * height
         vad.last[i] = level[i]
-        facts[i] = SCALE * (height if height < MAX_HEIGHT else MAX_HEIGHT)
+        height = SCALE * (height if height < MAX_HEIGHT else MAX_HEIGHT)
+        vad.held[i] *= HELD
+        vad.held[i] = height if height > vad.held[i] else vad.held[i]
+        risen += height > SCALE * RISEN_HEIGHT
+        facts[i] = height
         facts[i + BANK_TONES] = SCALE * (level[i] - middle)
         facts[i + 2 * BANK_TONES] = SCALE * away
         facts[i + 3 * BANK_TONES] = vad.motion[i]
         facts[i + 4 * BANK_TONES] = vad.swing[i]
+        facts[i + 5 * BANK_TONES] = vad.held[i]
+    risen /= BANK_TONES
+    vad.risen_lately += MOTION_RATE * (risen - vad.risen_lately)
+    vad.risen_long += MEAN_RATE * (risen - vad.risen_long)
 
 
 cdef inline void whole_facts(
@@ -134,8 +147,8 @@ cdef inline void whole_facts(
     facts[2] = SCALE * rt_log2((seen[0] + BANK_POWER) / first)
     facts[3] = SCALE * rt_log2((seen[1] + BANK_POWER) / second)
     facts[4] = <float> vad.frames / (<float> vad.frames + 50)
-    facts[5] = 0
-    facts[6] = 0
+    facts[5] = vad.risen_lately
+    facts[6] = vad.risen_long
     facts[7] = 0
 
 
