@@ -29,7 +29,6 @@ def bridge(core: Core, call: Call, params: api.SessionBridge) -> Procedure:
         raise Problem(INVALID_PARAMS, "A session cannot be bridged to itself", "target_session_id")
     if far is None:
         raise session_not_found(params.target_session_id, "target_session_id")
-    placing.check_room(core, session)
     placing.check_room(core, far)
     ids = core.next_id(), core.next_id()
     here = Endpoint(id=ids[0], kind="bridge", worker=-1, policy=params.direction, far=End(far.id, ids[1]))
@@ -50,6 +49,10 @@ def bridge(core: Core, call: Call, params: api.SessionBridge) -> Procedure:
 
 
 def _create(core: Core, session: Session, end: Endpoint) -> Generator[list[Ask], list[Answer], None]:
+    if session.ended:  # while the other end was made
+        raise session_not_found(session.id, "target_session_id")
+    placing.check_room(core, session)
+
     def body() -> CreateBridge:
         return CreateBridge(
             session=session.id,
