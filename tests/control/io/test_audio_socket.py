@@ -275,8 +275,16 @@ def test_a_bot_that_hangs_up_is_told_to_the_client(tmp_path: Path, run: Callable
             assert await polite.peer.ended() == 1000
             left = (await client.call("session.info"))["endpoints"]
             assert [endpoint["state"] for endpoint in left] == ["disconnected"] * 2
-            newest = {body.endpoint: body for body in control.workers[0].commands if type(body) is UpdateRtp}
-            assert [(b.is_source, b.is_destination) for b in newest.values()] == [(False, False)] * 2
+            await until(
+                lambda: (
+                    {
+                        body.endpoint
+                        for body in control.workers[0].commands
+                        if type(body) is UpdateRtp and (body.is_source, body.is_destination) == (False, False)
+                    }
+                    == {gone.endpoint, polite.endpoint}
+                )
+            )
             polite.peer.close()
 
     run(body())
