@@ -19,9 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 
-import numpy as np
-
-from roomtone.control.io.rate_change import RATE_HZ, TAPS, Decimator, Interpolator
+from roomtone.ext.dsp.resample3 import TAPS, Decimator, Interpolator, swapped
 
 TICK_MS = 20
 START_MS = 60
@@ -30,10 +28,8 @@ PLAYED_TICKS = 3
 QUEUE_SECONDS = 60  # more than that a bot cannot be ahead: its socket is not read
 MARKS = 1000  # nor with more marks than that
 SAMPLE_BYTES = 2
+CHANGED_RATE = 48_000  # carried at 16 kHz
 MS_A_SECOND = 1000
-
-
-LITTLE, BIG = "<i2", ">i2"  # samples on the WebSocket, and in L16 (RFC 3551 section 4.5.11)
 
 
 def bytes_of(ms: int, sample_rate: int) -> int:
@@ -42,10 +38,6 @@ def bytes_of(ms: int, sample_rate: int) -> int:
 
 def ms_of(length: int, sample_rate: int) -> int:
     return length * MS_A_SECOND // (sample_rate * SAMPLE_BYTES)
-
-
-def rounded(pcm: np.ndarray, order: str) -> bytes:
-    return np.rint(pcm).clip(-32768, 32767).astype(order).tobytes()
 
 
 class Pace:
@@ -59,7 +51,7 @@ class Pace:
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
         self._frame_bytes = bytes_of(TICK_MS, sample_rate)
-        self._decimator = Decimator() if sample_rate == RATE_HZ else None
+        self._decimator = Decimator() if sample_rate == CHANGED_RATE else None
         # A frame with no more audio than this has room for all that the filter still holds back.
         self._short_bytes = self._frame_bytes - SAMPLE_BYTES * (TAPS if self._decimator is not None else 1)
         self._line = bytearray()
@@ -136,13 +128,12 @@ class Pace:
         return True
 
     def _payload(self, data: bytes) -> bytes:
-        pcm = np.frombuffer(data, LITTLE)
-        if self._decimator is None:
-            return pcm.astype(BIG).tobytes()
-        out = rounded(self._decimator(pcm.astype(np.float32)), BIG)
-        if not self._begun:
-            self._decimator = Decimator()
-        return out
+        """L16 is big-endian (RFC 3551 section 4.5.11)."""
+        if self._decimator is not None:
+            data = self._decimator(data)
+            if not self._begun:
+                self._decimator = Decimator()
+        return swapped(data)
 
 
 class Gather:
@@ -151,17 +142,15 @@ class Gather:
     __slots__ = ("_flush_bytes", "_interpolator", "_waiting")
 
     def __init__(self, sample_rate: int, flush_ms: int) -> None:
-        self._interpolator = Interpolator() if sample_rate == RATE_HZ else None
+        self._interpolator = Interpolator() if sample_rate == CHANGED_RATE else None
         self._flush_bytes = bytes_of(flush_ms, sample_rate)
         self._waiting = b""
 
     def put(self, payload: bytes) -> bytes | None:
         """One packet's payload.  A frame for the bot, or None while there is too little for one."""
-        pcm = np.frombuffer(payload, BIG, len(payload) // SAMPLE_BYTES)
-        if self._interpolator is None:
-            data = pcm.astype(LITTLE).tobytes()
-        else:
-            data = rounded(self._interpolator(pcm.astype(np.float32)), LITTLE)
+        data = swapped(payload)
+        if self._interpolator is not None:
+            data = self._interpolator(data)
         if len(self._waiting) + len(data) < self._flush_bytes:
             self._waiting += data
             return None

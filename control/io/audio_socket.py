@@ -16,6 +16,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 from aiohttp import WSMsgType, web
@@ -43,6 +44,7 @@ from roomtone.control.io.ws import (
     SEND_BUFFER_BYTES,
     Protocol,
     frame_header,
+    plain_descriptor,
 )
 
 LOOPBACK = "127.0.0.1"
@@ -77,9 +79,9 @@ class AudioSocket:
     """One bot."""
 
     __slots__ = (
-        "_backlog", "_backlog_bytes", "_backlog_max", "_frame_samples", "_gather", "_heard_us", "_room",
-        "_seq", "_ssrc", "_ts", "_udp", "number", "owner", "pace", "ping_us", "pinged_us", "response",
-        "started", "transport",
+        "_backlog", "_backlog_bytes", "_backlog_max", "_fd", "_frame_samples", "_gather", "_heard_us",
+        "_room", "_seq", "_ssrc", "_ts", "_udp", "number", "owner", "pace", "ping_us", "pinged_us",
+        "response", "started", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +91,7 @@ class AudioSocket:
         self.number = number
         self.response = response
         self.transport = transport
+        self._fd = plain_descriptor(transport)
         self.pace = Pace(8000)
         self.started = False  # the worker listens
         self.pinged_us = now_us()  # the newest ping
@@ -236,8 +239,16 @@ class AudioSocket:
         self._give_room()
 
     def _write(self, first: int, data: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(frame_header(first, len(data)) + data)
+        """Straight to the kernel; the transport gets what that does not take."""
+        transport = self.transport
+        if transport.is_closing():
+            return
+        frame = frame_header(first, len(data)) + data
+        if self._fd >= 0 and not transport.get_write_buffer_size():
+            with suppress(OSError):  # it is full, or the peer is gone: the transport finds out
+                frame = frame[os.write(self._fd, frame) :]
+        if frame:
+            transport.write(frame)
 
     def ping(self, now: int) -> None:
         self.ping_us = self.pinged_us = now

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from roomtone.control.io.rate_change import DELAY_MS, RATE_HZ, RATIO, Decimator, Interpolator
+from roomtone.ext.dsp.resample3 import DELAY_MS, Decimator, Interpolator, swapped
 
+RATE_HZ, RATIO = 48_000, 3
 LOW_HZ = RATE_HZ // RATIO
 AMPLITUDE = 10_000.0
 SETTLED = 400  # samples: the filter has forgotten that nothing stood before
 
 
 def tone(hz: float, rate: int, samples: int) -> np.ndarray:
-    return (AMPLITUDE * np.sin(2 * np.pi * hz * np.arange(samples) / rate)).astype(np.float32)
+    return np.rint(AMPLITUDE * np.sin(2 * np.pi * hz * np.arange(samples) / rate)).astype(np.int16)
+
+
+def changed(change: Callable[[bytes], bytes], pcm: np.ndarray) -> np.ndarray:
+    return np.frombuffer(change(pcm.tobytes()), np.int16).astype(float)
 
 
 def in_pieces(change: Decimator | Interpolator, pcm: np.ndarray, piece: int) -> np.ndarray:
-    return np.concatenate([change(pcm[at : at + piece]) for at in range(0, len(pcm), piece)])
+    return changed(
+        lambda part: b"".join(change(part[at : at + 2 * piece]) for at in range(0, len(part), 2 * piece)), pcm
+    )
 
 
 def gain_and_noise_db(pcm: np.ndarray, hz: float, rate: int) -> tuple[float, float]:
@@ -56,16 +65,43 @@ def test_what_16_khz_cannot_carry_does_not_fold_back(hz: float) -> None:
 @pytest.mark.parametrize("piece", [3, 48, 960, 4800])
 def test_frames_join_without_a_seam(piece: int) -> None:
     pcm = tone(437, RATE_HZ, 4800)
-    down = Decimator()(pcm)
-    np.testing.assert_allclose(in_pieces(Decimator(), pcm, piece), down, atol=0.05)
-    up = Interpolator()(down)
-    np.testing.assert_allclose(in_pieces(Interpolator(), down, piece // RATIO), up, atol=0.05)
+    down = changed(Decimator(), pcm)
+    np.testing.assert_array_equal(in_pieces(Decimator(), pcm, piece), down)
+    low = down.astype(np.int16)
+    np.testing.assert_array_equal(
+        in_pieces(Interpolator(), low, piece // RATIO), changed(Interpolator(), low)
+    )
 
 
 def test_down_and_up_again_is_the_same_a_little_later() -> None:
     pcm = tone(1000, RATE_HZ, RATE_HZ // 2)
-    back = Interpolator()(Decimator()(pcm))
+    back = changed(Interpolator(), changed(Decimator(), pcm).astype(np.int16))
     delay = round(2 * DELAY_MS * RATE_HZ / 1000 - (RATIO - 1))
     assert DELAY_MS < 2
     rest = back[SETTLED * RATIO :] - pcm[SETTLED * RATIO - delay : len(pcm) - delay]
     assert np.max(np.abs(rest)) < AMPLITUDE * 0.01
+
+
+def test_full_scale_is_held_and_does_not_wrap() -> None:
+    square = np.where(np.arange(RATE_HZ // 10) // 48 % 2, 32767, -32768).astype(np.int16)
+    down = changed(Decimator(), square)
+    low = np.where(np.arange(LOW_HZ // 10) // 16 % 2, 32767, -32768).astype(np.int16)
+    up = changed(Interpolator(), low)
+    for pcm in (down[100:], up[300:]):
+        assert pcm.max() == 32767
+        assert pcm.min() == -32768
+        assert np.max(np.abs(np.diff(pcm))) < 45_000, "a wrap would be a step of the whole range"
+
+
+def test_pieces_that_are_no_whole_samples_are_refused() -> None:
+    assert Decimator()(b"") == Interpolator()(b"") == swapped(b"") == b""
+    with pytest.raises(ValueError):
+        Decimator()(bytes(4))
+    with pytest.raises(ValueError):
+        Interpolator()(bytes(3))
+
+
+def test_swapped_twice_is_what_it_was() -> None:
+    assert swapped(b"\x01\x02\x03\x04") == b"\x02\x01\x04\x03"
+    pcm = tone(1000, LOW_HZ, 320)
+    np.testing.assert_array_equal(np.frombuffer(swapped(pcm.tobytes()), ">i2"), pcm)
