@@ -20,7 +20,7 @@ import uvloop
 from setproctitle import setproctitle
 
 from roomtone.control import spec
-from roomtone.control.core import polling
+from roomtone.control.core import polling, recordings
 from roomtone.control.core.config import Config
 from roomtone.control.core.core import Core
 from roomtone.control.core.effects import ShutdownBegan
@@ -33,6 +33,7 @@ from roomtone.control.io.http import Port, State
 from roomtone.control.io.lag import Lag
 from roomtone.control.io.log import Log, forward_libraries
 from roomtone.control.io.metrics import Metrics
+from roomtone.control.io.recordings import Recordings
 from roomtone.control.io.runtime import Runtime
 from roomtone.control.io.supervisor_link import Supervisor
 from roomtone.control.io.timers import Timers
@@ -169,6 +170,11 @@ class App:
             metrics=metrics.render,
             sessions=self.core.session_list,
             session_details=self.core.session,
+            stored=Recordings(
+                self.config.recording_dir,
+                self.config.max_recording_download_bytes,
+                partial(recordings.in_use, self.core),
+            ),
             contract=partial(spec.encoded, self.core.version),
             unready=self._unready,
             alive=self.lag.alive,

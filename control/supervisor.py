@@ -318,6 +318,9 @@ class Supervisor:
             overload_refuse_at=config.overload_refuse_at,
             cached_tracks=config.transcode_cache_size,
             neural_vad_streams=config.neural_vad_streams,
+            recording_dir=config.recording_dir,
+            recording_channel_size=config.recording_channel_size,
+            recording_flush_timeout_ms=config.recording_flush_timeout_secs * 1000,
             log_level=config.log_level,
         )
         return msgspec.json.encode(start).decode()

@@ -17,7 +17,7 @@ from pathlib import Path
 FIFO_PRIORITY = 10  # above every ordinary thread, below the kernel's own threads (50)
 PYTHON_NICE = 10  # measured: p99 wake-up of the media thread 19 us, against seconds at equal nice
 TIMER_SLACK_NS = 1  # the default of 50 us would be seen in pacing
-MEDIA_THREAD_NAME = b"media"  # as ps and top show it
+MEDIA_THREAD_NAME = "media"  # as ps and top show it
 _PR_SET_NAME, _PR_SET_TIMERSLACK = 15, 29  # prctl(2)
 
 _CGROUP_MOUNT = Path("/sys/fs/cgroup")
@@ -75,14 +75,19 @@ def prepare_media_thread() -> str:
     Must run before the Python thread steps back: threads inherit nice, and going up again needs a privilege.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    name_thread(MEDIA_THREAD_NAME)
     prctl = ctypes.CDLL(None, use_errno=True).prctl
-    prctl(_PR_SET_NAME, MEDIA_THREAD_NAME, 0, 0, 0)
     prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(TIMER_SLACK_NS), 0, 0, 0)
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(FIFO_PRIORITY))
     except OSError:
         return "none"
     return "fifo"
+
+
+def name_thread(name: str) -> None:
+    """Name the calling thread as ps and top show it: up to 15 bytes."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def step_back() -> bool:

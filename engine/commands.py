@@ -193,9 +193,10 @@ def remove_endpoint(worker: Worker, body: m.RemoveEndpoint) -> Result:
 def close_session(worker: Worker, body: m.CloseSession) -> Slices:
     plan = worker.plan
     worker.files.cancel_all(body.session)
+    worker.recorder.session_ended(body.session, body.reason)
     session = plan.sessions.pop(body.session, None)
     if session is None:
-        return m.Done()
+        return worker.recorder.after(body.session, m.Done())
     for number, endpoint in enumerate(list(session.members.values()), 1):
         if not endpoint.gone:
             _retire(worker, endpoint)
@@ -204,7 +205,7 @@ def close_session(worker: Worker, body: m.CloseSession) -> Slices:
     linking.end_spread(worker, session)
     number = plan.close_session(session)
     worker.retirement.after(number, worker.media.bus_free, session.bus)
-    return After(number, m.Done())
+    return worker.recorder.after(body.session, After(number, m.Done()))
 
 
 def inject_key(worker: Worker, body: m.InjectKey) -> Result:
@@ -246,6 +247,20 @@ def _watchable(worker: Worker, id: str, code: str) -> RtpEndpoint:
         return worker.plan.find_rtp(id)
     except CommandError as error:
         raise CommandError(code, error.message) from None
+
+
+# -- recordings ----------------------------------------------------------------------------------------------
+
+
+def start_recording(worker: Worker, body: m.StartRecording) -> Slices:
+    recording = worker.recorder.admit(body)
+    while not worker.media.capture_prepare():
+        yield
+    return worker.recorder.start(recording, body.app_id)
+
+
+def stop_recording(worker: Worker, body: m.StopRecording) -> Result:
+    return worker.recorder.stop(body)
 
 
 # -- asking --------------------------------------------------------------------------------------------------
@@ -313,7 +328,7 @@ def take_snapshot(worker: Worker, body: m.TakeSnapshot) -> Slices:
             yield
     if plan.changes != changes:
         entries = _corrected(worker, endpoints, entries)
-    return m.Snapshot(entries)
+    return m.Snapshot(entries, worker.recorder.snapshot())
 
 
 def _corrected(
@@ -435,6 +450,8 @@ COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
     m.StopVad: stop_vad,
     m.DetectFax: detect_fax,
     m.SetSensitive: set_sensitive,
+    m.StartRecording: start_recording,
+    m.StopRecording: stop_recording,
     m.GetStats: get_stats,
     m.PollStats: poll_stats,
     m.GetActivity: get_activity,

@@ -214,9 +214,13 @@ class RemoveEndpoint(msgspec.Struct, tag="remove", tag_field="t"):
 
 
 class CloseSession(msgspec.Struct, tag="close_session", tag_field="t"):
-    """Remove every endpoint of the session here, and its bus.  Reply `Done`; unknown session: also `Done`."""
+    """Remove every endpoint of the session here, and its bus.  Reply `Done`; unknown session: also `Done`.
+
+    Its recordings end for that reason and are complete when the reply comes.
+    """
 
     session: str
+    reason: str = "session_destroyed"
 
 
 class InjectKey(msgspec.Struct, tag="inject_key", tag_field="t", kw_only=True):
@@ -264,6 +268,25 @@ class SetSensitive(msgspec.Struct, tag="set_sensitive", tag_field="t", kw_only=T
 
     endpoint: str
     enabled: bool
+
+
+class StartRecording(msgspec.Struct, tag="start_recording", tag_field="t", kw_only=True):
+    """Record one endpoint, or (None) the whole session with those who join later.  Reply: `RecordingStarted`.
+
+    file_path: as the client gave it, ``?mix`` included.  app_id: whose recording it is.
+    """
+
+    session: str
+    recording: str
+    endpoint: str | None
+    file_path: str
+    app_id: str
+
+
+class StopRecording(msgspec.Struct, tag="stop_recording", tag_field="t"):
+    """Reply: `RecordingDone` when the file is complete, after recording_flush_timeout_secs in any case."""
+
+    recording: str
 
 
 class GetStats(msgspec.Struct, tag="get_stats", tag_field="t"):
@@ -316,8 +339,8 @@ class GetMetrics(msgspec.Struct, tag="get_metrics", tag_field="t"):
 CommandBody = (
     CreateRtp | UpdateRtp | CreateTone | CreateFile | SeekFile | PauseFile | ResumeFile | CreateBridge
     | FeedBridge | MoveEndpoint | RemoveEndpoint | CloseSession | InjectKey | StartVad | StopVad | DetectFax
-    | SetSensitive | GetStats | PollStats | GetActivity | OpenSpread | SetSpread | CloseSpread | TakeSnapshot
-    | GetMetrics
+    | SetSensitive | StartRecording | StopRecording | GetStats | PollStats | GetActivity | OpenSpread
+    | SetSpread | CloseSpread | TakeSnapshot | GetMetrics
 )  # fmt: skip
 
 
@@ -355,6 +378,23 @@ class FileCreated(msgspec.Struct, tag="file_created", tag_field="t", kw_only=Tru
 class SpreadOpened(msgspec.Struct, tag="spread_opened", tag_field="t", kw_only=True):
     slot: int
     epoch: int
+
+
+class RecordingStarted(msgspec.Struct, tag="recording_started", tag_field="t", kw_only=True):
+    """file_path: without ``?mix``."""
+
+    file_path: str
+    started_at_epoch_ms: int
+
+
+class RecordingDone(msgspec.Struct, tag="recording_done", tag_field="t", kw_only=True):
+    """packets are in the file, dropped_packets should be and are not."""
+
+    file_path: str
+    duration_ms: int
+    packets: int
+    dropped_packets: int
+    stopped_at_epoch_ms: int
 
 
 class EndpointStats(msgspec.Struct, kw_only=True):
@@ -431,8 +471,17 @@ class SnapshotEndpoint(msgspec.Struct, kw_only=True):
     moves: int = 0
 
 
+class SnapshotRecording(msgspec.Struct, kw_only=True):
+    session: str
+    recording: str
+    endpoint: str | None
+    file_path: str
+    started_us: int
+
+
 class Snapshot(msgspec.Struct, tag="snapshot", tag_field="t"):
     endpoints: list[SnapshotEndpoint]
+    recordings: list[SnapshotRecording] = []
 
 
 class Metrics(msgspec.Struct, tag="metrics", tag_field="t", kw_only=True):
@@ -453,8 +502,8 @@ class Failed(msgspec.Struct, tag="failed", tag_field="t", kw_only=True):
 
 
 ReplyBody = (
-    Done | RtpCreated | FileCreated | SpreadOpened | Stats | StatsPolled | Activity | Snapshot | Metrics
-    | Failed
+    Done | RtpCreated | FileCreated | SpreadOpened | RecordingStarted | RecordingDone | Stats
+    | StatsPolled | Activity | Snapshot | Metrics | Failed
 )  # fmt: skip
 
 
@@ -564,6 +613,18 @@ class PeerLearned(msgspec.Struct, tag="peer_learned", tag_field="t", kw_only=Tru
     remote_rtp_addr: str
 
 
+class RecordingStopped(msgspec.Struct, tag="recording_stopped", tag_field="t", kw_only=True):
+    """A recording ended, but not by `StopRecording`; its file is complete (write_error: up to the error)."""
+
+    session: str
+    recording: str
+    file_path: str
+    duration_ms: int
+    packets: int
+    dropped_packets: int
+    reason: str
+
+
 class Probe(msgspec.Struct, tag="probe", tag_field="t"):
     """Result of the self-probe, once a second: a packet through a real socket pair and the media thread."""
 
@@ -584,7 +645,8 @@ class WorkerLoad(msgspec.Struct, tag="load", tag_field="t", kw_only=True):
 
 Event = (
     WorkerUp | KeyPressed | SpeechStarted | Silent | VadFailed | FaxTone | FaxFailed | ToneFinished
-    | FileStarted | FileFinished | MediaTimeout | ByeReceived | PeerLearned | Probe | WorkerLoad
+    | FileStarted | FileFinished | MediaTimeout | ByeReceived | PeerLearned | RecordingStopped | Probe
+    | WorkerLoad
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ follow the members' codecs in the media thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from roomtone.engine.errors import CommandError
@@ -157,6 +157,9 @@ class Plan:
         self.bridges: dict[str, BridgeEndpoint] = {}
         self._profiles: dict[object, Profile] = {}
         self.changes = 0  # counts endpoints that came, went or finished
+        # Who else wants to know of those that came to a session, and of those that are about to go, and why.
+        self.joined: Callable[[Endpoint], None] = _nobody
+        self.leaving: Callable[[Endpoint, str], None] = _nobody
         self._serial = 0
 
     # -- sessions --------------------------------------------------------------------------------------------
@@ -219,6 +222,7 @@ class Plan:
         endpoint.session.members[endpoint.id] = endpoint
         if isinstance(endpoint, BridgeEndpoint):
             self.bridges[endpoint.id] = endpoint
+        self.joined(endpoint)
 
     def profile(self, media: Negotiated) -> Profile:
         """The shared form of what was negotiated.  CommandError when a media slot cannot hold it."""
@@ -268,16 +272,19 @@ class Plan:
         old = endpoint.session
         if old is session:
             return
+        self.leaving(endpoint, "endpoint_transferred")
         self.changes += 1
         del old.members[endpoint.id]
         old.activity_us = max(old.activity_us, self.media.last_activity_us(endpoint.handle))
         session.members[endpoint.id] = endpoint
         endpoint.session = session
         self.media.endpoint_move(endpoint.handle, session.bus)
+        self.joined(endpoint)
 
     def remove(self, endpoint: Endpoint) -> int:
         """Forget an endpoint and close its slot.  Returns the edit after which media has let go."""
         session = endpoint.session
+        self.leaving(endpoint, "endpoint_removed")
         endpoint.gone = True
         self.changes += 1
         del self.endpoints[endpoint.id]
@@ -295,3 +302,7 @@ class Plan:
 
     def newest_first(self) -> Iterator[Endpoint]:
         return reversed(self.endpoints.values())
+
+
+def _nobody(endpoint: Endpoint, reason: str = "") -> None:
+    """Until somebody asks to be told."""

@@ -37,6 +37,9 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     cached_tracks: int = 64  # decoded files that are kept although nobody plays them
     neural_vad_streams: int = 50
     file_chunks: int = 4096  # seconds of decoded files in memory at most, played or kept: 200 MB
+    recording_dir: str | None = None  # None: no recordings
+    recording_channel_size: int = 1000  # packets of a recording that may wait for the disk
+    recording_flush_timeout_ms: int = 10_000  # how long the end of a recording waits for them
     log_level: str = "info"
 
 

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from roomtone.engine.affinity import name_thread
+
 THREADS = 4
 NICE = 19
 
@@ -46,6 +48,18 @@ class SideThreads:
             thread.start()
         self.pending += 1
         self._work.put((work, done))
+
+    def own(self, name: str, run: Callable[[], None]) -> threading.Thread:
+        """Start a thread of its own for what runs without an end; `close` does not wait for it."""
+
+        def main() -> None:
+            step_aside(self._cpus)
+            name_thread(name)
+            run()
+
+        thread = threading.Thread(target=main, name=name, daemon=True)
+        thread.start()
+        return thread
 
     def take(self, limit: int) -> bool:
         """Hand out at most `limit` results.  True: more wait."""

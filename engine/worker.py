@@ -29,6 +29,7 @@ from roomtone.engine.overload import Overload
 from roomtone.engine.plan import Endpoint, Plan, RtpEndpoint, Session
 from roomtone.engine.ports import Ports
 from roomtone.engine.probe import SelfProbe
+from roomtone.engine.recorder import Recorder
 from roomtone.engine.replies import After, Later
 from roomtone.engine.retirement import Retirement
 from roomtone.engine.side_threads import SideThreads
@@ -122,6 +123,8 @@ class Worker:
             chunks=config.file_chunks,
         )
         self.files = Files(self, self.tapes)
+        self.recorder = Recorder(self, fact_fd)
+        self.plan.joined, self.plan.leaving = self.recorder.joined, self.recorder.leaving
         self._facts = Facts(media, self.plan, self.keys, self.files, self.watching, self._probe, self.outbox)
         self._decode = msgspec.msgpack.Decoder(m.Command).decode
         # sliced work: (command number or 0, the generator)
@@ -174,6 +177,7 @@ class Worker:
 
     def close(self) -> None:
         """After the media thread has ended."""
+        self.recorder.close()
         self.side.close(SIDE_STOP_SECS)
         self._neural.end()
         self.tapes.close()
@@ -195,6 +199,7 @@ class Worker:
         self._more |= self.tapes.turn()
         self._take_commands()
         self._run_chores()
+        self.recorder.turn()
         self.retirement.run(self.now_us())
         self._more |= self.timers.run(self.now_us(), TIMERS_A_TURN)
         self.outbox.flush()
@@ -380,6 +385,7 @@ class Worker:
             "fact_resyncs": self._facts.resyncs,
             "overload_steps": self.overload.steps,
             "file_decoded_seconds": self.tapes.decoded_seconds,
+            **self.recorder.counters(),
         }
 
     def gauges(self) -> dict[str, float]:
@@ -399,6 +405,7 @@ class Worker:
             "overload_level": self.overload.level,
             "watched_keys": sum(_keys_inband(endpoint) for endpoint in self.plan.endpoints.values()),
             **self.watching.gauges(),
+            **self.recorder.gauges(),
         }
 
 

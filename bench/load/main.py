@@ -5,6 +5,7 @@
     roomtone bench mix --rooms 20 --size 10 --talkers 3
     roomtone bench detect                 what watching for speech, and for keys in the audio, costs
     roomtone bench setup | idle
+    roomtone bench recordings --calls 500
     roomtone bench sockets                10,000 control connections with an event a second
     roomtone bench files                  1,000 calls that play a prompt, and 1,000 that hear a tone
     roomtone bench capacity --rooms 10 | --relay
@@ -40,6 +41,7 @@ COMMANDS = {
     "churn": "roomtone.bench.load.churn",
     "transfers": "roomtone.bench.load.transfers",
     "detect": "roomtone.bench.load.detect",
+    "recordings": "roomtone.bench.load.recording",
     "sockets": "roomtone.bench.load.idle_sockets",
     "files": "roomtone.bench.load.files",
 }

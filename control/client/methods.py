@@ -83,6 +83,9 @@ class Methods:
     endpoint_rtp_accept_answer = Method("endpoint.rtp.accept_answer", api.AcceptAnswer, api.Empty)
     endpoint_rtp_reinvite = Method("endpoint.rtp.reinvite", api.UpdateRemoteSdp, api.SdpAnswer)
 
+    recording_start = Method("recording.start", api.RecordingStart, api.RecordingStarted)
+    recording_stop = Method("recording.stop", api.RecordingStop, api.RecordingDone)
+
     stats_subscribe = Method("stats.subscribe", api.StatsSubscribe, api.Empty)
     stats_unsubscribe = Method("stats.unsubscribe", api.NoParams, api.Empty)
     stats_snapshot = Method("stats.snapshot", api.NoParams, api.StatsSnapshot)

@@ -110,6 +110,17 @@ class DtmfSetSensitive(Struct):
     enabled: bool
 
 
+class RecordingStart(Struct):
+    """endpoint_id None: the whole session."""
+
+    file_path: str
+    endpoint_id: Id | None = None
+
+
+class RecordingStop(Struct):
+    recording_id: Id
+
+
 class StatsSubscribe(Struct):
     interval_ms: Annotated[int, Meta(ge=500, le=3_600_000)] = 5000
     include_diagnostics: bool = False
@@ -148,7 +159,7 @@ class RecordingInfo(Struct, kw_only=True):
     recording_id: str
     endpoint_id: str | None
     file_path: str
-    state: str
+    state: Literal["active", "stopping"]
 
 
 class SessionInfo(Struct, kw_only=True):
@@ -226,6 +237,21 @@ class WebsocketCreated(Struct):
 
     endpoint_id: str
     connect_token: str
+
+
+class RecordingStarted(Struct):
+    recording_id: str
+    started_at_epoch_ms: int
+
+
+class RecordingDone(Struct, kw_only=True):
+    """packets: in the file; dropped_packets: not in it, although they should be."""
+
+    file_path: str
+    duration_ms: int
+    packets: int
+    dropped_packets: int
+    stopped_at_epoch_ms: int
 
 
 class InboundStats(Struct, kw_only=True):
@@ -386,6 +412,17 @@ class TransferredIn(EventData):
     state: EndpointState
 
 
+class RecordingStopped(EventData):
+    NAME: ClassVar[str] = "recording.stopped"
+    CRITICAL: ClassVar[bool] = True
+    recording_id: str
+    file_path: str
+    duration_ms: int
+    packets: int
+    dropped_packets: int
+    reason: str
+
+
 class SessionOrphaned(EventData):
     NAME: ClassVar[str] = "session.orphaned"
     timeout_remaining_ms: int
@@ -427,7 +464,7 @@ EVENTS: dict[str, type[EventData]] = {
     for event in (
         StateChanged, ToneFinished, WsConnected, WsDisconnected, WsConnectTimeout, Dtmf, SpeechStarted,
         Silence, VadError, CngDetected, CedDetected, FaxError, MediaTimeout, RtcpBye, TransferredOut,
-        TransferredIn, SessionOrphaned, SessionIdleTimeout,
+        TransferredIn, RecordingStopped, SessionOrphaned, SessionIdleTimeout,
         SessionEmptyTimeout, SessionLost, Stats, EventsDropped,
     )
 }  # fmt: skip

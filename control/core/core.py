@@ -22,7 +22,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from roomtone.control.core import api, audio, effects, frame, life, polling, recall, views
+from roomtone.control.core import api, audio, effects, frame, life, polling, recall, recordings, views
 from roomtone.control.core.audio_book import AUDIO_DIAL, AudioBook
 from roomtone.control.core.config import Config
 from roomtone.control.core.event_queue import EventQueue
@@ -30,7 +30,6 @@ from roomtone.control.core.placement import Workers
 from roomtone.control.core.problems import INTERNAL_ERROR, SESSION_GONE, UNKNOWN_METHOD, Problem
 from roomtone.control.core.requests import METHODS, Binding, Method, check_binding
 from roomtone.control.core.run import (
-    COMMAND_DEADLINE_US,
     PAUSE,
     Answer,
     Ask,
@@ -72,6 +71,7 @@ class Core:
         self.now_us = 0
         self.connections: dict[int, Connection] = {}
         self.sessions: dict[str, Session] = {}
+        self.departed: dict[str, recordings.Departed] = {}  # by recording id
         self.workers = Workers()
         self.unheard = set(range(workers))  # they may hold sessions of the time before this process
         self.draining = False
@@ -113,6 +113,7 @@ class Core:
                 self._worker_started(given)
             case effects.WorkerHolds():
                 audio.sockets_lost(self, recall.adopt(self, given.worker, given.endpoints))
+                recordings.adopt(self, given.worker, given.recordings)
                 self.unheard.discard(given.worker)
             case effects.WorkerDied():
                 self._worker_died(given.worker)
@@ -365,7 +366,7 @@ class Core:
 
     def _send(self, ask: Ask, run: Run | None) -> int:
         self._number += 1
-        deadline_us = self.now_us + COMMAND_DEADLINE_US
+        deadline_us = self.now_us + ask.within_us
         self._open[self._number] = Open(ask, deadline_us, run)
         self._out.append(effects.SendToWorker(ask.worker, self._number, deadline_us, ask.body))
         return self._number

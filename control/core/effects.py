@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import msgspec
 
-from roomtone.engine.messages import CommandBody, Event, ReplyBody, SnapshotEndpoint
+from roomtone.engine.messages import CommandBody, Event, ReplyBody, SnapshotEndpoint, SnapshotRecording
 
 NORMAL_CLOSURE, GOING_AWAY, UNEXPECTED = 1000, 1001, 1011  # RFC 6455 section 7.4.1
 
@@ -56,6 +56,7 @@ class WorkerHolds(msgspec.Struct, frozen=True):
 
     worker: int
     endpoints: list[SnapshotEndpoint]
+    recordings: list[SnapshotRecording] = []
 
 
 class WorkerDied(msgspec.Struct, frozen=True):

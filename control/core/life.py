@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import api, effects, frame, placing, polling
+from roomtone.control.core import api, effects, frame, placing, polling, recordings
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.run import Answer, Ask, Work
 from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
@@ -107,8 +107,12 @@ def end(core: Core, session: Session, fact: SessionFact) -> None:
         connection.gone = fact is not SessionFact.DESTROYED
     for worker, count in session.counts.items():
         core.workers.add(worker, -count, session.phase)
-    for worker in {**session.counts, **(session.spread.peers if session.spread is not None else {})}:
-        core.tell(worker, CloseSession(session.id))
+    reason = "shutdown" if fact is SessionFact.SHUT_DOWN else "session_destroyed"
+    spread = session.spread.peers if session.spread is not None else ()
+    recorders = (recording.worker for recording in session.recordings.values())
+    for worker in dict.fromkeys((*session.counts, *spread, *recorders)):
+        core.tell(worker, CloseSession(session.id, reason))
+    recordings.depart(core, session)
     if session.home is not None:
         core.workers.unsettle(session.home, session.phase)
     if session.run is not None:
@@ -131,8 +135,10 @@ def worker_lost(core: Core, worker: int) -> None:
         event = api.SessionLost(session.id, "worker_lost")
         connection = core.connections.get(session.connection) if session.connection is not None else None
         end(core, session, SessionFact.WORKER_LOST)
+        recordings.worker_lost(core, worker)
         if connection is not None:
             core.emit_to(connection, event)
+    recordings.worker_lost(core, worker)
 
 
 # -- time-outs -----------------------------------------------------------------------------------------------
@@ -251,6 +257,9 @@ def worker_event(core: Core, worker: int, event: messages.Event) -> None:
             return
         case messages.WorkerLoad():
             core.workers.reported(worker, event.level)
+            return
+        case messages.RecordingStopped():
+            recordings.stopped(core, event)
             return
     session = core.sessions.get(event.session)
     endpoint = session.endpoints.get(event.endpoint) if session is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import effects, placement, spreading
+from roomtone.control.core import effects, placement, recordings, spreading
 from roomtone.control.core.problems import ENDPOINT_ERROR, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.run import Answer, Ask, T, expect
 from roomtone.control.core.session import Endpoint, Session
@@ -14,6 +14,7 @@ from roomtone.engine.messages import CloseSession, CommandBody, RemoveEndpoint
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
+NEVER = 1 << 30  # endpoints
 RETRY_HINT_S = 5  # an overload that passes is over then: two levels down, 2 s each (engine/overload.py)
 EMPTY = "empty"  # the timer of a session without endpoints
 US_PER_S = 1_000_000
@@ -82,8 +83,10 @@ def _choose(core: Core, session: Session) -> int:
     settle(core, session)
     if session.home is None:
         raise Problem(SESSION_UNRESPONSIVE, "No media worker is running")
-    worker = placement.choose(core.workers, session.home, session.counts, core.config.session_spread_at)
-    if worker is None:
+    stays = recordings.whole(session)
+    spread_at = NEVER if stays else core.config.session_spread_at
+    worker = placement.choose(core.workers, session.home, session.counts, spread_at)
+    if worker is None or (stays and worker != session.home):
         core.counters.endpoints_refused += 1
         raise Problem(
             ENDPOINT_ERROR,

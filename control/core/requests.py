@@ -18,6 +18,7 @@ from roomtone.control.core import (
     life,
     placing,
     polling,
+    recordings,
     views,
 )
 from roomtone.control.core.problems import (
@@ -198,7 +199,7 @@ METHODS: dict[str, Method] = {
     "stats.snapshot": _method(stats_snapshot, api.NoParams, api.StatsSnapshot),
     **{
         name: _method(*method)
-        for part in (endpoint_requests, detection_requests)
+        for part in (endpoint_requests, detection_requests, recordings)
         for name, method in part.METHODS.items()
     },
 }

@@ -35,6 +35,7 @@ from roomtone.engine.messages import Media, Remote, RtpCreated, Vad
 
 if TYPE_CHECKING:
     from roomtone.control.core.polling import Bucket
+    from roomtone.control.core.recordings import Recording
     from roomtone.control.core.run import Run
 
 
@@ -231,6 +232,7 @@ class Session(Struct, kw_only=True, eq=False):
     home: int | None = None
     phase: int = 0
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    recordings: dict[str, Recording] = field(default_factory=dict)
     counts: dict[int, int] = field(default_factory=dict)
     bridges: int = 0  # of them
     spread: Spread | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET, Struct, field
 
-from roomtone.control.core import api
+from roomtone.control.core import api, recordings
 from roomtone.control.core.session import Endpoint, Session, address
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def info(core: Core, session: Session) -> api.SessionInfo:
         endpoints=[endpoint_info(endpoint) for endpoint in session.endpoints.values()],
         vad_active=[endpoint.id for endpoint in session.endpoints.values() if endpoint.vad is not None],
         fax_detect_active=[endpoint.id for endpoint in session.endpoints.values() if endpoint.fax],
+        recordings=recordings.infos(session),
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from roomtone.control.core.views import array
+from roomtone.control.io import recordings
 from roomtone.control.io.audio_socket import AudioSockets
 from roomtone.control.io.auth import Tokens, bearer_token
 from roomtone.control.io.counters import Counters
@@ -55,6 +56,7 @@ class Port:
         metrics: Callable[[], Awaitable[bytes]],
         sessions: Sessions,
         session_details: SessionDetails,
+        stored: recordings.Recordings,
         contract: Callable[[], bytes],
         unready: Callable[[], list[str]],
         alive: Callable[[], bool],
@@ -66,6 +68,7 @@ class Port:
         self._metrics = metrics
         self._sessions = sessions
         self._session_details = session_details
+        self._recordings = stored
         self._contract = contract
         self._unready = unready
         self._alive = alive
@@ -93,7 +96,8 @@ class Port:
         path = request.path
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._upgrade(request, path)
-        if request.method not in ("GET", "HEAD"):
+        stored = path == recordings.ROOT or path.startswith(recordings.ROOT + "/")
+        if request.method not in ("GET", "HEAD", "DELETE") or (request.method == "DELETE" and not stored):
             return _problem(405, "METHOD_NOT_ALLOWED", "only GET is served here", {"Allow": "GET, HEAD"})
         if path == "/health":
             return _json({"status": "ok"})
@@ -108,10 +112,12 @@ class Port:
             )
         if path == "/asyncapi.json":
             return web.Response(body=self._contract(), content_type=JSON)
-        if path == "/metrics" or path == "/sessions" or path.startswith(SESSIONS_PATH):
+        if stored or path == "/metrics" or path == "/sessions" or path.startswith(SESSIONS_PATH):
             allowed, app_id = self._authorize(request)
             if not allowed:
                 return self._unauthorized()
+            if stored:
+                return await self._recording(request, app_id)
             if path == "/metrics":
                 return web.Response(body=await self._metrics(), headers={"Content-Type": METRICS_TYPE})
             if path == "/sessions":
@@ -140,6 +146,12 @@ class Port:
             pieces.append(piece)
             await asyncio.sleep(0)  # a long list is made in pieces, others have their turn
         return web.Response(body=array(pieces), content_type=JSON)
+
+    async def _recording(self, request: web.BaseRequest, app_id: str | None) -> web.StreamResponse:
+        try:
+            return await self._recordings.answer(request, app_id)
+        except recordings.Refusal as refusal:
+            return _problem(refusal.status, refusal.code, str(refusal), refusal.headers)
 
     def _session(self, session_id: str, app_id: str | None) -> web.Response:
         try:

@@ -30,13 +30,15 @@ SCRAPE_WAIT_S = 0.5
 CACHE_US = 1_000_000
 US_PER_S = 1_000_000
 
-# A worker's counter -> (metric, direction label or None, help).
+RECORDING_LOSSES = ("ring_full", "channel_full", "late", "channels", "file")  # ext/record/recording.pxd
+
+# A worker's counter -> (metric, (label, its value) or None, help).
 # Others become roomtone_worker_<name>_total{worker}.
-WORKER_COUNTERS = {
-    "rx_packets": ("roomtone_rtp_packets", "rx", "RTP packets"),
-    "tx_packets": ("roomtone_rtp_packets", "tx", "RTP packets"),
-    "rx_bytes": ("roomtone_rtp_bytes", "rx", "RTP payload bytes"),
-    "tx_bytes": ("roomtone_rtp_bytes", "tx", "RTP payload bytes"),
+WORKER_COUNTERS: dict[str, tuple[str, tuple[str, str] | None, str]] = {
+    "rx_packets": ("roomtone_rtp_packets", ("direction", "rx"), "RTP packets"),
+    "tx_packets": ("roomtone_rtp_packets", ("direction", "tx"), "RTP packets"),
+    "rx_bytes": ("roomtone_rtp_bytes", ("direction", "rx"), "RTP payload bytes"),
+    "tx_bytes": ("roomtone_rtp_bytes", ("direction", "tx"), "RTP payload bytes"),
     "lost": ("roomtone_rtp_lost_packets", None, "RTP packets lost on the way (RFC 3550 A.3)"),
     "concealed_frames": (
         "roomtone_playout_concealed_frames",
@@ -44,12 +46,25 @@ WORKER_COUNTERS = {
         "Frames played while their packet was missing",
     ),
     "commands": ("roomtone_worker_commands_taken", None, "Commands the worker has taken"),
+    "recording_packets": ("roomtone_recording_packets", None, "Packets in files of recordings"),
+    "recording_bytes": ("roomtone_recording_bytes", None, "Bytes written into them"),
+    **{
+        f"recording_dropped_{reason}": (
+            "roomtone_recording_dropped_packets",
+            ("reason", reason),
+            "Packets that recordings lack, by reason",
+        )
+        for reason in RECORDING_LOSSES
+    },
     "tick_overruns": ("roomtone_tick_overruns", None, "Bus ticks begun over 20 ms after their phase"),
     "ticks_late": ("roomtone_ticks_late", None, "Bus ticks begun over 3 ms after their phase"),
 }
 
 # A worker's gauge -> (metric, help).  Others become roomtone_worker_<name>{worker}.
-WORKER_GAUGES = {"overload_level": ("roomtone_overload_level", "What the worker gave up under load")}
+WORKER_GAUGES = {
+    "recordings": ("roomtone_recordings", "Recordings whose files are open"),
+    "overload_level": ("roomtone_overload_level", "What the worker gave up under load"),
+}
 
 
 class Metrics(Collector):
@@ -197,11 +212,11 @@ class Metrics(Collector):
         for index, answer in self._answers.items():
             worker = str(index)
             for name, value in answer.counters.items():
-                metric, direction, text = WORKER_COUNTERS.get(
+                metric, label, text = WORKER_COUNTERS.get(
                     name, (f"roomtone_worker_{name}", None, f"Worker total: {name}")
                 )
-                labels: tuple[str, ...] = ("direction", "worker") if direction else ("worker",)
-                key: tuple[str, ...] = (direction, worker) if direction else (worker,)
+                labels: tuple[str, ...] = (label[0], "worker") if label else ("worker",)
+                key: tuple[str, ...] = (label[1], worker) if label else (worker,)
                 counters.setdefault(metric, (text, labels, []))[2].append((key, value))
             for name, level in answer.gauges.items():
                 gauges.setdefault(name, []).append(((worker,), level))

@@ -371,8 +371,8 @@ class Workers:
                 self._timers.cancel(n)
                 self._timed_out(n)
         if recall:
-            self._submit(WorkerHolds(worker, body.endpoints))
-        unknown: set[str] = set()
+            self._submit(WorkerHolds(worker, body.endpoints, body.recordings))
+        unknown = {each.session for each in body.recordings if not self._known_session(each.session)}
         for endpoint in body.endpoints:
             if not self._known_session(endpoint.session):
                 unknown.add(endpoint.session)

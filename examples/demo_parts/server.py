@@ -52,6 +52,7 @@ class Server:
         self, *, pairs: int = 16, media_ip: tuple[str, ...] = ("127.0.0.1",), **keys: object
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="roomtone-"))
+        self.keys = keys
         self.port = free_tcp_port()
         self.media_ports = free_media_ports(pairs)
         settings = {

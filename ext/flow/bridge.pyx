@@ -3,10 +3,12 @@
 from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memset
 
-from roomtone.ext.base.types cimport RT_LATE
+from roomtone.ext.base.types cimport RT_LATE, rt_unlikely
 from roomtone.ext.dsp.limiter cimport limiter_run
+from roomtone.ext.flow.capture cimport capture_own
 from roomtone.ext.flow.graph cimport (
     COUNT_BRIDGE_LATE,
+    EP_CAPTURED,
     FRAME_8K,
     FRAME_16K,
     NONE,
@@ -80,14 +82,18 @@ cdef bint bridge_frame(media_t* m, bus_t* b, endpoint_private_t* p, int64_t tick
 
 cdef uint32_t bridges_add(media_t* m, bus_t* b, mix_t* mix, int64_t tick) noexcept nogil:
     cdef endpoint_private_t* p
+    cdef endpoint_t* e
     cdef uint32_t i = b.first_bridge
     cdef uint32_t talking = 0
     while i != NONE:
         p = &m.privates[i]
-        i = endpoint_at(m, i).next_ticked
+        e = endpoint_at(m, i)
+        i = e.next_ticked
         if not bridge_frame(m, b, p, tick):
             continue
         talking += 1
+        if rt_unlikely(e.flags & EP_CAPTURED):
+            capture_own(m, b, e, tick)
         if b.rates & RATE_8K:
             m.kernel.mix_add(mix.sum8, p.pcm8, FRAME_8K)
         if b.rates & RATE_16K:

@@ -9,9 +9,10 @@ PARTIAL_WAIT_MAX_MS: a packet a little late is not heard, a missing sum is.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from roomtone.ext.base.types cimport RT_LATE, rt_prefetch_write
+from roomtone.ext.base.types cimport RT_LATE, rt_prefetch_write, rt_unlikely
 from roomtone.ext.codec.codec cimport CODEC_COUNT, codec_get
 from roomtone.ext.flow.bridge cimport bridges_add
+from roomtone.ext.flow.capture cimport capture_own
 from roomtone.ext.flow.graph cimport (
     BUS_SLICE,
     BUS_SLICES_MAX,
@@ -19,6 +20,7 @@ from roomtone.ext.flow.graph cimport (
     COUNT_MIXED,
     COUNT_PARTIAL_LATE,
     COUNT_TICKS,
+    EP_CAPTURED,
     EP_SOURCE,
     EP_TALKING,
     EP_TICKED,
@@ -64,6 +66,11 @@ cdef inline mix_t* mix_of(media_t* m, bus_t* b, uint32_t bus) noexcept nogil:
     return &m.mix
 
 
+cdef inline int64_t tick_ms(const bus_t* b, int64_t tick) noexcept nogil:
+    """When a tick of this bus was due, on the grid of phases."""
+    return tick * PHASES + b.phase
+
+
 # -- reading and summing -----------------------------------------------------------------------------------------------
 
 cdef void add(media_t* m, bus_t* b, mix_t* mix, endpoint_t* e) noexcept nogil:
@@ -97,6 +104,8 @@ cdef void bus_prefetch(media_t* m, uint32_t bus) noexcept nogil:
 cdef void sum_source(media_t* m, bus_t* b, mix_t* mix, endpoint_t* e, int64_t tick) noexcept nogil:
     e.flags &= ~<uint32_t> EP_TALKING
     if source_frame(m, b, e, tick):
+        if rt_unlikely(e.flags & EP_CAPTURED) and e.kind != KIND_RTP:
+            capture_own(m, b, e, tick)
         add(m, b, mix, e)
 
 
@@ -221,11 +230,6 @@ cdef void send_slice(media_t* m, uint32_t bus, uint32_t quota, int64_t now_us) n
         fetch_out(m, b.send_next)
         send_one(m, b, p, &p.mix, d, b.send_codec, b.send_tick, now_us)
         quota -= 1
-
-
-cdef int64_t tick_ms(bus_t* b, int64_t tick) noexcept nogil:
-    """When a tick of this bus was due, on the grid of phases."""
-    return tick * PHASES + b.phase
 
 
 cdef void send_begin(media_t* m, uint32_t bus, int64_t now_us) noexcept nogil:

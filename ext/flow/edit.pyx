@@ -15,6 +15,7 @@ from roomtone.ext.flow.graph cimport (
     EDIT_BUS_CLOSE,
     EDIT_BUS_OPEN,
     EDIT_BUS_SPREAD,
+    EDIT_CAPTURE,
     EDIT_CLOSE,
     EDIT_DESTINATION_ADD,
     EDIT_DESTINATION_REMOVE,
@@ -35,6 +36,7 @@ from roomtone.ext.flow.graph cimport (
     EDIT_WATCH,
     EDIT_WATCH_KINDS,
     EDITS_A_TURN,
+    EP_CAPTURED,
     EP_DESTINATION,
     EP_HEARD,
     EP_LEARNING,
@@ -84,6 +86,7 @@ from roomtone.ext.flow.rx_socket cimport (
 )
 from roomtone.ext.flow.source_file cimport file_open, file_pause, file_seek
 from roomtone.ext.flow.tap cimport tap_negotiated, tap_watch
+from roomtone.ext.record.capture cimport capture_ring_t
 
 
 cdef void open_(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
@@ -282,6 +285,9 @@ cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
         destination_add(m, d.bus, e)
     elif d.kind == EDIT_DESTINATION_REMOVE:
         destination_remove(m, e)
+    elif d.kind == EDIT_CAPTURE:
+        m.capture = <capture_ring_t*> d.address
+        e.flags = e.flags | EP_CAPTURED if d.a else e.flags & ~<uint32_t> EP_CAPTURED
 
 
 cdef bint edits_apply(media_t* m, int64_t now_us) noexcept nogil:

@@ -20,6 +20,7 @@ from roomtone.ext.flow.graph cimport (
     EDIT_BUS_CLOSE,
     EDIT_BUS_OPEN,
     EDIT_BUS_SPREAD,
+    EDIT_CAPTURE,
     EDIT_CLOSE,
     EDIT_DESTINATION_ADD,
     EDIT_DESTINATION_REMOVE,
@@ -257,6 +258,15 @@ cdef class EditWriter(MediaMemory):
         d.a = event
         d.b = duration_ms
         d.c = volume
+        return self.edit_done()
+
+    def capture(self, uint32_t handle, bint on):
+        cdef edit_t* d
+        self.slot(handle)
+        d = self.edit_new(EDIT_CAPTURE)
+        d.handle = handle
+        d.a = on
+        d.address = <uint64_t> &self.capture_ring
         return self.edit_done()
 
     def gather(self, int us):

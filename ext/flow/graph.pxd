@@ -20,6 +20,7 @@ from roomtone.ext.dsp.limiter cimport limiter_t
 from roomtone.ext.dsp.resample cimport resample_t
 from roomtone.ext.dsp.tone cimport tone_t
 from roomtone.ext.flow.tap_state cimport tap_t
+from roomtone.ext.record.capture cimport capture_ring_t
 from roomtone.ext.wire.telephone_event cimport event_rx_t, event_tx_t
 
 
@@ -97,6 +98,7 @@ cdef enum endpoint_flag_t:
     EP_WATCH_FRAMES = 0x800000  # or as it is to a detector outside the media thread
     EP_WATCHED = 0xF00000
     EP_SENSITIVE = 0x1000000    # keys of this peer are nobody's business: telephone-events are not recorded
+    EP_CAPTURED = 0x2000000     # what it receives and sends is copied for recordings
 
 
 ctypedef struct addr_t:         # 20 bytes; family 0: unset
@@ -416,6 +418,8 @@ ctypedef struct endpoint_private_t:
     uint32_t feed_phase                 # bridge: of the session it brings,
     uint64_t* feeds                     # and where that session's buses publish: addresses of partial_t[PARTIAL_DEPTH]
     uint32_t feed_count
+    uint32_t capture_lost               # records of it for which the capture ring had no room,
+    uint32_t capture_lost_heard         # and those of them that were sound from it
 
 
 ctypedef struct packet_t:               # an encoded frame with room for the header in front
@@ -496,6 +500,7 @@ cdef enum edit_kind_t:
     EDIT_BRIDGE = 22
     EDIT_BRIDGE_FEED = 23
     EDIT_MOVE = 24
+    EDIT_CAPTURE = 25
 
 
 ctypedef struct edit_t:
@@ -588,6 +593,7 @@ ctypedef struct media_t:                # the media thread: everything it owns, 
     network_t networks[64]
     ring_t edits
     ring_t facts
+    capture_ring_t* capture             # NULL until the first recording
     outbox_t outbox
     mix_t mix                           # scratch of buses that sum and send in one go
     packet_t own                        # scratch: a talker's own encoding

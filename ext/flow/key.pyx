@@ -3,8 +3,9 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
-from roomtone.ext.base.types cimport RT_EMPTY, ts_diff
+from roomtone.ext.base.types cimport RT_EMPTY, rt_unlikely, ts_diff
 from roomtone.ext.codec.codec cimport CODEC_COUNT
+from roomtone.ext.flow.capture cimport capture_sent
 from roomtone.ext.flow.fact cimport fact_put
 from roomtone.ext.flow.graph cimport (
     COUNT_KEYS,
@@ -16,12 +17,14 @@ from roomtone.ext.flow.graph cimport (
     DROP_KEY_LARGE_BUS,
     DROP_KEY_NO_TYPE,
     DROP_NOT_LEARNED,
+    EP_CAPTURED,
     EP_CONNECTED,
     EP_INJECT,
     EP_KEY_ENDED,
     EP_KEY_RX,
     EP_KEY_TX,
     EP_MAY_SEND,
+    EP_SENSITIVE,
     EP_SOURCE,
     FACT_INJECT_DONE_,
     FACT_KEY_,
@@ -96,7 +99,9 @@ cdef void key_list_remove(media_t* m, endpoint_t* e) noexcept nogil:
         endpoint_at(m, e.next_key).prev_key = e.prev_key
 
 
-cdef void send_event(media_t* m, endpoint_t* d, const event_t* body, uint32_t timestamp, bint marker) noexcept nogil:
+cdef void send_event(media_t* m, endpoint_t* d, const event_t* body, uint32_t timestamp, bint marker, bint sensitive,
+                     int64_t now_us) noexcept nogil:
+    """sensitive: whoever pressed the key does not want it recorded."""
     cdef uint8_t packet[16]
     d.tx_seq += 1
     rtp_write(packet, d.event_tx_type, marker, d.tx_seq, timestamp, d.tx_ssrc)
@@ -106,6 +111,8 @@ cdef void send_event(media_t* m, endpoint_t* d, const event_t* body, uint32_t ti
         d.tx_bytes += EVENT_BYTES
         count(m, COUNT_TX_PACKETS)
         m.stats.counters[<int> COUNT_TX_BYTES] += EVENT_BYTES
+        if rt_unlikely(d.flags & EP_CAPTURED) and not (sensitive or d.flags & EP_SENSITIVE):
+            capture_sent(m, d, packet, RTP_HEADROOM + EVENT_BYTES, now_us)
     else:
         d.tx_seq -= 1
 
@@ -160,7 +167,7 @@ cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event
         return
     if d.event_tx_rate != rate:
         body.duration = <uint16_t> min(<int64_t> e.duration * d.event_tx_rate // rate, 0xFFFF)
-    send_event(m, d, &body, d.key_tx_ts, h.marker or place == PLACE_BEGINS)
+    send_event(m, d, &body, d.key_tx_ts, h.marker or place == PLACE_BEGINS, source.flags & EP_SENSITIVE != 0, now_us)
     if e.end:
         d.flags &= ~<uint32_t> EP_KEY_TX
         d.flags |= EP_KEY_ENDED
@@ -268,7 +275,7 @@ cdef void key_turn(media_t* m, int64_t now_us) noexcept nogil:
             inject_end(m, e)
             fact_put(m, FACT_INJECT_DONE_, e.handle, 1, 0)
         elif result > 0:
-            send_event(m, e, &packet.body, packet.timestamp, packet.marker)
+            send_event(m, e, &packet.body, packet.timestamp, packet.marker, False, now_us)
 
 
 cdef void key_restarted(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:

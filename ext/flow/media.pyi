@@ -130,6 +130,17 @@ class Media:
         """
     def source_networks(self, networks: list[str]) -> None:
         """CIDR list that first packets must come from; before run()."""
+    # -- recordings ------------------------------------------------------------------------------------------------------
+    def capture_prepare(self) -> bool:
+        """Make and touch the capture ring, a piece a call (about 0.3 ms).  True: it is ready."""
+    def capture_ring_address(self) -> int:
+        """For `Drain` (ext/record/drain.pyi), which must not outlive this object."""
+    def capture_position(self) -> int:
+        """The position behind everything captured so far."""
+    def capture_lost(self, handle: int) -> tuple[int, int]:
+        """Records of an open endpoint for which the ring had no room: all, and those that were sound from it."""
+    def capture(self, handle: int, on: bool) -> int:
+        """Edit: copy what this endpoint receives and sends, or no longer.  The ring must be ready."""
     # -- tones -------------------------------------------------------------------------------------------------------
     def tone_open(self, handle: int, *, kind: int, frequency_hz: float, duration_ms: int) -> int:
         """Edit: a slot from endpoint_take becomes a tone; add it with source_add.  duration_ms -1: for ever."""

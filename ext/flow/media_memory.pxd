@@ -5,6 +5,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from roomtone.ext.flow.arena cimport Arena as ArenaView
 from roomtone.ext.flow.graph cimport endpoint_t, media_t
 from roomtone.ext.flow.pool cimport Slots
+from roomtone.ext.record.capture cimport capture_ring_t
 
 
 cdef class MediaMemory:
@@ -18,6 +19,9 @@ cdef class MediaMemory:
         uint32_t capacity
         uint8_t* edit_memory
         uint8_t* fact_memory
+        capture_ring_t capture_ring
+        uint8_t* capture_memory         # NULL until something is to be recorded
+        size_t capture_touched
     cdef endpoint_t* slot(self, uint32_t handle) except NULL
     cdef void touch(self, uint32_t handle) noexcept
     cdef void touch_tap(self, uint32_t handle) noexcept

@@ -4,12 +4,15 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from roomtone.ext.base.clock cimport ntp_fraction, ntp_middle, ntp_seconds
+from roomtone.ext.base.types cimport rt_unlikely
+from roomtone.ext.flow.capture cimport capture_rtcp
 from roomtone.ext.flow.fact cimport fact_done, fact_new
 from roomtone.ext.flow.graph cimport (
     COUNT_RTCP_RX,
     COUNT_RTCP_TX,
     DROP_RTCP_BAD,
     DROP_RTCP_SOURCE,
+    EP_CAPTURED,
     EP_CONNECTED,
     EP_HEARD,
     FACT_BYE_,
@@ -161,6 +164,8 @@ cdef void report_send(media_t* m, endpoint_t* e, bint bye, int64_t now_us) noexc
     n = rtcp_write(data, REPORT_BYTES, &r)
     if n > 0 and tx_send_rtcp(m, e, data, n):
         count(m, COUNT_RTCP_TX)
+        if rt_unlikely(e.flags & EP_CAPTURED):
+            capture_rtcp(m, e, True, data, n, now_us)
 
 
 # -- receiving ---------------------------------------------------------------------------------------------------------
@@ -216,6 +221,8 @@ cdef void report_receive(media_t* m, endpoint_t* e, int n, const addr_t* source,
         e.rx_dropped += 1
         return
     count(m, COUNT_RTCP_RX)
+    if rt_unlikely(e.flags & EP_CAPTURED):
+        capture_rtcp(m, e, False, m.packet, n, now_us)
     while rtcp_next(m.packet, n, &offset, &packet) == 0:
         if packet.packet_type == RTCP_SR:
             e.sr_middle = (packet.ntp_sec << 16) | (packet.ntp_frac >> 16)

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from roomtone.ext.base.types cimport RT_SHORT, RT_VERSION, rt_likely, rt_unlikely, ts_diff
 from roomtone.ext.codec.codec cimport codec_get, codec_t
+from roomtone.ext.flow.capture cimport capture_received
 from roomtone.ext.flow.fact cimport fact_done, fact_new, fact_put
 from roomtone.ext.flow.graph cimport (
     COUNT_RX_BYTES,
@@ -20,6 +21,7 @@ from roomtone.ext.flow.graph cimport (
     DROP_UNKNOWN_PROTOCOL,
     DROP_VERSION,
     DROP_WRONG_SOURCE,
+    EP_CAPTURED,
     EP_LEARNING,
     EP_MAY_RECEIVE,
     EP_ODD_PTIME,
@@ -198,6 +200,8 @@ cdef void rtp(media_t* m, endpoint_t* e, int n, int64_t arrival_us, int64_t now_
     if result < 0:
         return
     alive(m, e, &h, now_us)
+    if rt_unlikely(e.flags & EP_CAPTURED):
+        capture_received(m, e, codec if slot < 0 else 0, m.packet, n, arrival_us if arrival_us else now_us)
     if rt_unlikely(result == SOURCE_RESTARTED):
         restarted(m, e, e.rx_ssrc != ssrc, now_us)
     if h.payload_bytes == 0:
@@ -341,8 +345,9 @@ cdef bint behind(const endpoint_t* e) noexcept nogil:
 
 cdef void rx_tick(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     cdef int64_t arrival_us = 0
-    # An arrival time costs another call.  A few packets in a row tell jitter, and whether the queue is old.
-    cdef bint stamped = (now_us // TICK_US + endpoint_index(e)) % STAMP_EVERY < STAMP_RUN
+    # An arrival time costs another call.  A few packets in a row tell jitter, and whether the queue is old; a recording
+    # tells every packet's.
+    cdef bint stamped = (now_us // TICK_US + endpoint_index(e)) % STAMP_EVERY < STAMP_RUN or e.flags & EP_CAPTURED
     cdef int n
     cdef int i
     playout_prefetch(m, e)

@@ -2,13 +2,15 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from roomtone.ext.base.types cimport handle_t, rt_likely
+from roomtone.ext.base.types cimport handle_t, rt_likely, rt_unlikely
 from roomtone.ext.codec.codec cimport codec_get
+from roomtone.ext.flow.capture cimport capture_sent
 from roomtone.ext.flow.graph cimport (
     COUNT_TX_BYTES,
     COUNT_TX_PACKETS,
     DROP_AUDIO_DURING_KEY,
     DROP_NOT_LEARNED,
+    EP_CAPTURED,
     EP_CONNECTED,
     EP_INJECT,
     EP_KEY_TX,
@@ -65,6 +67,8 @@ cdef inline void finish(media_t* m, endpoint_t* e, bint marker, uint8_t* packet,
         e.tx_bytes += payload_bytes
         m.stats.counters[<int> COUNT_TX_PACKETS] += 1
         m.stats.counters[<int> COUNT_TX_BYTES] += payload_bytes
+        if rt_unlikely(e.flags & EP_CAPTURED):
+            capture_sent(m, e, packet, RTP_HEADROOM + payload_bytes, now_us)
     else:
         e.tx_seq -= 1           # never on the wire: the sequence stays gap-free
 

@@ -16,8 +16,8 @@ from demo_parts.server import Server
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[Server]:
     """media_timeout_secs 1, so that a silence is told within the test's patience."""
-    with Server(workers=1, media_timeout_secs=1) as running:
+    with Server(workers=1, media_timeout_secs=1, recording_dir=str(tmp_path)) as running:
         yield running
         print(running.log)

@@ -43,9 +43,12 @@ def wait_for(condition: Any, limit_s: float = 10.0, what: str = "the condition")
 
 
 class Product:
-    """A running `roomtone serve`.  Keyword arguments are configuration keys."""
+    """A running `roomtone serve`.  Keyword arguments are configuration keys.
 
-    def __init__(self, **config: Any) -> None:
+    launcher: a command that does something and then becomes what stands behind it.
+    """
+
+    def __init__(self, *, launcher: tuple[str, ...] = (), **config: Any) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="roomtone-test-")
         self.port = free_port()
         defaults = {
@@ -62,7 +65,7 @@ class Product:
         self.log_path = Path(self.folder.name) / "log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "roomtone"), "serve", "-c", str(path)],
+                [*launcher, str(Path(sys.executable).parent / "roomtone"), "serve", "-c", str(path)],
                 stdout=log,
                 stderr=log,
             )

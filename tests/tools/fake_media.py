@@ -13,6 +13,7 @@ from collections import deque
 from typing import Any
 
 from roomtone.ext.event.stats_record import record
+from roomtone.ext.record.capture import CaptureRing
 
 ZERO_STATS = {
     "codec": 0, "rx_packets": 0, "rx_bytes": 0, "rx_lost": 0, "rx_jitter_ms": 0.0, "rx_last_ms_ago": None,
@@ -53,6 +54,7 @@ class FakeMedia:
         self.partials_in_use: set[int] = set()
         self.facts_lost = False
         self.phases, self.late_phases = 3, 0
+        self.capture_ring = CaptureRing(4096)
         self.speech_of: dict[int, tuple[int, int, int]] = {}  # began, last, before
         self.tones_of: dict[int, tuple[int, int]] = {}
         self.frames_of: dict[int, deque[tuple[int, bytes]]] = {}
@@ -185,6 +187,18 @@ class FakeMedia:
             "tick_late_us": [(64, self.phases)],
         }
 
+    def capture_prepare(self) -> bool:
+        return True
+
+    def capture_ring_address(self) -> int:
+        return int(self.capture_ring.address())
+
+    def capture_position(self) -> int:
+        return 0
+
+    def capture_lost(self, handle: int) -> tuple[int, int]:
+        return 0, 0
+
     def memory(self) -> dict[str, int]:
         return {"arena_bytes": 4096}
 
@@ -213,6 +227,7 @@ for _name, _positional in {
     "bridge_open": ("handle",),
     "bridge_feed": ("handle",),
     "inject": ("handle",),
+    "capture": ("handle", "on"),
     "watch": ("handle",),
     "watch_kinds": (),
     "sensitive": ("handle", "enabled"),

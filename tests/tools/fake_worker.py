@@ -103,6 +103,18 @@ class FakeWorker:
                     return ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
                 self.feeds[body.endpoint] = body
                 return ms.Done()
+            case ms.StartRecording():
+                return ms.RecordingStarted(
+                    file_path=body.file_path.removesuffix("?mix"), started_at_epoch_ms=1_700_000_000_000
+                )
+            case ms.StopRecording():
+                return ms.RecordingDone(
+                    file_path="/rec/a.pcap",
+                    duration_ms=5,
+                    packets=3,
+                    dropped_packets=1,
+                    stopped_at_epoch_ms=6,
+                )
             case ms.RemoveEndpoint():
                 known = self.endpoints.pop(body.endpoint, None)
                 self.feeds.pop(body.endpoint, None)

@@ -54,6 +54,11 @@ def _() -> dict[str, object] | None:
     return client.log[-1]
 
 
+@provokes("RECORDING_ERROR")
+def _() -> dict[str, object] | None:
+    return asked(bound(), "recording.stop", recording_id=NO_SUCH)
+
+
 @provokes("UNKNOWN_METHOD")
 def _() -> dict[str, object] | None:
     return asked(Desk().connect(), "session.fly")

@@ -40,7 +40,7 @@ def code_of(client: Client, method: str, **params: object) -> str:
         ('{"id":"","method":"session.list"}', "INVALID_REQUEST", ""),
         ('{"id":"a","method":"session.lists"}', "UNKNOWN_METHOD", "a"),
         ('{"id":"a","method":"endpoint.webrtc.create_offer"}', "UNKNOWN_METHOD", "a"),
-        ('{"id":"a","method":"recording.start"}', "UNKNOWN_METHOD", "a"),
+        ('{"id":"a","method":"endpoint.fly"}', "UNKNOWN_METHOD", "a"),
         ('{"id":"a","method":"session.attach","params":[]}', "INVALID_PARAMS", "a"),
         ('{"id":"a","method":"session.attach","params":{"session_id":"x"}}', "INVALID_PARAMS", "a"),
         ('{"id":"a","method":"session.info","params":7}', "NO_SESSION", "a"),

@@ -55,6 +55,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "vad.stop": {"endpoint_id": "$keyless"},
     "fax_detect.start": {"endpoint_id": "$rtp"},
     "fax_detect.stop": {"endpoint_id": "$keyless"},
+    "recording.start": {"file_path": "/rec/b.pcap", "endpoint_id": "$rtp"},
+    "recording.stop": {"recording_id": "$recording"},
     "stats.subscribe": {"interval_ms": 5000, "include_diagnostics": False},
     "stats.unsubscribe": {},
     "stats.snapshot": {},
@@ -72,15 +74,17 @@ WORKS_ON: dict[str, set[str]] = {
     "endpoint.dtmf.set_sensitive": {"rtp", "keyless", "offering"},
     "vad.start": {"rtp", "keyless", "offering", "bot"},
     "vad.stop": {"keyless"},
+    "recording.start": {"rtp", "keyless", "offering", "tone", "finished", "bot"},
     "fax_detect.start": {"rtp", "keyless", "offering", "bot"},
     "fax_detect.stop": {"keyless"},
 }
 CODES = {
-    "vad.start": "VAD_ERROR", "vad.stop": "VAD_ERROR",
+    "vad.start": "VAD_ERROR", "vad.stop": "VAD_ERROR", "recording.start": "RECORDING_ERROR",
     "fax_detect.start": "FAX_DETECT_ERROR", "fax_detect.stop": "FAX_DETECT_ERROR",
 }  # fmt: skip
 # Of endpoints: ENDPOINT_ERROR, or what CODES says.
 UNKNOWN_ID = dict.fromkeys(("session_id", "target_session_id"), "SESSION_NOT_FOUND")
+UNKNOWN_ID["recording_id"] = "RECORDING_ERROR"
 MISFIT = {"endpoint.transfer": "INVALID_PARAMS"}  # of other methods: as an unknown one
 
 
@@ -104,6 +108,8 @@ class Stage:
         self.client.call("fax_detect.start", endpoint_id=self.ids["keyless"])
         ended = ms.ToneFinished(session=self.session, endpoint=self.ids["finished"])
         self.desk.event(0, ended)
+        started = self.client.call("recording.start", file_path="/rec/a.pcap")
+        self.ids["recording"] = started["recording_id"]
         former = self.desk.connect()
         self.ids["orphan"] = former.call("session.create")["session_id"]
         former.close()
@@ -180,7 +186,10 @@ def test_a_connection_without_a_session_is_told_so_whatever_it_asks(stage: Stage
 def test_a_connection_whose_session_has_ended_is_told_so(method: str) -> None:
     desk = Desk(config="empty_session_timeout_secs = 1")
     stage = Stage.__new__(Stage)
-    stage.desk, stage.ids = desk, dict.fromkeys(("rtp", "keyless", "offering", "orphan"), NO_SUCH)
+    stage.desk, stage.ids = (
+        desk,
+        dict.fromkeys(("rtp", "keyless", "offering", "orphan", "recording"), NO_SUCH),
+    )
     client = desk.connect()
     client.call("session.create")
     desk.advance(2)

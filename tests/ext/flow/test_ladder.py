@@ -14,7 +14,8 @@ BELOW = {
     "dsp": {"base"},
     "event": {"base"},
     "file": {"base"},
-    "flow": {"base", "wire", "codec", "dsp", "event"},
+    "record": {"base", "wire", "codec", "dsp"},
+    "flow": {"base", "wire", "codec", "dsp", "event", "record"},
 }
 CIMPORT = re.compile(
     r"^\s*from\s+(roomtone\.ext\.\S+)\s+cimport|^\s*cimport\s+(roomtone\.ext\.\S+)", re.MULTILINE

@@ -1,0 +1,256 @@
+"""What the methods recording.* do, and how a recording ends.
+
+Theory of operation
+-------------------
+A recording is *active* from the reply to recording.start on.  It ends once: with the reply to recording.stop
+(*stopping* while the worker writes what is left), or with one recording.stopped, whose reason is that of the
+worker that kept the file; of a worker that died only we can tell.  A recording whose session has ended waits,
+*departed*, for its worker's last word, which goes to the connection the session had.
+
+A whole session is recorded by the worker that has its endpoints, so while that goes on new ones stay there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from roomtone.control.core import api, placing
+from roomtone.control.core.problems import RECORDING_ERROR, SESSION_UNRESPONSIVE, Problem
+from roomtone.control.core.run import COMMAND_DEADLINE_US, Ask, Call, Procedure, expect, unanswered
+from roomtone.engine import messages
+from roomtone.engine.messages import SnapshotRecording, StartRecording, StopRecording
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+    from roomtone.control.core.session import Session
+
+MIX = "?mix"
+US_PER_S = 1_000_000
+
+
+class RecordingFact(Enum):
+    STOP_ASKED = "stop_asked"
+    STOP_UNANSWERED = "stop_unanswered"
+    ENDED = "ended"
+
+
+RECORDING_TRANSITIONS: dict[str, dict[RecordingFact, str]] = {
+    "active": {RecordingFact.STOP_ASKED: "stopping", RecordingFact.ENDED: "ended"},
+    "stopping": {RecordingFact.STOP_UNANSWERED: "active", RecordingFact.ENDED: "ended"},
+    "ended": {},
+}
+
+
+class Recording(Struct, kw_only=True, eq=False):
+    """One recording as control knows it.  endpoint_id None: of the whole session."""
+
+    id: str
+    endpoint_id: str | None
+    file_path: str
+    worker: int
+    started_us: int
+    state: str = "active"
+
+    def happened(self, fact: RecordingFact) -> None:
+        self.state = RECORDING_TRANSITIONS[self.state][fact]
+
+
+class Departed(Struct, frozen=True):
+    """A recording whose session has ended; connection: who is told."""
+
+    recording: Recording
+    connection: int | None
+
+
+# -- methods -------------------------------------------------------------------------------------------------
+
+
+def start(core: Core, call: Call, params: api.RecordingStart) -> Procedure:
+    session = call.session
+    limit = core.config.max_recordings_per_session
+    if limit and len(session.recordings) >= limit:
+        raise Problem(RECORDING_ERROR, f"The session has its maximum of {limit} recordings")
+    if in_use(core, params.file_path.removesuffix(MIX)):
+        raise Problem(RECORDING_ERROR, "The file is being written", "file_path")
+    worker = _worker_of(core, session, params.endpoint_id)
+    recording_id = core.next_id()
+    body = StartRecording(
+        session=session.id,
+        recording=recording_id,
+        endpoint=params.endpoint_id.lower() if params.endpoint_id is not None else None,
+        file_path=params.file_path,
+        app_id=session.app_id,
+    )
+    undo = StopRecording(recording_id)
+    answers = yield [Ask(worker, body, lambda _: core.tell(worker, undo))]
+    started = expect(answers[0], messages.RecordingStarted)
+    session.recordings[recording_id] = Recording(
+        id=recording_id,
+        endpoint_id=body.endpoint,
+        file_path=started.file_path,
+        worker=worker,
+        started_us=core.now_us,
+    )
+    core.log("info", "recording_started", session=session.id, recording=recording_id, worker=worker)
+    return api.RecordingStarted(recording_id, started.started_at_epoch_ms)
+
+
+def _worker_of(core: Core, session: Session, endpoint_id: str | None) -> int:
+    if endpoint_id is not None:
+        endpoint = session.endpoints.get(endpoint_id.lower())
+        if endpoint is None:
+            raise Problem(RECORDING_ERROR, f"Endpoint not found: {endpoint_id}", "endpoint_id")
+        return endpoint.worker
+    placing.settle(core, session)
+    if session.home is None:
+        raise Problem(SESSION_UNRESPONSIVE, "No media worker is running")
+    if set(session.counts) - {session.home}:
+        message = "The session is spread over several workers: record its endpoints one by one"
+        raise Problem(RECORDING_ERROR, message, "endpoint_id")
+    return session.home
+
+
+def stop(core: Core, call: Call, params: api.RecordingStop) -> Procedure:
+    session = call.session
+    recording = session.recordings.get(params.recording_id.lower())
+    if recording is None:
+        raise Problem(RECORDING_ERROR, f"Recording not found: {params.recording_id}", "recording_id")
+    recording.happened(RecordingFact.STOP_ASKED)
+    within_us = COMMAND_DEADLINE_US + core.config.recording_flush_timeout_secs * US_PER_S
+    answers = yield [
+        Ask(
+            recording.worker,
+            StopRecording(recording.id),
+            lambda _: _forget(session, recording),
+            within_us=within_us,
+        )
+    ]
+    if unanswered(answers[0]) and recording.state == "stopping":
+        recording.happened(RecordingFact.STOP_UNANSWERED)
+    done = expect(answers[0], messages.RecordingDone)
+    _forget(session, recording)
+    return api.RecordingDone(
+        file_path=done.file_path,
+        duration_ms=done.duration_ms,
+        packets=done.packets,
+        dropped_packets=done.dropped_packets,
+        stopped_at_epoch_ms=done.stopped_at_epoch_ms,
+    )
+
+
+def _forget(session: Session, recording: Recording) -> None:
+    if session.recordings.pop(recording.id, None) is not None:
+        recording.happened(RecordingFact.ENDED)
+
+
+# -- endings -------------------------------------------------------------------------------------------------
+
+
+def stopped(core: Core, event: messages.RecordingStopped) -> None:
+    """A worker's last word about a recording that nobody asked to stop."""
+    told = api.RecordingStopped(
+        recording_id=event.recording,
+        file_path=event.file_path,
+        duration_ms=event.duration_ms,
+        packets=event.packets,
+        dropped_packets=event.dropped_packets,
+        reason=event.reason,
+    )
+    session = core.sessions.get(event.session)
+    if session is not None and event.recording in session.recordings:
+        _forget(session, session.recordings[event.recording])
+        core.log("info", "recording_stopped", recording=event.recording, reason=event.reason)
+        call = session.run.call if session.run is not None else None
+        if call is not None:
+            call.emit(told)  # what a command may have caused stands behind its reply
+        else:
+            core.emit(session, told)
+        return
+    departed = core.departed.pop(event.recording, None)
+    if departed is not None:
+        core.log("info", "recording_stopped", recording=event.recording, reason=event.reason)
+        _tell(core, departed, told)
+
+
+def depart(core: Core, session: Session) -> None:
+    """The session has ended: its workers still have a word to say about its recordings."""
+    for recording in session.recordings.values():
+        core.departed[recording.id] = Departed(recording, session.connection)
+    session.recordings.clear()
+
+
+def worker_lost(core: Core, worker: int) -> None:
+    """The last word for a dead worker about its recordings: what it wrote nobody has counted."""
+    lost = [departed for departed in core.departed.values() if departed.recording.worker == worker]
+    for departed in lost:
+        recording = departed.recording
+        del core.departed[recording.id]
+        event = api.RecordingStopped(
+            recording_id=recording.id,
+            file_path=recording.file_path,
+            duration_ms=(core.now_us - recording.started_us) // 1000,
+            packets=0,
+            dropped_packets=0,
+            reason="worker_lost",
+        )
+        core.log("warning", "recording_stopped", recording=recording.id, reason="worker_lost")
+        _tell(core, departed, event)
+
+
+def _tell(core: Core, departed: Departed, event: api.RecordingStopped) -> None:
+    connection = core.connections.get(departed.connection) if departed.connection is not None else None
+    if connection is not None:
+        core.emit_to(connection, event)
+
+
+# -- what others ask -----------------------------------------------------------------------------------------
+
+
+def in_use(core: Core, file_path: str) -> bool:
+    """The file is being written."""
+    departed = (departed.recording for departed in core.departed.values())
+    running = (recording for session in core.sessions.values() for recording in session.recordings.values())
+    return any(recording.file_path == file_path for recording in (*departed, *running))
+
+
+def whole(session: Session) -> bool:
+    """All of the session is being recorded."""
+    return any(recording.endpoint_id is None for recording in session.recordings.values())
+
+
+def infos(session: Session) -> list[api.RecordingInfo]:
+    return [
+        api.RecordingInfo(
+            recording_id=recording.id,
+            endpoint_id=recording.endpoint_id,
+            file_path=recording.file_path,
+            state=recording.state,  # type: ignore[arg-type]
+        )
+        for recording in session.recordings.values()
+    ]
+
+
+def adopt(core: Core, worker: int, held: list[SnapshotRecording]) -> None:
+    """Recordings that go on since before this process began."""
+    for entry in held:
+        session = core.sessions.get(entry.session)
+        if session is None:
+            core.tell(worker, messages.CloseSession(entry.session))
+        elif entry.recording not in session.recordings:
+            session.recordings[entry.recording] = Recording(
+                id=entry.recording,
+                endpoint_id=entry.endpoint,
+                file_path=entry.file_path,
+                worker=worker,
+                started_us=entry.started_us,
+            )
+
+
+METHODS: dict[str, tuple[Callable[..., Any], type[Struct], type[Struct]]] = {
+    "recording.start": (start, api.RecordingStart, api.RecordingStarted),
+    "recording.stop": (stop, api.RecordingStop, api.RecordingDone),
+}

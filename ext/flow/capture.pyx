@@ -1,0 +1,98 @@
+"""One record a packet.  A full ring loses the record; the endpoint's next one says how many were lost."""
+
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcpy
+
+from roomtone.ext.flow.graph cimport (
+    EP_SENSITIVE,
+    FRAME_8K,
+    FRAME_16K,
+    PHASE_US,
+    PHASES,
+    addr_t,
+    bus_t,
+    endpoint_index,
+    endpoint_private_t,
+    endpoint_t,
+    media_t,
+)
+from roomtone.ext.record.capture cimport (
+    CAPTURE_FRAME,
+    CAPTURE_RTCP_IN,
+    CAPTURE_RTCP_OUT,
+    CAPTURE_RTP_IN,
+    CAPTURE_RTP_OUT,
+    capture_push,
+    capture_room,
+    capture_t,
+)
+
+
+cdef enum:
+    RATE_16K = 2
+
+
+cdef capture_t* fresh(media_t* m, endpoint_t* e, int kind, int codec, const uint8_t* data, int n,
+                      int64_t at_us) noexcept nogil:
+    """A record with its bytes, not yet visible; NULL: it is lost."""
+    cdef capture_t* record = capture_room(m.capture, n)
+    cdef endpoint_private_t* p = &m.privates[endpoint_index(e)]
+    if record == NULL:
+        p.capture_lost += 1
+        if kind == CAPTURE_FRAME or codec:
+            p.capture_lost_heard += 1
+        return NULL
+    record.bytes = <unsigned short> n
+    record.kind = <uint8_t> kind
+    record.family = e.remote.family
+    record.handle = e.handle
+    record.at_us = at_us
+    record.lost = p.capture_lost
+    record.lost_heard = p.capture_lost_heard
+    record.codec = <uint8_t> codec
+    memcpy(<uint8_t*> record + sizeof(capture_t), data, n)
+    return record
+
+
+cdef void push(media_t* m, capture_t* record, const addr_t* local, int local_port, const addr_t* remote) noexcept nogil:
+    record.local_port = <unsigned short> local_port
+    record.remote_port = remote.port
+    memcpy(record.local_ip, local.ip, sizeof(record.local_ip))
+    memcpy(record.remote_ip, remote.ip, sizeof(record.remote_ip))
+    capture_push(m.capture)
+
+
+cdef void capture_received(media_t* m, endpoint_t* e, int codec, const uint8_t* data, int n,
+                           int64_t at_us) noexcept nogil:
+    cdef capture_t* record
+    if codec == 0 and e.flags & EP_SENSITIVE:
+        return
+    record = fresh(m, e, CAPTURE_RTP_IN, codec, data, n, at_us)
+    if record != NULL:
+        push(m, record, &e.local, e.local.port, &e.remote)
+
+
+cdef void capture_sent(media_t* m, endpoint_t* e, const uint8_t* data, int n, int64_t at_us) noexcept nogil:
+    cdef capture_t* record = fresh(m, e, CAPTURE_RTP_OUT, 0, data, n, at_us)
+    if record != NULL:
+        push(m, record, &e.local, e.local.port, &e.remote)
+
+
+cdef void capture_rtcp(media_t* m, endpoint_t* e, bint outgoing, const uint8_t* data, int n,
+                       int64_t at_us) noexcept nogil:
+    cdef capture_t* record = fresh(m, e, CAPTURE_RTCP_OUT if outgoing else CAPTURE_RTCP_IN, 0, data, n, at_us)
+    if record == NULL:
+        return
+    if e.rtcp_fd < 0:
+        push(m, record, &e.local, e.local.port, &e.remote)
+    else:
+        push(m, record, &e.local, e.local_rtcp_port, &e.remote_rtcp)
+
+
+cdef void capture_own(media_t* m, const bus_t* b, endpoint_t* e, int64_t tick) noexcept nogil:
+    cdef endpoint_private_t* p = &m.privates[endpoint_index(e)]
+    cdef bint wide = (b.rates & RATE_16K) != 0
+    cdef const uint8_t* pcm = <const uint8_t*> (&p.pcm16[0] if wide else &p.pcm8[0])
+    cdef int64_t due_us = (tick * PHASES + b.phase) * PHASE_US
+    if fresh(m, e, CAPTURE_FRAME, 0, pcm, 2 * (FRAME_16K if wide else FRAME_8K), due_us) != NULL:
+        capture_push(m.capture)

@@ -1,0 +1,214 @@
+"""Recordings as a client sees them: begun, listed, ended once for one reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fake_worker import OFFER, Client, Desk, Refused
+
+from roomtone.control.core.effects import ShutdownBegan, WorkerHolds
+from roomtone.control.core.recordings import RECORDING_TRANSITIONS, RecordingFact
+from roomtone.engine import messages as ms
+
+
+def start(client: Client, name: str = "a.pcap", **params: Any) -> str:
+    return client.call("recording.start", file_path=f"/rec/{name}", **params)["recording_id"]
+
+
+def rtp(client: Client) -> str:
+    return client.call("endpoint.create_from_offer", sdp=OFFER)["endpoint_id"]
+
+
+def session_of(desk: Desk) -> str:
+    (session,) = desk.core.sessions
+    return session
+
+
+def ended(desk: Desk, session: str, recording: str, reason: str, worker: int = 0) -> None:
+    event = ms.RecordingStopped(
+        session=session,
+        recording=recording,
+        file_path="/rec/a.pcap",
+        duration_ms=1000,
+        packets=50,
+        dropped_packets=2,
+        reason=reason,
+    )
+    desk.event(worker, event)
+
+
+def test_a_recording_is_listed_until_it_is_stopped(desk: Desk, client: Client) -> None:
+    leg = rtp(client)
+    whole, one = start(client, "a.wav?mix"), start(client, "b.pcap", endpoint_id=leg.upper())
+    commands = desk.workers[0].of(ms.StartRecording)
+    assert [(c.endpoint, c.file_path) for c in commands] == [(None, "/rec/a.wav?mix"), (leg, "/rec/b.pcap")]
+    assert client.call("session.info")["recordings"] == [
+        {"recording_id": whole, "endpoint_id": None, "file_path": "/rec/a.wav", "state": "active"},
+        {"recording_id": one, "endpoint_id": leg, "file_path": "/rec/b.pcap", "state": "active"},
+    ]
+    assert client.call("recording.stop", recording_id=one)["packets"] == 3
+    assert [r["recording_id"] for r in client.call("session.info")["recordings"]] == [whole]
+    with pytest.raises(Refused, match="RECORDING_ERROR"):
+        client.call("recording.stop", recording_id=one)
+    assert not client.events()
+
+
+def test_the_limit_is_kept_and_a_place_is_free_again_at_once() -> None:
+    client = Desk(config="max_recordings_per_session = 2").connect()
+    client.call("session.create")
+    first, _ = start(client, "a.wav"), start(client, "b.wav")
+    with pytest.raises(Refused, match="maximum of 2"):
+        start(client, "c.wav")
+    client.call("recording.stop", recording_id=first)
+    start(client, "c.wav")
+
+
+def test_a_file_has_one_recording_at_a_time(desk: Desk, client: Client) -> None:
+    start(client)
+    other = desk.connect()
+    other.call("session.create")
+    with pytest.raises(Refused, match="RECORDING_ERROR"):
+        start(other)
+
+
+@pytest.mark.parametrize("reason", ["endpoint_removed", "endpoint_transferred", "write_error"])
+def test_what_ends_by_itself_is_told_once(desk: Desk, client: Client, reason: str) -> None:
+    recording = start(client)
+    for _ in range(2):
+        ended(desk, session_of(desk), recording, reason)
+    (told,) = client.events("recording.stopped")
+    assert told == {
+        "recording_id": recording,
+        "file_path": "/rec/a.pcap",
+        "duration_ms": 1000,
+        "packets": 50,
+        "dropped_packets": 2,
+        "reason": reason,
+    }
+    assert client.call("session.info")["recordings"] == []
+
+
+def test_what_a_removal_ends_is_told_behind_its_reply(desk: Desk, client: Client) -> None:
+    leg = rtp(client)
+    recording = start(client, endpoint_id=leg)
+    desk.workers[0].mute.add(ms.RemoveEndpoint)
+    asked = client.send("endpoint.remove", endpoint_id=leg)
+    ended(desk, session_of(desk), recording, "endpoint_removed")
+    assert client.reply(asked) is None and not client.events()
+    desk.answer_late(0)
+    assert [m.get("id") or m["event"] for m in client.log][-2:] == [asked, "recording.stopped"]
+
+
+def test_a_destroyed_session_tells_of_its_recordings_behind_the_reply(desk: Desk, client: Client) -> None:
+    session = session_of(desk)
+    recording = start(client)
+    client.call("session.destroy")
+    (closed,) = desk.workers[0].of(ms.CloseSession)
+    assert (closed.session, closed.reason) == (session, "session_destroyed")
+    assert not client.events()
+    client.call("session.create")
+    ended(desk, session, recording, "session_destroyed")
+    (told,) = client.events("recording.stopped")
+    assert told["reason"] == "session_destroyed"
+
+
+def test_at_shutdown_the_reason_is_the_shutdown(desk: Desk, client: Client) -> None:
+    start(client)
+    desk.give(ShutdownBegan())
+    desk.advance(301)
+    assert [closed.reason for closed in desk.workers[0].of(ms.CloseSession)] == ["shutdown"]
+
+
+def test_a_dead_worker_ends_its_recordings_before_the_session_is_lost(desk: Desk, client: Client) -> None:
+    rtp(client)
+    recordings = {start(client, f"{n}.wav") for n in range(3)}
+    desk.kill(0)
+    names = [m["event"] for m in client.log if "event" in m]
+    assert names == ["recording.stopped"] * 3 + ["session.lost"]
+    told = client.events("recording.stopped")
+    assert {t["recording_id"] for t in told} == recordings and {t["reason"] for t in told} == {"worker_lost"}
+    for recording in recordings:
+        ended(desk, "gone", recording, "write_error")
+    assert len(client.events("recording.stopped")) == 3
+
+
+def test_a_worker_that_dies_after_the_session_was_destroyed_still_ends_it_once(
+    desk: Desk, client: Client
+) -> None:
+    start(client)
+    client.call("session.destroy")
+    desk.kill(0)
+    desk.restart(0)
+    assert [t["reason"] for t in client.events("recording.stopped")] == ["worker_lost"]
+
+
+def test_a_stop_may_take_as_long_as_the_disk_is_waited_for(desk: Desk, client: Client) -> None:
+    recording = start(client)
+    desk.workers[0].mute.add(ms.StopRecording)
+    asked = client.send("recording.stop", recording_id=recording)
+    desk.advance(14)
+    assert client.reply(asked) is None
+    shown = desk.core.session(session_of(desk))
+    assert shown is not None and [r.state for r in shown.recordings] == ["stopping"]
+    desk.answer_late(0)
+    assert client.result(asked)["dropped_packets"] == 1
+
+
+def test_a_start_nobody_waits_for_any_more_is_undone(desk: Desk, client: Client) -> None:
+    desk.workers[0].mute.add(ms.StartRecording)
+    asked = client.send("recording.start", file_path="/rec/a.wav")
+    desk.advance(6)
+    with pytest.raises(Refused, match="SESSION_UNRESPONSIVE"):
+        client.result(asked)
+    desk.answer_late(0)
+    (begun,) = desk.workers[0].of(ms.StartRecording)
+    assert [stop.recording for stop in desk.workers[0].of(ms.StopRecording)] == [begun.recording]
+    assert client.call("session.info")["recordings"] == []
+
+
+def test_a_recorded_session_stays_on_its_worker_and_a_spread_one_is_recorded_leg_by_leg() -> None:
+    desk = Desk(workers=2, config="session_spread_at = 1")
+    client = desk.connect()
+    client.call("session.create")
+    whole = start(client)
+    home = {desk.core.sessions[session_of(desk)].home}
+    for _ in range(3):
+        rtp(client)
+    assert set(desk.core.sessions[session_of(desk)].counts) == home
+    client.call("recording.stop", recording_id=whole)
+    away = rtp(client)
+    with pytest.raises(Refused, match="several workers"):
+        start(client)
+    start(client, endpoint_id=away)
+    (elsewhere,) = {0, 1} - home
+    assert len(desk.workers[elsewhere].of(ms.StartRecording)) == 1
+
+
+def test_a_new_control_process_knows_what_is_being_recorded(desk: Desk, client: Client) -> None:
+    leg = rtp(client)
+    session = session_of(desk)
+    (made,) = desk.workers[0].of(ms.CreateRtp)
+    entry = ms.SnapshotEndpoint(session=session, endpoint=leg, kind="rtp", note=made.note)
+    held = [
+        ms.SnapshotRecording(session=at, recording=id, endpoint=of, file_path="/rec/a.wav", started_us=5)
+        for at, id, of in ((session, "r1", leg), ("other", "r2", None))
+    ]
+    fresh = Desk()
+    fresh.give(WorkerHolds(0, [entry], held))
+    shown = fresh.core.session(session)
+    assert shown is not None
+    assert [(r.recording_id, r.endpoint_id, r.file_path) for r in shown.recordings] == [
+        ("r1", leg, "/rec/a.wav")
+    ]
+    assert [c.session for c in fresh.workers[0].of(ms.CloseSession)] == ["other"]
+    other = fresh.connect()
+    other.call("session.attach", session_id=session)
+    ended(fresh, session, "r1", "endpoint_removed")
+    assert len(other.events("recording.stopped")) == 1
+
+
+def test_every_state_leads_to_an_end_and_none_leads_out_of_it() -> None:
+    assert RECORDING_TRANSITIONS["ended"] == {}
+    for state in ("active", "stopping"):
+        assert RECORDING_TRANSITIONS[state][RecordingFact.ENDED] == "ended"

@@ -1,0 +1,177 @@
+"""Who is captured for which recording, and how each of them ends; files are real, packets are not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_worker import BenchWorker
+
+from roomtone.engine import messages as m
+
+TURNS = 2000  # a side thread is waited for so long, 5 ms each
+
+
+@pytest.fixture
+def recording(make_bench: Callable[..., BenchWorker], tmp_path: Path) -> BenchWorker:
+    return make_bench(recording_dir=str(tmp_path), recording_flush_timeout_ms=2000)
+
+
+def settle(bench: BenchWorker, there: Callable[[], Any]) -> Any:
+    """Turn until the side threads have brought it about."""
+    for _ in range(TURNS):
+        bench.turn()
+        if found := there():
+            return found
+        threading.Event().wait(0.005)
+    raise AssertionError("it did not come about")
+
+
+def ask(bench: BenchWorker, body: Any) -> Any:
+    n = bench.post(body)
+    return settle(bench, lambda: bench.reply(n))
+
+
+def start(bench: BenchWorker, path: Path, endpoint: str | None = None, id: str = "r") -> Any:
+    return ask(
+        bench,
+        m.StartRecording(session="s", recording=id, endpoint=endpoint, file_path=str(path), app_id="acme"),
+    )
+
+
+def told(bench: BenchWorker) -> m.RecordingStopped:
+    seen: list[m.RecordingStopped] = []
+
+    def look() -> bool:
+        seen.extend(event for event in bench.events() if isinstance(event, m.RecordingStopped))
+        return bool(seen)
+
+    settle(bench, look)
+    (event,) = seen
+    return event
+
+
+def captured(bench: BenchWorker) -> list[tuple[int, bool]]:
+    return [(edit["handle"], edit["on"]) for edit in bench.media.named("capture")]
+
+
+def test_everybody_of_the_session_is_captured_and_those_who_join(
+    recording: BenchWorker, tmp_path: Path
+) -> None:
+    bench = recording
+    one = bench.rtp(endpoint="a").handle
+    begun = start(bench, tmp_path / "x" / "call.wav")
+    assert isinstance(begun, m.RecordingStarted) and begun.file_path == f"{tmp_path}/x/call.wav"
+    two = bench.rtp(endpoint="b").handle
+    bench.rtp(session="other", endpoint="c")
+    assert captured(bench) == [(one, True), (two, True)]
+    done = ask(bench, m.StopRecording("r"))
+    assert isinstance(done, m.RecordingDone) and done.dropped_packets == 0
+    assert captured(bench)[2:] == [(one, False), (two, False)]
+    assert (tmp_path / "x" / "call.wav").read_bytes()[:4] == b"RIFF"
+    assert not [event for event in bench.events() if isinstance(event, m.RecordingStopped)]
+
+
+def test_an_endpoint_is_captured_until_its_last_recording_has_ended(
+    recording: BenchWorker, tmp_path: Path
+) -> None:
+    bench = recording
+    handle = bench.rtp(endpoint="a").handle
+    start(bench, tmp_path / "1.pcap", "a", id="r1")
+    start(bench, tmp_path / "2.pcap", id="r2")
+    ask(bench, m.StopRecording("r1"))
+    assert captured(bench) == [(handle, True)]
+    ask(bench, m.StopRecording("r2"))
+    assert captured(bench) == [(handle, True), (handle, False)]
+
+
+def test_a_removed_endpoint_ends_its_own_recording_and_not_that_of_the_session(
+    recording: BenchWorker, tmp_path: Path
+) -> None:
+    bench = recording
+    bench.rtp(endpoint="a")
+    start(bench, tmp_path / "leg.pcap", "a", id="leg")
+    start(bench, tmp_path / "all.pcap", id="all")
+    assert ask(bench, m.RemoveEndpoint("a")) == m.Done()
+    event = told(bench)
+    assert (event.recording, event.reason, event.file_path) == (
+        "leg",
+        "endpoint_removed",
+        f"{tmp_path}/leg.pcap",
+    )
+    assert isinstance(ask(bench, m.StopRecording("all")), m.RecordingDone)
+    refused = ask(bench, m.StopRecording("leg"))
+    assert isinstance(refused, m.Failed) and refused.code == "RECORDING_ERROR"
+
+
+def test_a_transferred_endpoint_leaves_one_recording_and_joins_another(
+    recording: BenchWorker, tmp_path: Path
+) -> None:
+    bench = recording
+    handle = bench.rtp(endpoint="a").handle
+    bench.rtp(session="t", endpoint="b")
+    start(bench, tmp_path / "leg.pcap", "a", id="leg")
+    body = m.StartRecording(
+        session="t", recording="there", endpoint=None, file_path=f"{tmp_path}/there.pcap", app_id=""
+    )
+    ask(bench, body)
+    plan = bench.worker.plan
+    plan.move(plan.find_rtp("a"), plan.sessions["t"])
+    assert told(bench).reason == "endpoint_transferred"
+    assert captured(bench)[-2:] == [(handle, False), (handle, True)]
+
+
+def test_a_closed_session_is_answered_when_its_recordings_are_complete(
+    recording: BenchWorker, tmp_path: Path
+) -> None:
+    bench = recording
+    bench.rtp(endpoint="a")
+    start(bench, tmp_path / "call.wav")
+    n = bench.post(m.CloseSession("s", "shutdown"))
+    event = told(bench)
+    assert event.reason == "shutdown"
+    assert settle(bench, lambda: bench.reply(n)) == m.Done()
+    assert bench.worker.recorder.gauges() == {"recordings": 0}
+
+
+def test_what_cannot_be_recorded_is_refused_and_leaves_nothing(
+    recording: BenchWorker, tmp_path: Path
+) -> None:
+    bench = recording
+    bench.rtp(endpoint="a")
+    (tmp_path / "there.wav").write_bytes(b"")
+    for path, endpoint in (("there.wav", None), ("../up.wav", None), ("x.mp3", None), ("x.wav", "nobody")):
+        refused = start(bench, tmp_path / path, endpoint, id=path)
+        assert isinstance(refused, m.Failed) and refused.code == "RECORDING_ERROR", path
+    assert captured(bench) == []
+    assert bench.do(m.TakeSnapshot()).recordings == []
+    assert [path.name for path in tmp_path.iterdir()] == ["there.wav"]
+
+
+def test_what_ends_while_its_file_is_opened_never_begins(recording: BenchWorker, tmp_path: Path) -> None:
+    bench = recording
+    bench.rtp(endpoint="a")
+    body = m.StartRecording(
+        session="s", recording="r", endpoint="a", file_path=f"{tmp_path}/call.wav", app_id=""
+    )
+    begun, removed = bench.post(body), bench.post(m.RemoveEndpoint("a"))
+    assert isinstance(settle(bench, lambda: bench.reply(begun)), m.Failed)
+    assert settle(bench, lambda: bench.reply(removed)) == m.Done()
+    settle(bench, lambda: not list(tmp_path.iterdir()))
+    assert captured(bench) == []
+
+
+def test_a_snapshot_names_what_is_being_recorded(recording: BenchWorker, tmp_path: Path) -> None:
+    bench = recording
+    bench.rtp(endpoint="a")
+    start(bench, tmp_path / "leg.wav", "a")
+    (entry,) = bench.do(m.TakeSnapshot()).recordings
+    assert (entry.session, entry.recording, entry.endpoint, entry.file_path) == (
+        "s",
+        "r",
+        "a",
+        f"{tmp_path}/leg.wav",
+    )
