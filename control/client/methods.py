@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from msgspec import Struct
 
-from roomtone.control.core import api, api_detection
+from roomtone.control.core import api, api_detection, api_linking, api_recording
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Struct)
@@ -56,7 +56,7 @@ class Methods:
     session_destroy = Method("session.destroy", api.NoParams, api.Empty)
     session_info = Method("session.info", api.NoParams, api.SessionInfo)
     session_list = Method("session.list", api.NoParams, api.SessionList)
-    session_bridge = Method("session.bridge", api.SessionBridge, api.SessionBridged)
+    session_bridge = Method("session.bridge", api_linking.SessionBridge, api_linking.SessionBridged)
     session_timeline_mark = Method("session.timeline.mark", api.NoParams, api.TimelineMarked)
     server_info = Method("server.info", api.NoParams, api.ServerInfo)
 
@@ -66,7 +66,9 @@ class Methods:
     endpoint_update_remote_sdp = Method("endpoint.update_remote_sdp", api.UpdateRemoteSdp, api.SdpAnswer)
     endpoint_update_direction = Method("endpoint.update_direction", api.UpdateDirection, api.Empty)
     endpoint_remove = Method("endpoint.remove", api.EndpointRemove, api.EndpointRemoved)
-    endpoint_transfer = Method("endpoint.transfer", api.EndpointTransfer, api.EndpointTransferred)
+    endpoint_transfer = Method(
+        "endpoint.transfer", api_linking.EndpointTransfer, api_linking.EndpointTransferred
+    )
     endpoint_create_tone = Method("endpoint.create_tone", api.CreateTone, api.ToneCreated)
     endpoint_create_websocket = Method("endpoint.create_websocket", api.CreateWebsocket, api.WebsocketCreated)
     endpoint_dtmf_inject = Method("endpoint.dtmf.inject", api.DtmfInject, api.Empty)
@@ -83,8 +85,8 @@ class Methods:
     endpoint_rtp_accept_answer = Method("endpoint.rtp.accept_answer", api.AcceptAnswer, api.Empty)
     endpoint_rtp_reinvite = Method("endpoint.rtp.reinvite", api.UpdateRemoteSdp, api.SdpAnswer)
 
-    recording_start = Method("recording.start", api.RecordingStart, api.RecordingStarted)
-    recording_stop = Method("recording.stop", api.RecordingStop, api.RecordingDone)
+    recording_start = Method("recording.start", api_recording.RecordingStart, api_recording.RecordingStarted)
+    recording_stop = Method("recording.stop", api_recording.RecordingStop, api_recording.RecordingDone)
 
     stats_subscribe = Method("stats.subscribe", api.StatsSubscribe, api.Empty)
     stats_unsubscribe = Method("stats.unsubscribe", api.NoParams, api.Empty)

@@ -36,11 +36,6 @@ class SessionAttach(Struct):
     session_id: Id
 
 
-class SessionBridge(Struct):
-    target_session_id: Id
-    direction: Direction = "sendrecv"
-
-
 class CreateFromOffer(Struct):
     sdp: str
     direction: Direction = "sendrecv"
@@ -79,11 +74,6 @@ class EndpointRemove(Struct):
     endpoint_id: Id
 
 
-class EndpointTransfer(Struct):
-    endpoint_id: Id
-    target_session_id: Id
-
-
 class CreateTone(Struct):
     tone: Tone
     frequency: Annotated[float, Meta(ge=20, le=20_000)] | None = None
@@ -108,17 +98,6 @@ class DtmfInject(Struct):
 class DtmfSetSensitive(Struct):
     endpoint_id: Id
     enabled: bool
-
-
-class RecordingStart(Struct):
-    """endpoint_id None: the whole session."""
-
-    file_path: str
-    endpoint_id: Id | None = None
-
-
-class RecordingStop(Struct):
-    recording_id: Id
 
 
 class StatsSubscribe(Struct):
@@ -189,11 +168,6 @@ class SessionListEncoded(Struct):
     sessions: msgspec.Raw
 
 
-class SessionBridged(Struct):
-    endpoint_id: str
-    target_endpoint_id: str
-
-
 class TimelineMarked(Struct):
     marked_at_epoch_ms: int
 
@@ -222,11 +196,6 @@ class EndpointRemoved(Struct):
     removed_at_epoch_ms: int
 
 
-class EndpointTransferred(Struct):
-    endpoint_id: str
-    target_session_id: str
-
-
 class ToneCreated(Struct):
     endpoint_id: str
     tone: Tone
@@ -237,21 +206,6 @@ class WebsocketCreated(Struct):
 
     endpoint_id: str
     connect_token: str
-
-
-class RecordingStarted(Struct):
-    recording_id: str
-    started_at_epoch_ms: int
-
-
-class RecordingDone(Struct, kw_only=True):
-    """packets: in the file; dropped_packets: not in it, although they should be."""
-
-    file_path: str
-    duration_ms: int
-    packets: int
-    dropped_packets: int
-    stopped_at_epoch_ms: int
 
 
 class InboundStats(Struct, kw_only=True):

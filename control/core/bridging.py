@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import api, placing, recall, spreading
+from roomtone.control.core import api_linking, placing, recall, spreading
 from roomtone.control.core.problems import INVALID_PARAMS, Problem, session_not_found
 from roomtone.control.core.run import Answer, Ask, Call, Procedure
 from roomtone.control.core.sdp import MIRRORED
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 
-def bridge(core: Core, call: Call, params: api.SessionBridge) -> Procedure:
+def bridge(core: Core, call: Call, params: api_linking.SessionBridge) -> Procedure:
     """direction is that of the endpoint here, seen from the other session as from every peer."""
     session = call.session
     far = core.own_session(params.target_session_id, call.app_id)
@@ -45,7 +45,7 @@ def bridge(core: Core, call: Call, params: api.SessionBridge) -> Procedure:
     spreading.feed(core, session)
     spreading.feed(core, far)
     core.log("info", "sessions_bridged", session=session.id, target=far.id, direction=params.direction)
-    return api.SessionBridged(here.id, there.id)
+    return api_linking.SessionBridged(here.id, there.id)
 
 
 def _create(core: Core, session: Session, end: Endpoint) -> Generator[list[Ask], list[Answer], None]:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from roomtone.control.core import api, audio, negotiate, placing, recall, sdp, spreading, transferring
+from roomtone.control.core import (
+    api,
+    api_linking,
+    audio,
+    negotiate,
+    placing,
+    recall,
+    sdp,
+    spreading,
+    transferring,
+)
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, endpoint_not_found
 from roomtone.control.core.run import Ask, Call, Procedure, expect
 from roomtone.control.core.session import Endpoint, EndpointFact, Session
@@ -341,7 +351,11 @@ METHODS: dict[str, tuple[Callable[..., Any], type[Struct], type[Struct]]] = {
     "endpoint.update_direction": (update_direction, api.UpdateDirection, api.Empty),
     "endpoint.remove": (remove, api.EndpointRemove, api.EndpointRemoved),
     "endpoint.create_websocket": (audio.create_websocket, api.CreateWebsocket, api.WebsocketCreated),
-    "endpoint.transfer": (transferring.transfer, api.EndpointTransfer, api.EndpointTransferred),
+    "endpoint.transfer": (
+        transferring.transfer,
+        api_linking.EndpointTransfer,
+        api_linking.EndpointTransferred,
+    ),
     "endpoint.create_tone": (create_tone, api.CreateTone, api.ToneCreated),
     "endpoint.dtmf.inject": (dtmf_inject, api.DtmfInject, api.Empty),
 }

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from roomtone.control.core import api, placing
+from roomtone.control.core import api, api_recording, placing
 from roomtone.control.core.problems import RECORDING_ERROR, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.run import COMMAND_DEADLINE_US, Ask, Call, Procedure, expect, unanswered
 from roomtone.engine import messages
@@ -69,7 +69,7 @@ class Departed(Struct, frozen=True):
 # -- methods -------------------------------------------------------------------------------------------------
 
 
-def start(core: Core, call: Call, params: api.RecordingStart) -> Procedure:
+def start(core: Core, call: Call, params: api_recording.RecordingStart) -> Procedure:
     session = call.session
     limit = core.config.max_recordings_per_session
     if limit and len(session.recordings) >= limit:
@@ -96,7 +96,7 @@ def start(core: Core, call: Call, params: api.RecordingStart) -> Procedure:
         started_us=core.now_us,
     )
     core.log("info", "recording_started", session=session.id, recording=recording_id, worker=worker)
-    return api.RecordingStarted(recording_id, started.started_at_epoch_ms)
+    return api_recording.RecordingStarted(recording_id, started.started_at_epoch_ms)
 
 
 def _worker_of(core: Core, session: Session, endpoint_id: str | None) -> int:
@@ -114,7 +114,7 @@ def _worker_of(core: Core, session: Session, endpoint_id: str | None) -> int:
     return session.home
 
 
-def stop(core: Core, call: Call, params: api.RecordingStop) -> Procedure:
+def stop(core: Core, call: Call, params: api_recording.RecordingStop) -> Procedure:
     session = call.session
     recording = session.recordings.get(params.recording_id.lower())
     if recording is None:
@@ -133,7 +133,7 @@ def stop(core: Core, call: Call, params: api.RecordingStop) -> Procedure:
         recording.happened(RecordingFact.STOP_UNANSWERED)
     done = expect(answers[0], messages.RecordingDone)
     _forget(session, recording)
-    return api.RecordingDone(
+    return api_recording.RecordingDone(
         file_path=done.file_path,
         duration_ms=done.duration_ms,
         packets=done.packets,
@@ -251,6 +251,6 @@ def adopt(core: Core, worker: int, held: list[SnapshotRecording]) -> None:
 
 
 METHODS: dict[str, tuple[Callable[..., Any], type[Struct], type[Struct]]] = {
-    "recording.start": (start, api.RecordingStart, api.RecordingStarted),
-    "recording.stop": (stop, api.RecordingStop, api.RecordingDone),
+    "recording.start": (start, api_recording.RecordingStart, api_recording.RecordingStarted),
+    "recording.stop": (stop, api_recording.RecordingStop, api_recording.RecordingDone),
 }

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from roomtone.control.core import (
     api,
+    api_linking,
     bridging,
     detection_requests,
     endpoint_requests,
@@ -191,7 +192,7 @@ METHODS: dict[str, Method] = {
     "session.destroy": _method(session_destroy, api.NoParams, api.Empty, frees=True),
     "session.info": _method(session_info, api.NoParams, api.SessionInfo),
     "session.list": _method(session_list, api.NoParams, api.SessionList, Binding.FREE),
-    "session.bridge": _method(bridging.bridge, api.SessionBridge, api.SessionBridged),
+    "session.bridge": _method(bridging.bridge, api_linking.SessionBridge, api_linking.SessionBridged),
     "session.timeline.mark": _method(timeline_mark, api.NoParams, api.TimelineMarked),
     "server.info": _method(server_info, api.NoParams, api.ServerInfo, Binding.FREE),
     "stats.subscribe": _method(stats_subscribe, api.StatsSubscribe, api.Empty),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core import api, placing, recall, spreading
+from roomtone.control.core import api, api_linking, placing, recall, spreading
 from roomtone.control.core.problems import (
     INVALID_PARAMS,
     SESSION_UNRESPONSIVE,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 
-def transfer(core: Core, call: Call, params: api.EndpointTransfer) -> Procedure:
+def transfer(core: Core, call: Call, params: api_linking.EndpointTransfer) -> Procedure:
     session = call.session
     target = core.own_session(params.target_session_id, call.app_id)
     endpoint = session.endpoints.get(params.endpoint_id.lower())
@@ -63,7 +63,7 @@ def transfer(core: Core, call: Call, params: api.EndpointTransfer) -> Procedure:
             api.TransferredIn(endpoint.id, session.id, "rtp", endpoint.direction, endpoint.state),
         )
     core.log("info", "endpoint_transferred", endpoint=endpoint.id, session=session.id, target=target.id)
-    return api.EndpointTransferred(endpoint.id, target.id)
+    return api_linking.EndpointTransferred(endpoint.id, target.id)
 
 
 def _move(
