@@ -102,6 +102,16 @@ def test_a_stopped_or_removed_watch_says_nothing_more(bench: BenchWorker) -> Non
     assert detection(bench) == []
 
 
+def test_silence_of_one_who_was_transferred_is_told_to_the_other_session(bench: BenchWorker) -> None:
+    handle = bench.rtp().handle
+    bench.do(vad(silence_interval_ms=500))
+    speak(bench, handle)
+    assert bench.do(m.MoveEndpoint(endpoint="e", move=1, session="t", phase=7)) == m.Done()
+    bench.events()
+    bench.advance(820)
+    assert detection(bench) == [m.Silent(session="t", endpoint="e", duration_ms=820)]
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

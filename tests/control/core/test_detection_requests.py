@@ -172,3 +172,15 @@ def test_a_control_that_was_restarted_knows_what_is_watched(desk: Desk, client: 
     )
     assert again.events("dtmf")[0]["sensitive"] is True
     assert again.call("vad.stop", endpoint_id=endpoint_id) == {}
+
+
+def test_what_is_watched_goes_along_to_another_session(desk: Desk, client: Client) -> None:
+    endpoint_id = rtp(client)
+    client.call("vad.start", endpoint_id=endpoint_id)
+    other = desk.connect()
+    target = other.call("session.create")["session_id"]
+    client.call("endpoint.transfer", endpoint_id=endpoint_id, target_session_id=target)
+    assert (active(client), active(other)) == (([], []), ([endpoint_id], []))
+    desk.event(0, ms.SpeechStarted(session=target, endpoint=endpoint_id))
+    assert other.events("vad.speech_started") == [{"endpoint_id": endpoint_id}]
+    assert other.call("vad.stop", endpoint_id=endpoint_id) == {}
