@@ -45,6 +45,8 @@ from roomtone.ext.flow.partial cimport partial_add, partial_bridges, partial_clo
 from roomtone.ext.flow.route cimport bus_defer, bus_undefer, source_tick_off
 from roomtone.ext.flow.rx_decode cimport source_frame
 from roomtone.ext.flow.rx_demux cimport rx_tick
+from roomtone.ext.flow.rx_playout cimport playout_prefetch
+from roomtone.ext.flow.tap_state cimport tap_t
 from roomtone.ext.flow.tx_encode cimport encode_own, encode_shared
 from roomtone.ext.flow.tx_packetize cimport tx_mixed, tx_open
 
@@ -141,10 +143,31 @@ cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick, int64_t no
             sum_source(m, b, mix, e, tick)
 
 
+cdef inline void watch_fetch(media_t* m, uint32_t i) noexcept nogil:
+    """The lines of an endpoint that watching it touches, its playout line apart."""
+    cdef char* tap = <char*> (m.taps + i)
+    cdef size_t k
+    if i == NONE:
+        return
+    fetch(m, i)
+    for k in range(sizeof(tap_t) // CACHE_LINE + 1):
+        rt_prefetch_write(tap + k * CACHE_LINE)
+
+
 cdef void watch_sources(media_t* m, bus_t* b, int64_t tick) noexcept nogil:
     """The tick of a bus that only relays: the frames of watched sources, for the tap."""
     cdef endpoint_t* e
-    cdef uint32_t i = b.first_source
+    cdef uint32_t i
+    if b.next_in_phase != NONE:
+        watch_fetch(m, m.buses[b.next_in_phase].first_source)
+    i = b.first_source
+    while i != NONE:
+        e = endpoint_at(m, i)
+        i = e.next_source
+        if e.flags & m.watch:
+            playout_prefetch(m, e)
+            watch_fetch(m, i)
+    i = b.first_source
     while i != NONE:
         e = endpoint_at(m, i)
         i = e.next_source

@@ -305,6 +305,8 @@ cdef void rx_readable(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     cdef int _n
     if rt_likely(not e.flags & (EP_LEARNING | EP_PROBE)):
         reads = 1
+        if rt_unlikely(e.flags & EP_WATCHED):
+            playout_prefetch(m, e)
         n = rx_read(m, e)
         if rt_likely(n > 0):
             rx_datagram(m, e, n, now_us, now_us)

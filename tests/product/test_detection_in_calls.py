@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
-import wave
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +19,7 @@ from roomtone.ext.codec import codec as codecs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
-from sounds import CODES, key, rest, sine
+from sounds import CODES, key, rest, sine, spoken
 
 pytestmark = pytest.mark.process
 
@@ -71,18 +69,6 @@ def talker() -> Iterator[Callable[..., Talker]]:
         one.hang_up()
 
 
-def spoken(text: str, folder: Path) -> np.ndarray:
-    """espeak-ng's voice at 8 kHz."""
-    path = folder / "speech.wav"
-    subprocess.run(["espeak-ng", "-w", str(path), "-s", "150", text], check=True)
-    with wave.open(str(path)) as file:
-        rate = file.getframerate()
-        pcm = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(float)
-    smooth = np.convolve(pcm, np.ones(3) / 3, "same")
-    at = np.arange(0, len(pcm) * RATE_HZ // rate) * rate / RATE_HZ
-    return np.interp(at, np.arange(len(pcm)), smooth).astype(np.int16)
-
-
 async def call(client: Client, *phones: Talker) -> list[str]:
     ids = []
     for one in phones:
@@ -107,11 +93,11 @@ async def told(client: Client, count: int, prefix: tuple[str, ...], limit_s: flo
 
 @pytest.mark.parametrize(("others", "model"), ROUTES)
 def test_a_caller_who_speaks_twice_is_told_of_with_the_silence_between(
-    serve: Callable[..., Product], talker: Callable[..., Talker], tmp_path: Path, others: int, model: str
+    serve: Callable[..., Product], talker: Callable[..., Talker], others: int, model: str
 ) -> None:
     product = serve(workers=1)
     phones = [talker() for _ in range(1 + others)]
-    sentence = spoken("I would like to speak to somebody about my telephone bill", tmp_path)
+    sentence = spoken("I would like to speak to somebody about my telephone bill")
 
     async def scenario() -> None:
         async with await connect(product.url) as client:
@@ -160,11 +146,11 @@ def test_keys_in_the_audio_of_a_relayed_call_are_told_once_each(
 
 
 def test_what_is_watched_outlives_control(
-    serve: Callable[..., Product], talker: Callable[..., Talker], tmp_path: Path
+    serve: Callable[..., Product], talker: Callable[..., Talker]
 ) -> None:
     product = serve(workers=1)
     phone = talker()
-    sentence = spoken("Is anybody still there?", tmp_path)
+    sentence = spoken("Is anybody still there?")
 
     async def scenario() -> None:
         async with await connect(product.url) as client:

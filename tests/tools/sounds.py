@@ -1,8 +1,13 @@
-"""Signals for detectors: something like a voice, key tones, fax tones, put on a time line."""
+"""Signals for detectors: a voice, key tones, fax tones, put on a time line."""
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
+import wave
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -14,24 +19,31 @@ CODES = "0123456789*#ABCD"  # RFC 4733 section 3.2
 Signal = Callable[[int, int, int], np.ndarray]
 
 
-def voice(seconds: float, *, rate: int = RATE_HZ, seed: int = 1) -> np.ndarray:
-    """Vowels, five a second, each of its own pitch and formants, with a short breath between."""
-    chance = np.random.default_rng(seed)
-    out = []
-    while sum(map(len, out)) < seconds * rate:
-        t = np.arange(int(0.2 * rate)) / rate
-        pitch = chance.uniform(100, 220) * (1 + 0.1 * np.sin(2 * np.pi * 3 * t))
-        phase = 2 * np.pi * np.cumsum(pitch) / rate
-        formants = (chance.uniform(300, 800), chance.uniform(900, 2200), 2600)
-        tone = sum(
-            np.sin(h * phase)
-            * sum(np.exp(-(((h * pitch - f) / 150) ** 2)) / (1 + i) for i, f in enumerate(formants))
-            for h in range(1, 20)
-        )
-        envelope = np.minimum(1, np.minimum(t / 0.02, (0.2 - t) / 0.04)).clip(0.05)
-        out.append(tone * envelope)
-    said = np.concatenate(out)[: int(seconds * rate)]
-    return np.round(said / np.abs(said).max() * 9000).astype(np.int16)
+def spoken(text: str, *, rate: int = RATE_HZ) -> np.ndarray:
+    """espeak-ng's voice, without the silence around it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "speech.wav"
+        subprocess.run(["espeak-ng", "-w", str(path), "-s", "150", text], check=True)
+        with wave.open(str(path)) as file:
+            from_hz = file.getframerate()
+            pcm = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(float)
+    pcm = np.convolve(pcm, np.ones(3) / 3, "same")  # against the images of what lies above
+    at = np.arange(0, len(pcm) * rate // from_hz) * from_hz / rate
+    said = np.interp(at, np.arange(len(pcm)), pcm).astype(np.int16)
+    loud = np.flatnonzero(np.abs(said) > 300)
+    return said[loud[0] : loud[-1]]
+
+
+@cache
+def _sentence(rate: int) -> np.ndarray:
+    return spoken("we were away a year ago and now we are all alone again in our yellow car", rate=rate)
+
+
+def voice(seconds: float, *, rate: int = RATE_HZ) -> np.ndarray:
+    """Somebody who does not pause."""
+    sentence = _sentence(rate)
+    count = int(seconds * rate)
+    return np.tile(sentence, count // len(sentence) + 1)[:count]
 
 
 def key(digit: str, ms: int, *, rate: int = RATE_HZ, amplitude: float = 3500) -> np.ndarray:
