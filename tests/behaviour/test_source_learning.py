@@ -27,6 +27,17 @@ def test_a_source_at_the_sdps_address_is_heard_with_its_first_packet(lab):
     assert lab.facts(FACT_PINNED)[-1] == (anna.handle, *anna.address)
 
 
+def test_a_peer_pinned_from_the_start_is_heard_with_its_first_packet(lab):
+    bus = lab.bus()
+    bot = lab.peer(bus, send_at_once=True)
+    ben = lab.peer(bus, signal=silence)
+    lab.run(50)
+    bot.feed(frame(1))
+    assert len(ben.heard) == 1 and lab.facts(FACT_PINNED) == [(ben.handle, *ben.address)]
+    bot.feed(frame(9, ssrc=0x99))
+    assert len(ben.heard) == 1 and lab.drops["unknown_ssrc"] == 1, "another SSRC needs two in sequence"
+
+
 def test_a_source_elsewhere_is_heard_after_two_packets_in_sequence(lab):
     anna, ben = call(lab, remote=("198.51.100.1", 5000))
     anna.feed(frame(1), ELSEWHERE)

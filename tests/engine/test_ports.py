@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from roomtone.engine.errors import CommandError
-from roomtone.engine.ports import BUSY_SKIPS, PORT_REST_US, PortPair, PortPool
+from roomtone.engine.ports import BUSY_SKIPS, PORT_REST_US, PortPair, PortPool, Ports, loopback_pair
 
 HERE = "127.0.0.1"
 Range = Callable[[int], tuple[int, int]]
@@ -113,3 +113,16 @@ def test_sockets_do_not_block_and_no_child_inherits_them(port_range: Range, take
     pair = take(pool_of(port_range(1)), taken)
     for fd in (pair.rtp_fd, pair.rtcp_fd):
         assert not os.get_blocking(fd) and not os.get_inheritable(fd)
+
+
+def test_a_loopback_pair_is_of_no_range_and_is_given_back_to_none() -> None:
+    ports = Ports(index=0, workers=1, epoch=1, port_min=40000, port_max=40001)
+    pair = loopback_pair()
+    try:
+        with socket.socket(fileno=os.dup(pair.rtp_fd)) as udp:
+            assert udp.getsockname() == ("127.0.0.1", pair.rtp_port)
+        assert (pair.rtcp_port, pair.rtcp_fd) == (pair.rtp_port, -1)
+        ports.give_back(pair, now_us=0)
+        assert (ports.used, ports.resting) == (0, 0)
+    finally:
+        os.close(pair.rtp_fd)
