@@ -6,6 +6,7 @@ events only; it must come to the same states, and after `events.dropped` one ses
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ REFUSALS = (
     "FAX_DETECT_ERROR",
     "INTERNAL_ERROR",
     "TRANSFER_FAILED",
+    "RECORDING_ERROR",
 )
 
 picks = st.integers(0, 30)
@@ -112,6 +114,8 @@ class Told(RuleBasedStateMachine):
         self.heard = 0  # messages of this connection the follower has taken
         self.lost = 0  # events it was told to be lost
         self.unsure = False
+        self.recordings: dict[str, tuple[str | None, str]] = {}  # id -> (endpoint, file)
+        self.stopped: Counter[str] = Counter()  # recordings told to have stopped
         self.furnish()
 
     def furnish(self) -> None:
@@ -284,6 +288,8 @@ class Told(RuleBasedStateMachine):
                 if not self.unsure:
                     assert self.follower[data["endpoint_id"]] == data["old_state"]
                 self.follower[data["endpoint_id"]] = data["new_state"]
+            elif message["event"] == "recording.stopped":
+                self.stopped[data["recording_id"]] += 1
             elif message["event"] == "endpoint.transferred_in":
                 self.follower[data["endpoint_id"]] = data["state"]
             elif message["event"] in ENDS:
@@ -314,6 +320,10 @@ class Told(RuleBasedStateMachine):
         for what in ("vad", "fax_detect"):
             watched = [id for id, truth in self.truth.items() if what in truth.watched]
             assert info[f"{what}_active"] == watched
+        assert {
+            told["recording_id"]: (told["endpoint_id"], told["file_path"]) for told in info["recordings"]
+        } == self.recordings
+        assert {told["state"] for told in info["recordings"]} <= {"active"}
         if not orphaned:
             self.converges(shown)
             self.client.reading = reading
@@ -321,6 +331,7 @@ class Told(RuleBasedStateMachine):
     def converges(self, shown: dict[str, dict[str, Any]]) -> None:
         """The follower has heard everything there was."""
         self.follow()
+        assert max(self.stopped.values(), default=0) <= 1
         if self.unsure:
             self.follower = {id: endpoint["state"] for id, endpoint in shown.items()}
             self.unsure = False

@@ -9,16 +9,17 @@ from fake_worker import Desk, Refused
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from session_model import NEVER_US, Told, Truth, picks, ways
+from session_model import NEVER_US, NO_SUCH, Told, Truth, picks, ways
 
 from roomtone.control.core import effects as fx
 from roomtone.control.core.audio import DIAL_WAIT_US
+from roomtone.engine import messages as ms
 
 NOBODY = "nobody"
 
 
 class EverySort(Told):
-    """With bots on audio WebSockets, and another session that endpoints and voices go to."""
+    """With recordings, bots on audio WebSockets, and another session that endpoints and voices go to."""
 
     desk: Desk
 
@@ -65,6 +66,43 @@ class EverySort(Told):
         if id in self.sockets:
             self.desk.give(fx.AudioEnded(self.sockets.pop(id)))
             self.truth[id].state = "disconnected"
+
+    # -- recordings ------------------------------------------------------------------------------------------
+
+    @rule(which=picks, whole=st.booleans())
+    def record(self, which: int, whole: bool) -> None:
+        endpoint = None if whole else self.pick(which)
+        path = f"/rec/{next(self.numbers)}.pcap"
+        made = self.ask("recording.start", file_path=path, endpoint_id=endpoint)
+        if made:
+            self.recordings[made["recording_id"]] = (endpoint, path)
+
+    def some_recording(self, which: int) -> str:
+        return [*self.recordings, NO_SUCH][which % (len(self.recordings) + 1)]
+
+    @rule(which=picks)
+    def stop_recording(self, which: int) -> None:
+        """Told in the reply, and never as an event."""
+        recording = self.some_recording(which)
+        if self.ask("recording.stop", recording_id=recording) is not None:
+            del self.recordings[recording]
+            self.stopped[recording] += 1
+
+    @rule(which=picks)
+    def recording_breaks_off(self, which: int) -> None:
+        recording = self.some_recording(which)
+        if recording in self.recordings:
+            _, path = self.recordings.pop(recording)
+            broken = ms.RecordingStopped(
+                session=self.session,
+                recording=recording,
+                file_path=path,
+                duration_ms=9,
+                packets=1,
+                dropped_packets=0,
+                reason="write_error",
+            )
+            self.desk.event(0, broken)
 
     # -- the other session -----------------------------------------------------------------------------------
 
