@@ -4,5 +4,5 @@ Rule: three threads, no lock.  The media thread writes records into one ring (ca
 else; the drain sorts them into recordings and formats them, and never touches a file; writers, one a file
 system, write and may be held up for as long as the disk likes.  Drain and writers allocate, run without the
 GIL and have nice +19.  Files here see base, wire, codec and dsp; flow sees capture alone.
-Reading order: capture.pxd, recording.pxd, drain, leg, wav, pcap, writer.
+Reading order: capture.pxd, recording.pxd, drain, leg, blocks, wav, pcap, chunk, writer.
 """

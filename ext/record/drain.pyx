@@ -7,12 +7,12 @@ TURN_US; else it sleeps until an order wakes it.
 
 from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from roomtone.ext.base.clock cimport clock_us
 from roomtone.ext.base.stack cimport node_t, stack_push, stack_take
 from roomtone.ext.base.types cimport RT_LATE
-from roomtone.ext.dsp.limiter cimport limiter_reset, limiter_run
+from roomtone.ext.dsp.limiter cimport limiter_reset
 from roomtone.ext.record._file cimport (
     EFD_CLOEXEC,
     EFD_NONBLOCK,
@@ -28,6 +28,7 @@ from roomtone.ext.record._file cimport (
     rt_store64,
     rt_wake,
 )
+from roomtone.ext.record.blocks cimport blocks_advance, blocks_finish
 from roomtone.ext.record.capture cimport (
     CAPTURE_FRAME,
     CAPTURE_RTP_IN,
@@ -41,11 +42,10 @@ from roomtone.ext.record.chunk cimport (
     chunk_flush,
     chunk_order,
     chunk_room,
-    chunk_silence,
     chunk_used,
     chunk_waiting,
 )
-from roomtone.ext.record.leg cimport leg_put, leg_sounds, leg_take
+from roomtone.ext.record.leg cimport leg_put
 from roomtone.ext.record.pcap cimport PCAP_HEADER_BYTES, PCAP_OVERHEAD_MAX, pcap_header, pcap_packet
 from roomtone.ext.record.recording cimport (
     BLOCK_US,
@@ -55,7 +55,6 @@ from roomtone.ext.record.recording cimport (
     CHUNK_WIDEN,
     FORMAT_PCAP,
     FORMAT_WAV,
-    HOLD_BLOCKS,
     LOSS_CHANNEL,
     LOSS_CHANNELS,
     LOSS_FILE,
@@ -91,80 +90,6 @@ cdef inline void lose(recording_t* r, int reason, uint64_t packets) noexcept nog
     rt_store64(&r.lost[reason], r.lost[reason] + packets)
 
 
-# -- a WAV's time ------------------------------------------------------------------------------------------------------
-
-cdef int mix(drain_t* d, recording_t* r, int16_t* out) noexcept nogil:
-    """The block that is due, all legs in one."""
-    cdef leg_t* leg = r.first_leg
-    cdef int packets = 0
-    cdef int i
-    memset(d.sum, 0, sizeof(d.sum))
-    while leg != NULL:
-        if leg.window != NULL and leg_sounds(leg):
-            packets += leg_take(leg, d.pcm, 1)
-            for i in range(r.block):
-                d.sum[i] += d.pcm[i]
-        leg = leg.next
-    limiter_run(&r.limiter, out, d.sum, r.block, r.rate_hz)
-    return packets
-
-
-cdef int interleave(recording_t* r, int16_t* out) noexcept nogil:
-    cdef leg_t* leg = r.first_leg
-    cdef int packets = 0
-    memset(out, 0, 2 * r.block * r.channels)
-    while leg != NULL:
-        if leg.window != NULL:
-            packets += leg_take(leg, out + leg.channel, r.channels)
-        leg = leg.next
-    return packets
-
-
-cdef bint sounds(const recording_t* r) noexcept nogil:
-    cdef const leg_t* leg = r.first_leg
-    while leg != NULL:
-        if leg.window != NULL and leg_sounds(leg):
-            return True
-        leg = leg.next
-    return False
-
-
-cdef void write_block(drain_t* d, recording_t* r, int64_t now_us) noexcept nogil:
-    """The block that is due."""
-    cdef int n = 2 * r.block * r.channels
-    cdef uint8_t* room
-    cdef int packets
-    if not sounds(r):
-        chunk_silence(r, n)
-    else:
-        room = chunk_room(r, n, now_us)
-        if room == NULL:
-            return
-        packets = mix(d, r, <int16_t*> room) if r.mix else interleave(r, <int16_t*> room)
-        chunk_used(r, n, packets)
-    r.blocks += 1
-
-
-cdef void advance(drain_t* d, recording_t* r, int64_t now_us) noexcept nogil:
-    """Write what is older than the window's hold."""
-    cdef int64_t due = (now_us - r.started_us) // BLOCK_US - HOLD_BLOCKS
-    while r.blocks < due:
-        write_block(d, r, now_us)
-
-
-cdef void write_rest(drain_t* d, recording_t* r, int64_t stopped_us) noexcept nogil:
-    """To the time at which it was stopped, and to the end of what was said then."""
-    cdef int64_t due = (stopped_us - r.started_us + BLOCK_US - 1) // BLOCK_US
-    cdef const leg_t* leg = r.first_leg
-    cdef uint64_t touched = 0
-    while leg != NULL:
-        touched |= leg.touched
-        leg = leg.next
-    while r.blocks < due or touched:
-        touched &= ~(<uint64_t> 1 << (r.blocks % WINDOW_BLOCKS))
-        write_block(d, r, stopped_us)
-
-
 # -- records -----------------------------------------------------------------------------------------------------------
 
 cdef inline bint wanted(const recording_t* r, const capture_t* record) noexcept nogil:
@@ -191,7 +116,7 @@ cdef void put_pcap(recording_t* r, const capture_t* record) noexcept nogil:
 
 
 cdef void put_wav(drain_t* d, leg_t* leg, const capture_t* record) noexcept nogil:
-    advance(d, leg.recording, record.at_us)
+    blocks_advance(d, leg.recording, record.at_us)
     if leg.window == NULL:
         lose(leg.recording, LOSS_CHANNELS, 1)
     elif leg_put(leg, record) == RT_LATE:
@@ -285,7 +210,7 @@ cdef void begin_leg(drain_t* d, const order_t* order) noexcept nogil:
     cdef recording_t* r = order.recording
     cdef leg_t* leg
     if r.format == FORMAT_WAV:
-        advance(d, r, order.at_us)
+        blocks_advance(d, r, order.at_us)
     leg = used_channel(r, order.made_here)
     if leg == NULL:
         leg = new_channel(r)
@@ -338,7 +263,7 @@ cdef void free_legs(drain_t* d, recording_t* r) noexcept nogil:
 
 cdef void end(drain_t* d, recording_t* r, int64_t stopped_us) noexcept nogil:
     if r.format == FORMAT_WAV and not rt_load32(&r.error):
-        write_rest(d, r, stopped_us)
+        blocks_finish(d, r, stopped_us)
     free_legs(d, r)
     if r.prev != NULL:
         r.prev.next = r.next
@@ -380,7 +305,7 @@ cdef void look(drain_t* d, recording_t* r, int64_t now_us) noexcept nogil:
     if rt_load32(&r.error):
         return
     if r.format == FORMAT_WAV:
-        advance(d, r, now_us)
+        blocks_advance(d, r, now_us)
         if r.chunk == NULL and now_us - r.told_us >= SILENT_US:
             chunk_order(r, CHUNK_DATA, r.end, 0, 0)
             r.told_us = now_us

@@ -4,7 +4,7 @@ import os
 import struct
 
 from lab import EVENT_TYPE, LOCAL, tone
-from recorded import WALL_OFFSET_US, Recorded, frames
+from recorded import WALL_OFFSET_US, Frame, Recorded, frames
 
 RECEIVER_REPORT = struct.pack("!BBHI", 0x80, 201, 1, 7)
 
@@ -78,18 +78,32 @@ def test_headers_add_up_in_both_families(recorded: Recorded) -> None:
     assert {f.destination[1] for f in v6} == {4001}
 
 
+def keys_of(recorded: Recorded, name: str) -> tuple[list[Frame], int]:
+    """Telephone-events in a recording of both while the first presses a key, and how many of them ben got."""
+    lab = recorded.lab
+    anna, ben, *_ = lab.peers.values()
+    recording = recorded.start(name, [anna, ben])
+    before = len(ben.presses())
+    anna.press(5)
+    recorded.run(500)
+    recorded.stop(recording)
+    keys = [f for f in frames(recording.path) if f.payload[1] & 0x7F == EVENT_TYPE]
+    return keys, len(ben.presses()) - before
+
+
 def test_keys_are_there_unless_they_are_sensitive(recorded: Recorded) -> None:
     lab = recorded.lab
     bus = lab.bus()
     anna, ben = lab.peer(bus, signal=tone(440)), lab.peer(bus, signal=tone(700))
     recorded.run(100)
-    recording = recorded.start("call.pcap", [anna, ben])
-    anna.press(5)
-    recorded.run(500)
-    recorded.stop(recording)
-    keys = [f for f in frames(recording.path) if f.payload[1] & 0x7F == EVENT_TYPE]
-    assert {f.source for f in keys} >= {anna.address}
-    assert {f.destination for f in keys} >= {ben.address}
+    keys, heard = keys_of(recorded, "open.pcap")
+    assert len([f for f in keys if f.source == anna.address]) == heard > 0
+    assert len([f for f in keys if f.destination == ben.address]) == heard
+    lab.media.sensitive(anna.handle, True)
+    keys, heard = keys_of(recorded, "sensitive.pcap")
+    assert keys == [] and heard > 0, "neither as they came nor as they went to the other"
+    lab.media.sensitive(anna.handle, False)
+    assert keys_of(recorded, "again.pcap")[0] != []
 
 
 def test_only_accepted_packets_are_recorded(recorded: Recorded) -> None:
