@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import traceback
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from msgspec import Struct
@@ -209,10 +209,13 @@ class Core:
             session.timers.discard(name)
             self._out.append(effects.CancelTimer((name, session.id)))
 
-    def tell(self, worker: int, body: CommandBody) -> None:
-        """A command nobody waits for.  It is sent again until it is answered or the worker dies."""
+    def tell(self, worker: int, body: CommandBody, still: Callable[[], bool] | None = None) -> None:
+        """A command nobody waits for.  It is sent again until it is answered or the worker dies.
+
+        still: whether it is to be sent again; one that has been overtaken by another is not.
+        """
         if worker in self.workers:
-            self._send(Ask(worker, body), None)
+            self._send(Ask(worker, body, still=still), None)
 
     def work(self, procedure: Work) -> None:
         """Run a procedure that no client waits for."""
@@ -383,10 +386,11 @@ class Core:
     def _resume(self, opened: Open, n: int, answer: Answer) -> None:
         run = opened.run
         if run is None:
-            if unanswered(answer):
-                command = type(opened.ask.body).__name__
-                self.log("warning", "command_repeated", worker=opened.ask.worker, command=command)
-                self.tell(opened.ask.worker, opened.ask.body)
+            ask = opened.ask
+            if unanswered(answer) and (ask.still is None or ask.still()):
+                command = type(ask.body).__name__
+                self.log("warning", "command_repeated", worker=ask.worker, command=command)
+                self.tell(ask.worker, ask.body, ask.still)
             elif isinstance(answer, Failed):
                 command = type(opened.ask.body).__name__
                 self.log(

@@ -9,7 +9,7 @@ from roomtone.control.core import effects, placement, recordings, spreading
 from roomtone.control.core.problems import ENDPOINT_ERROR, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.run import Answer, Ask, T, expect
 from roomtone.control.core.session import Endpoint, Session
-from roomtone.engine.messages import CloseSession, CommandBody, RemoveEndpoint
+from roomtone.engine.messages import CommandBody, RemoveEndpoint
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
@@ -129,7 +129,7 @@ def _leave(core: Core, session: Session, worker: int) -> None:
     session.counts.pop(worker, None)
     if session.spread is not None:
         session.spread.left(worker)
-    core.tell(worker, CloseSession(session.id))
+    spreading.close(core, session, worker)
 
 
 def _go_to(core: Core, session: Session, worker: int) -> None:

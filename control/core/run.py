@@ -23,13 +23,15 @@ COMMAND_DEADLINE_US = 5_000_000  # websocket.md section 1: SESSION_UNRESPONSIVE 
 class Ask(Struct, eq=False):
     """One command to a worker, to be answered within that time.
 
-    late: called with a success that comes after it, to undo it.
+    late: called with a success that comes after it, to undo it.  still: of a command that is told, whether it is
+    to be told again when it was not answered; None: always.
     """
 
     worker: int
     body: CommandBody
     late: Callable[[ReplyBody], None] | None = None
     within_us: int = COMMAND_DEADLINE_US
+    still: Callable[[], bool] | None = None
 
 
 PAUSE: list[Ask] = []  # yielded instead of asks: go on when other work had its turn

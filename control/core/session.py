@@ -236,6 +236,7 @@ class Session(Struct, kw_only=True, eq=False):
     counts: dict[int, int] = field(default_factory=dict)
     bridges: int = 0  # of them
     spread: Spread | None = None
+    opening: list[int] = field(default_factory=list)  # workers that are asked to publish
     subscription: Subscription | None = None
     orphaned_until_us: int = 0
     made: int = 0  # endpoints ever made

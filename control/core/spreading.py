@@ -41,7 +41,7 @@ def join(core: Core, session: Session) -> Generator[list[Ask], list[Answer], Non
     if not joining:
         return
     try:
-        answers = yield _asks(core, session, joining)
+        answers = yield from _slots(core, session, joining)
     except GeneratorExit:  # some may have opened already: which, and whether that is still wanted, is asked
         if not session.ended:
             core.work(_ask_slots(core, session, joining))
@@ -67,24 +67,30 @@ def settle(core: Core, session: Session) -> None:
     wanted = involved(session)
     for worker in [worker for worker in spread.peers if worker not in wanted]:
         spread.left(worker)
-        core.tell(worker, CloseSpread(session.id))
+        _stop(core, session, worker)
     if not spread.peers:
         session.spread = None
     elif spread.changed():
+        told = dict(spread.peers)
         for worker, message in spread.messages(session.id):
-            core.tell(worker, message)
+            core.tell(worker, message, lambda: session.spread is spread and spread.peers == told)
         feed(core, session)
 
 
 def feed(core: Core, session: Session) -> None:
     """Tell the bridges that bring this session where it publishes."""
-    if session.spread is None:
+    spread = session.spread
+    if spread is None:
         return
-    feeds = list(session.spread.peers.values())
+    feeds = list(spread.peers.values())
     for here in session.endpoints.values():
         there = core.other_end(here)
         if there is not None and there.is_source:
-            core.tell(there.worker, FeedBridge(endpoint=there.id, phase=session.phase, feeds=feeds))
+            core.tell(
+                there.worker,
+                FeedBridge(endpoint=there.id, phase=session.phase, feeds=feeds),
+                lambda: list(spread.peers.values()) == feeds,
+            )
 
 
 def again(core: Core, session: Session) -> None:
@@ -94,7 +100,7 @@ def again(core: Core, session: Session) -> None:
 
 
 def _ask_slots(core: Core, session: Session, workers: list[int]) -> Work:
-    answers = yield _asks(core, session, workers)
+    answers = yield from _slots(core, session, workers)
     if session.ended:
         return
     for worker, answer in zip(workers, answers, strict=True):
@@ -109,16 +115,42 @@ def _joined(session: Session, worker: int, opened: SpreadOpened) -> None:
     session.spread.joined(worker, opened.epoch, opened.slot)
 
 
-def _asks(core: Core, session: Session, workers: list[int]) -> list[Ask]:
+def _slots(
+    core: Core, session: Session, workers: list[int]
+) -> Generator[list[Ask], list[Answer], list[Answer]]:
     body = OpenSpread(session=session.id, phase=session.phase, key_relay_limit=KEY_RELAY_LIMIT)
-    return [Ask(worker, body, _close_late(core, session, worker)) for worker in workers]
+    session.opening += workers
+    try:
+        return (yield [Ask(worker, body, _close_late(core, session, worker)) for worker in workers])
+    finally:
+        for worker in workers:
+            session.opening.remove(worker)
 
 
 def _close_late(core: Core, session: Session, worker: int) -> Callable[[object], None]:
-    def close(_: object) -> None:
-        if session.ended:
-            core.tell(worker, CloseSession(session.id))
-        elif session.spread is None or worker not in session.spread.peers:
-            core.tell(worker, CloseSpread(session.id))
+    def undo(_: object) -> None:
+        if not _publishes(session, worker):
+            _stop(core, session, worker)
 
-    return close
+    return undo
+
+
+def _publishes(session: Session, worker: int) -> bool:
+    return worker in session.opening or (session.spread is not None and worker in session.spread.peers)
+
+
+def _lives(session: Session, worker: int) -> bool:
+    return not session.ended and (worker == session.home or worker in session.counts)
+
+
+def _stop(core: Core, session: Session, worker: int) -> None:
+    """The session's bus there publishes nothing any more, and goes where the session has nothing else."""
+    if _lives(session, worker):
+        core.tell(worker, CloseSpread(session.id), lambda: not _publishes(session, worker))
+    else:
+        close(core, session, worker)
+
+
+def close(core: Core, session: Session, worker: int) -> None:
+    """The session has nothing there any more."""
+    core.tell(worker, CloseSession(session.id), lambda: not _lives(session, worker))
