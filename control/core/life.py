@@ -109,6 +109,8 @@ def end(core: Core, session: Session, fact: SessionFact) -> None:
         core.workers.add(worker, -count, session.phase)
     reason = "shutdown" if fact is SessionFact.SHUT_DOWN else "session_destroyed"
     spread = session.spread.peers if session.spread is not None else ()
+    for worker, back in session.arriving:
+        core.tell(worker, back)  # before the bus goes on which it may be by then
     recorders = (recording.worker for recording in session.recordings.values())
     for worker in dict.fromkeys((*session.counts, *spread, *recorders)):
         core.tell(worker, CloseSession(session.id, reason))

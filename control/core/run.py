@@ -23,8 +23,8 @@ COMMAND_DEADLINE_US = 5_000_000  # websocket.md section 1: SESSION_UNRESPONSIVE 
 class Ask(Struct, eq=False):
     """One command to a worker, to be answered within that time.
 
-    late: called with a success that comes after it, to undo it.  still: of a command that is told, whether it is
-    to be told again when it was not answered; None: always.
+    late: called with a success that comes after it, to undo it.  still: of a command that is told, whether
+    it is to be told again when it was not answered; None: always.
     """
 
     worker: int

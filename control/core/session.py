@@ -31,7 +31,7 @@ from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.negotiate import Line, directions
 from roomtone.control.core.placement import Spread
 from roomtone.engine.codecs import ENCODING_NAME, Codec
-from roomtone.engine.messages import Media, Remote, RtpCreated, Vad
+from roomtone.engine.messages import Media, MoveEndpoint, Remote, RtpCreated, Vad
 
 if TYPE_CHECKING:
     from roomtone.control.core.polling import Bucket
@@ -236,6 +236,7 @@ class Session(Struct, kw_only=True, eq=False):
     counts: dict[int, int] = field(default_factory=dict)
     bridges: int = 0  # of them
     spread: Spread | None = None
+    arriving: list[tuple[int, MoveEndpoint]] = field(default_factory=list)  # worker, and how to undo its move
     opening: list[int] = field(default_factory=list)  # workers that are asked to publish
     subscription: Subscription | None = None
     orphaned_until_us: int = 0

@@ -5,8 +5,8 @@ Theory of operation
 The target first reserves a place on the endpoint's worker, and lets its bus publish there when that makes it
 spread.  Then the worker is asked to move the endpoint; its answer is the commit point: until it comes the
 endpoint is the source session's, from then on the target's.  Whatever fails gives the reservation back; a
-worker that was asked and did not say yes is told to move the endpoint back, before the target may leave it.
-Moves of one endpoint are numbered, so that one told again never undoes a later one.
+worker that was asked and did not say yes is told to move the endpoint back, before the target leaves it or
+ends.  Moves of one endpoint are numbered, so that one told again never undoes a later one.
 """
 
 from __future__ import annotations
@@ -55,13 +55,12 @@ def transfer(core: Core, call: Call, params: api_linking.EndpointTransfer) -> Pr
     del session.endpoints[endpoint.id]
     placing.release(core, session, endpoint.worker, endpoint.kind)
     call.emit(api.TransferredOut(endpoint.id, target.id))
-    if not target.ended:  # else its end was told to the worker behind the move: the endpoint is gone with it
-        endpoint.number = number
-        target.endpoints[endpoint.id] = endpoint
-        core.emit(
-            target,
-            api.TransferredIn(endpoint.id, session.id, "rtp", endpoint.direction, endpoint.state),
-        )
+    endpoint.number = number
+    target.endpoints[endpoint.id] = endpoint
+    core.emit(
+        target,
+        api.TransferredIn(endpoint.id, session.id, "rtp", endpoint.direction, endpoint.state),
+    )
     core.log("info", "endpoint_transferred", endpoint=endpoint.id, session=session.id, target=target.id)
     return api_linking.EndpointTransferred(endpoint.id, target.id)
 
@@ -73,20 +72,36 @@ def _move(
     worker = endpoint.worker
     placing.check_room(core, target)
     number = placing.reserve(core, target, worker, endpoint.kind)
-    asked = False
     try:
         yield from spreading.join(core, target)
-        move = _to(core, target, endpoint, number)
-        asked = True
-        expect((yield [Ask(worker, move)])[0], Done)
-    except (Problem, GeneratorExit) as failure:
-        if asked:
-            gone = isinstance(failure, GeneratorExit)  # its session has ended
-            back = RemoveEndpoint(endpoint.id) if gone else _to(core, session, endpoint, endpoint.number)
-            core.tell(worker, back)
+        yield from _carry_out(core, session, endpoint, target, number)
+    except (Problem, GeneratorExit):
         placing.release(core, target, worker, endpoint.kind)
         raise
     return number
+
+
+def _carry_out(
+    core: Core, session: Session, endpoint: Endpoint, target: Session, number: int
+) -> Generator[list[Ask], list[Answer], None]:
+    worker = endpoint.worker
+    there = _to(core, target, endpoint, number)
+    back = _to(core, session, endpoint, endpoint.number)
+    target.arriving.append((worker, back))
+    try:
+        answers = yield [Ask(worker, there)]
+        if target.ended:  # which has told the worker to move it back
+            raise Problem(TRANSFER_FAILED, "The target session has ended")
+        expect(answers[0], Done)
+    except GeneratorExit:  # its own session has ended
+        core.tell(worker, RemoveEndpoint(endpoint.id))
+        raise
+    except Problem:
+        if not target.ended:
+            core.tell(worker, back)
+        raise
+    finally:
+        target.arriving.remove((worker, back))
 
 
 def _to(core: Core, session: Session, endpoint: Endpoint, number: int) -> MoveEndpoint:

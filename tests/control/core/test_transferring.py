@@ -242,6 +242,23 @@ def test_whoever_ends_meanwhile_nothing_is_left_behind(who: str) -> None:
     assert desk.core.workers.loads()[0] == (0 if who == "source" else loads[0])
 
 
+def test_a_target_that_ends_while_the_endpoint_is_moved_gives_it_back() -> None:
+    for answered_within_s in (1, 7):
+        desk = Desk()
+        (anna, a), (ben, b) = session(desk), session(desk)
+        leg = rtp(anna)
+        desk.workers[0].stalled = True
+        asked = anna.send("endpoint.transfer", endpoint_id=leg, target_session_id=b)
+        ben.call("session.destroy")
+        desk.advance(answered_within_s)
+        desk.workers[0].stalled = False
+        desk.answer_late(0)
+        desk.advance(6)
+        assert anna.reply(asked)["error"]["code"] == "TRANSFER_FAILED"
+        assert desk.workers[0].endpoints == {leg: a} and listed(anna) == [leg]
+        assert desk.workers[0].buses == {a} and desk.core.workers.loads() == {0: 1}
+
+
 def test_over_a_restart_of_control_the_endpoint_is_the_targets() -> None:
     desk = Desk(workers=2)
     (anna, a), (ben, b) = session(desk), session(desk)
