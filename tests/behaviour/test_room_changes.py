@@ -83,6 +83,21 @@ class Rooms(RuleBasedStateMachine):
         self.lab.run(ms)
         self.lab.negotiate(peer, send_codec=codec)
 
+    @rule(n=peers, ms=after, speech=st.booleans(), fax=st.booleans())
+    def watch(self, n, ms, speech, fax):
+        self.lab.run(ms)
+        self.lab.media.watch(self.pick(n).handle, serial=ms, speech=speech, threshold=0.5, fax=fax, frames=0)
+
+    @rule(n=peers, ms=after, events=st.booleans())
+    def negotiate_keys(self, n, ms, events):
+        self.lab.run(ms)
+        peer = self.pick(n)
+        self.lab.negotiate(peer, **({} if events else {"events": (), "event_send": None}))
+
+    @rule(speech=st.booleans(), keys=st.booleans())
+    def detectors_pause(self, speech, keys):
+        self.lab.media.watch_kinds(speech=speech, keys=keys)
+
     @rule(n=peers, ms=after, event=st.integers(0, 11))
     def press(self, n, ms, event):
         peer = self.pick(n)
