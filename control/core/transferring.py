@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core import api, api_linking, placing, recall, spreading
+from roomtone.control.core import api, api_linking, placing, recall, recordings, spreading
 from roomtone.control.core.problems import (
     INVALID_PARAMS,
     SESSION_UNRESPONSIVE,
@@ -71,6 +71,8 @@ def _move(
     """Returns the endpoint's number in the target.  Raises `Problem`: it is where it was."""
     worker = endpoint.worker
     placing.check_room(core, target)
+    if recordings.whole(target) and worker != target.home:
+        raise Problem(TRANSFER_FAILED, "The target session is recorded as a whole, by another worker")
     number = placing.reserve(core, target, worker, endpoint.kind)
     try:
         yield from spreading.join(core, target)
