@@ -18,7 +18,7 @@ ctypedef struct input_t:                # the file as libsndfile reads it
 
 
 ctypedef struct line_t:                 # mono samples at one rate
-    soxr_stream* resampler                   # NULL: the file has this rate
+    soxr_stream* resampler              # NULL: the file has this rate
     float* waiting
     int64_t count                       # that wait
     int64_t capacity
@@ -26,23 +26,26 @@ ctypedef struct line_t:                 # mono samples at one rate
     int rate_hz
 
 
+ctypedef struct sound_t:                # an open file
+    SNDFILE* file
+    input_t input
+    SF_INFO info
+    line_t narrow
+    line_t wide
+    float* block                        # interleaved, as decoded
+    float* mono
+    int64_t block_frames
+    int64_t settle                      # frames decoded before a second that does not follow the last one
+    int64_t next                        # the second that follows what was decoded
+    int64_t done                        # frames decoded
+    int64_t declared                    # frames, as the header says; -1: it does not say
+    bint over
+    int failed                          # libsndfile's error number
+
+
+# One second: int16[8000] and int16[16000].  Returns its samples at 8 kHz; fewer than 8000: the end.
+cdef int64_t sound_second(sound_t* s, int64_t number, int16_t* pcm8, int16_t* pcm16) noexcept nogil
+
+
 cdef class SoundFile:
-    cdef:
-        SNDFILE* file
-        input_t input
-        SF_INFO info
-        line_t narrow
-        line_t wide
-        float* block                    # interleaved, as decoded
-        float* mono
-        int64_t block_frames
-        int64_t settle                  # frames decoded before a second that does not follow the last one
-        int64_t next                    # the second that follows what was decoded
-        int64_t done                    # frames decoded
-        int64_t declared                # frames, as the header says; -1: it does not say
-        bint over
-        int failed                      # libsndfile's error number
-    cdef bint fresh(self, int64_t unwanted) noexcept nogil
-    cdef void seek(self, int64_t number) noexcept nogil
-    cdef void decode(self) noexcept nogil
-    cdef int64_t second(self, int64_t number, int16_t* pcm8, int16_t* pcm16) noexcept nogil
+    cdef sound_t s

@@ -16,13 +16,11 @@ from pathlib import Path
 
 from roomtone.ext.file._sndfile cimport (
     SF_COUNT_MAX,
-    SF_INFO,
     SF_SEEK_CUR,
     SF_SEEK_END,
     SF_SEEK_SET,
     SF_VIRTUAL_IO,
     SFM_READ,
-    SNDFILE,
     sf_close_t,
     sf_error_number_t,
     sf_error_t,
@@ -198,97 +196,113 @@ cdef void average(float* mono, const float* block, int64_t frames, int channels)
         mono[i] = LOUDEST if total > LOUDEST else -LOUDEST if total < -LOUDEST else total
 
 
+cdef bint sound_begin(sound_t* s, int64_t unwanted) noexcept nogil:
+    cdef bint narrow = line_begin(&s.narrow, s.info.samplerate, unwanted)
+    return line_begin(&s.wide, s.info.samplerate, unwanted) and narrow
+
+
+cdef bint sound_room(sound_t* s) noexcept nogil:
+    """False: no memory."""
+    s.block_frames = (s.info.samplerate + BLOCKS_A_SECOND - 1) // BLOCKS_A_SECOND
+    s.block = <float*> malloc(s.block_frames * s.info.channels * sizeof(float))
+    s.mono = <float*> malloc(s.block_frames * sizeof(float))
+    s.narrow.rate_hz = NARROW_HZ
+    s.wide.rate_hz = WIDE_HZ
+    # A second, and what several blocks and the filter's delay may bring at once.
+    s.narrow.capacity = 3 * NARROW_HZ
+    s.wide.capacity = 3 * WIDE_HZ
+    s.narrow.waiting = <float*> calloc(s.narrow.capacity, sizeof(float))
+    s.wide.waiting = <float*> calloc(s.wide.capacity, sizeof(float))
+    return s.block != NULL and s.mono != NULL and s.narrow.waiting != NULL and s.wide.waiting != NULL
+
+
+cdef void sound_close(sound_t* s) noexcept nogil:
+    line_close(&s.narrow)
+    line_close(&s.wide)
+    if s.file != NULL:
+        sf_close(s.file)
+        s.file = NULL
+
+
+cdef void sound_seek(sound_t* s, int64_t number) noexcept nogil:
+    cdef int64_t target = number * s.info.samplerate
+    cdef int64_t begin = max(<int64_t> 0, target - s.settle)
+    s.failed = 0
+    s.over = not sound_begin(s, target - begin) or 0 <= s.declared <= target
+    s.done = target if s.over else begin
+    if not s.over and sf_seek(s.file, begin, SF_SEEK_SET) < 0:
+        s.failed = sf_error(s.file)
+        s.over = True
+
+
+cdef void sound_decode(sound_t* s) noexcept nogil:
+    """The next block.  At the end, what the filters hold."""
+    cdef int64_t n = max(<int64_t> 0, sf_readf_float(s.file, s.block, s.block_frames))
+    s.failed = sf_error(s.file)
+    s.over = n == 0 or s.failed
+    s.done += n
+    average(s.mono, s.block, n, s.info.channels)
+    line_put(&s.narrow, s.mono, n, s.over)
+    line_put(&s.wide, s.mono, n, s.over)
+
+
+cdef int64_t sound_second(sound_t* s, int64_t number, int16_t* pcm8, int16_t* pcm16) noexcept nogil:
+    cdef int64_t made
+    if number != s.next:
+        sound_seek(s, number)
+    while not s.over and (s.narrow.count < NARROW_HZ or s.wide.count < WIDE_HZ):
+        sound_decode(s)
+    s.next = number + 1
+    line_take(&s.wide, pcm16, WIDE_HZ)
+    made = line_take(&s.narrow, pcm8, NARROW_HZ)
+    memset(pcm16 + 2 * made, 0, (WIDE_HZ - 2 * made) * sizeof(int16_t))
+    return made
+
+
 cdef class SoundFile:
     """See decoder.pyi."""
 
     def __cinit__(self, int fd, *, bint size_tells):
+        cdef sound_t* s = &self.s
         cdef int64_t rate
-        memset(&self.info, 0, sizeof(SF_INFO))
-        self.input.fd = fd
-        self.input.size = os.fstat(fd).st_size * (1 if size_tells else LONGER)
+        s.input.fd = fd
+        s.input.size = os.fstat(fd).st_size * (1 if size_tells else LONGER)
         with nogil:
-            self.file = sf_open_virtual(&INPUT, SFM_READ, &self.info, &self.input)
-        if self.file == NULL:
+            s.file = sf_open_virtual(&INPUT, SFM_READ, &s.info, &s.input)
+        if s.file == NULL:
             raise ValueError(words(sf_error(NULL)))
-        if not 1 <= self.info.channels <= CHANNELS_MAX:
-            raise ValueError(f"{self.info.channels} channels are not supported")
-        if not RATE_MIN_HZ <= self.info.samplerate <= RATE_MAX_HZ:
-            raise ValueError(f"a sample rate of {self.info.samplerate} Hz is not supported")
-        rate = self.info.samplerate
-        self.declared = self.info.frames if size_tells and 0 <= self.info.frames < SF_COUNT_MAX else -1
+        if not 1 <= s.info.channels <= CHANNELS_MAX:
+            raise ValueError(f"{s.info.channels} channels are not supported")
+        if not RATE_MIN_HZ <= s.info.samplerate <= RATE_MAX_HZ:
+            raise ValueError(f"a sample rate of {s.info.samplerate} Hz is not supported")
+        s.declared = s.info.frames if size_tells and 0 <= s.info.frames < SF_COUNT_MAX else -1
         # Outputs begin on a sample only where samples of all rates coincide: every so many frames.
+        rate = s.info.samplerate
         grid = rate // math.gcd(rate, NARROW_HZ)
-        self.settle = -(-(rate // SETTLES_A_SECOND) // grid) * grid
-        self.block_frames = -(-rate // BLOCKS_A_SECOND)
-        self.block = <float*> malloc(self.block_frames * self.info.channels * sizeof(float))
-        self.mono = <float*> malloc(self.block_frames * sizeof(float))
-        self.narrow.rate_hz, self.wide.rate_hz = NARROW_HZ, WIDE_HZ
-        # A second, and what several blocks and the filter's delay may bring at once.
-        self.narrow.capacity, self.wide.capacity = 3 * NARROW_HZ, 3 * WIDE_HZ
-        self.narrow.waiting = <float*> calloc(self.narrow.capacity, sizeof(float))
-        self.wide.waiting = <float*> calloc(self.wide.capacity, sizeof(float))
-        if not self.block or not self.mono or not self.narrow.waiting or not self.wide.waiting or not self.fresh(0):
+        s.settle = -(-(rate // SETTLES_A_SECOND) // grid) * grid
+        if not sound_room(s) or not sound_begin(s, 0):
             raise MemoryError
 
     def __dealloc__(self):
-        self.close()
-        free(self.block)
-        free(self.mono)
-        free(self.narrow.waiting)
-        free(self.wide.waiting)
+        sound_close(&self.s)
+        free(self.s.block)
+        free(self.s.mono)
+        free(self.s.narrow.waiting)
+        free(self.s.wide.waiting)
 
     def close(self):
-        cdef SNDFILE* file = self.file
-        self.file = NULL
-        line_close(&self.narrow)
-        line_close(&self.wide)
-        if file != NULL:
-            with nogil:
-                sf_close(file)
-
-    cdef bint fresh(self, int64_t unwanted) noexcept nogil:
-        cdef bint narrow = line_begin(&self.narrow, self.info.samplerate, unwanted)
-        return line_begin(&self.wide, self.info.samplerate, unwanted) and narrow
-
-    cdef void seek(self, int64_t number) noexcept nogil:
-        cdef int64_t target = number * self.info.samplerate
-        cdef int64_t begin = max(<int64_t> 0, target - self.settle)
-        self.failed = 0
-        self.over = not self.fresh(target - begin) or 0 <= self.declared <= target
-        self.done = target if self.over else begin
-        if not self.over and sf_seek(self.file, begin, SF_SEEK_SET) < 0:
-            self.failed = sf_error(self.file)
-            self.over = True
-
-    cdef void decode(self) noexcept nogil:
-        """The next block.  At the end, what the filters hold."""
-        cdef int64_t n = max(<int64_t> 0, sf_readf_float(self.file, self.block, self.block_frames))
-        self.failed = sf_error(self.file)
-        self.over = n == 0 or self.failed
-        self.done += n
-        average(self.mono, self.block, n, self.info.channels)
-        line_put(&self.narrow, self.mono, n, self.over)
-        line_put(&self.wide, self.mono, n, self.over)
-
-    cdef int64_t second(self, int64_t number, int16_t* pcm8, int16_t* pcm16) noexcept nogil:
-        cdef int64_t made
-        if number != self.next:
-            self.seek(number)
-        while not self.over and (self.narrow.count < NARROW_HZ or self.wide.count < WIDE_HZ):
-            self.decode()
-        self.next = number + 1
-        line_take(&self.wide, pcm16, WIDE_HZ)
-        made = line_take(&self.narrow, pcm8, NARROW_HZ)
-        memset(pcm16 + 2 * made, 0, (WIDE_HZ - 2 * made) * sizeof(int16_t))
-        return made
+        cdef sound_t* s = &self.s
+        with nogil:
+            sound_close(s)
 
     def run(self, int64_t first, list rooms not None):
+        cdef sound_t* s = &self.s
         cdef int16_t* at[SECONDS_A_RUN]
         cdef int64_t made[SECONDS_A_RUN]
         cdef uint8_t[::1] room
         cdef int count = len(rooms)
         cdef int done = 0
-        if self.file == NULL or first < 0 or not 0 < count <= SECONDS_A_RUN:
+        if s.file == NULL or first < 0 or not 0 < count <= SECONDS_A_RUN:
             raise ValueError(f"1 to {SECONDS_A_RUN} seconds of an open file")
         for i in range(count):
             room = rooms[i]
@@ -297,7 +311,7 @@ cdef class SoundFile:
             at[i] = <int16_t*> &room[0]
         with nogil:
             while done < count:
-                made[done] = self.second(first + done, at[done], at[done] + NARROW_HZ)
+                made[done] = sound_second(s, first + done, at[done], at[done] + NARROW_HZ)
                 done += 1
                 if made[done - 1] < NARROW_HZ:
                     break
@@ -305,23 +319,23 @@ cdef class SoundFile:
 
     @property
     def rate_hz(self):
-        return self.info.samplerate
+        return self.s.info.samplerate
 
     @property
     def channels(self):
-        return self.info.channels
+        return self.s.info.channels
 
     @property
     def frames(self):
-        return None if self.declared < 0 else self.declared
+        return None if self.s.declared < 0 else self.s.declared
 
     @property
     def read(self):
-        return self.done
+        return self.s.done
 
     @property
     def error(self):
-        return words(self.failed) if self.failed else None
+        return words(self.s.failed) if self.s.failed else None
 
 
 cdef str words(int error):
