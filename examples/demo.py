@@ -3,16 +3,16 @@
     python examples/demo.py            (or `make demo`, which sets up what is missing)
 
 Starts `roomtone serve` with two workers on free ports.  Four callers hold a conference that is mixed: one
-speaks A-law, one presses keys, one loses every twentieth packet, one falls silent and comes back.  Two more
-have a call of their own that is relayed.  What each heard is written to demo-out/; the exit code is 0 only if
-every check held.  When one did not and the machine was elsewhere meanwhile, the calls are held again.
+speaks A-law, one presses keys, one loses every twentieth packet, one falls silent and comes back.  A prompt
+is played to them, who speaks is told, and all of it is recorded.  Two more have a call of their own that is
+relayed.  What each heard is written to demo-out/; the exit code is 0 only if every check held.  When one did
+not and the machine was elsewhere meanwhile, the calls are held again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,10 @@ import numpy as np
 from demo_parts.caller import Caller, Script, every_frame
 from demo_parts.hearing import Utterance, matrix
 from demo_parts.machine import Machine
+from demo_parts.room import Room
 from demo_parts.screen import Screen, matrix_table
 from demo_parts.server import Server
-from demo_parts.sound import FRAME_SAMPLES, FRAMES_A_SECOND, RATE_HZ, write_wav
+from demo_parts.sound import FRAME_SAMPLES, FRAMES_A_SECOND, RATE_HZ, read_channels, write_wav
 from demo_parts.speech import spoken
 from demo_parts.verdict import (
     Checks,
@@ -30,12 +31,14 @@ from demo_parts.verdict import (
     check_keys,
     check_loss,
     check_numbers,
+    check_recording,
     check_relay,
+    check_speech,
     check_voices,
 )
 from rich.console import Console
 
-from roomtone.client import Client, RoomtoneError, api, connect
+from roomtone.client import RoomtoneError, connect
 
 OUT = Path("demo-out")
 SEED = 20260
@@ -43,9 +46,11 @@ LOSS = 0.05
 PRESSED = "42#"
 TAIL_S = 1.0  # after the last word, so that it arrives
 MEDIA_TIMEOUT_S = 2
-STATS_EVERY_MS = 2000
 SCREEN_EVERY = 5  # frames
 EVENT_WAIT_S = 5.0
+RECORDING = "conference.wav"
+PROMPT_FILE = "welcome.wav"
+PROMPT_AFTER_S = 0.1
 HOLDS = 3  # times, at most: while the machine is elsewhere
 AWAY_S = 0.5  # a machine that left someone waiting so long may have cost audio
 
@@ -59,7 +64,9 @@ class Line:
     pause_s: float = 0.3
 
 
+PROMPT = "Prompt"  # who says what is played from a file
 VOICES = {
+    PROMPT: ("en-gb+f3", 50),
     "Anna": ("en-gb+f2", 55),
     "Ben": ("en-us+m3", 35),
     "Cleo": ("en-gb-scotland+f4", 70),
@@ -69,6 +76,7 @@ VOICES = {
 }
 CODEC = {"Ben": "PCMA"}
 CONFERENCE = [
+    Line(PROMPT, "Welcome to the conference. What you say is recorded."),
     Line("Anna", "Good morning, this is Anna. Can everybody hear me?"),
     Line("Dirk", "Dirk here. Yes, but one packet in twenty gets lost on my way to you."),
     Line("Ben", "This is Ben. I speak A law, and all of you hear me in your own codec."),
@@ -85,8 +93,8 @@ CALL = [
     Line("Eve", "Every byte of them. I shall compare them all when we have finished."),
 ]
 GONE = "Cleo"
-GONE_S = (3, 6)  # Cleo is away from after this line until before that one (numbers of CONFERENCE)
-KEYS_AFTER = 4
+GONE_S = (4, 7)  # Cleo is away from after this line until before that one (numbers of CONFERENCE)
+KEYS_AFTER = 5
 KEY_EVERY_S = 0.45
 
 
@@ -107,9 +115,10 @@ def frame_after(said: Utterance, seconds: float) -> int:
 
 
 def scripts(said: list[Utterance], frames: int) -> dict[str, Script]:
-    """What each speaker says, without anything else."""
-    out = {u.speaker: Script(np.zeros(frames * FRAME_SAMPLES, dtype=np.int16)) for u in said}
-    for u in said:
+    """What each caller says, without anything else."""
+    callers = [u for u in said if u.speaker != PROMPT]
+    out = {u.speaker: Script(np.zeros(frames * FRAME_SAMPLES, dtype=np.int16)) for u in callers}
+    for u in callers:
         out[u.speaker].track[u.start : u.start + len(u.pcm)] += u.pcm
     return out
 
@@ -127,77 +136,26 @@ def add_trouble(cast: dict[str, Script], said: list[Utterance]) -> None:
 # -- the calls -----------------------------------------------------------------------------------------------
 
 
-class Room:
-    """One session and its callers."""
+async def hold(rooms: list[Room], screen: Screen, frames: int) -> tuple[dict[str, int], float]:
+    """All calls from first to last packet.
 
-    def __init__(self, client: Client, callers: list[Caller], say: Callable[[str], None]) -> None:
-        self.client = client
-        self.callers = callers
-        self.endpoints: dict[str, str] = {}  # endpoint_id -> caller's name
-        self.keys: list[str] = []
-        self.timeouts: list[str] = []
-        self.loss_told: dict[str, int] = {}
-        self._say = say
-
-    async def open(self) -> None:
-        await self.client.session_create()
-        for caller in self.callers:
-            await caller.open()
-            made = await self.client.endpoint_create_from_offer(caller.offer_sdp())
-            caller.connect(made.sdp_answer)
-            self.endpoints[made.endpoint_id] = caller.name
-        await self.client.stats_subscribe(interval_ms=STATS_EVERY_MS)
-
-    async def listen(self) -> None:
-        """Take note of the events until the connection ends."""
-        async for event in self.client:
-            match event:
-                case api.Stats():
-                    self._stats(event.endpoints)
-                case api.Dtmf():
-                    self.keys.append(event.digit)
-                    name = self.endpoints[event.endpoint_id]
-                    self._say(f"dtmf: {name} pressed {event.digit} for {event.duration_ms} ms")
-                case api.MediaTimeout():
-                    name = self.endpoints[event.endpoint_id]
-                    self.timeouts.append(name)
-                    self._say(f"endpoint.media_timeout: nothing of {name} for {event.duration_ms} ms")
-                case _:
-                    self._say(str(event))
-
-    def _stats(self, endpoints: list[api.EndpointStats]) -> None:
-        for stats in endpoints:
-            name, inbound = self.endpoints[stats.endpoint_id], stats.inbound
-            if inbound.packets_lost != self.loss_told.get(name, 0):
-                self.loss_told[name] = inbound.packets_lost
-                jitter = f"jitter {inbound.jitter_ms:.1f} ms"
-                self._say(f"stats: {inbound.packets_lost} packets of {name} lost, {jitter}")
-
-    async def lost(self) -> dict[str, int]:
-        """Caller -> packets the engine misses."""
-        endpoints = (await self.client.stats_snapshot()).endpoints
-        return {self.endpoints[each.endpoint_id]: each.inbound.packets_lost for each in endpoints}
-
-    async def close(self) -> None:
-        """Remove the endpoints, so that each caller gets its RTCP BYE, then the session."""
-        for endpoint_id in self.endpoints:
-            await self.client.endpoint_remove(endpoint_id)
-        await self.client.session_destroy()
-
-
-async def hold(rooms: list[Room], screen: Screen, frames: int) -> dict[str, int]:
-    """All calls from first to last packet.  Returns for each caller how many packets the engine misses."""
+    Returns for each caller how many packets the engine misses, and when it began by the loop's clock.
+    """
     listeners = [asyncio.create_task(room.listen()) for room in rooms]
     begun_s = asyncio.get_running_loop().time()
     everyone = [caller for room in rooms for caller in room.callers]
     for caller in everyone:
         caller.begin(begun_s)
+    announcing = asyncio.create_task(announce(rooms[0]))
     watching = asyncio.create_task(watch(screen, frames, begun_s))
     await every_frame(frames, everyone, begun_s)
+    await announcing
     await watching
     lost: dict[str, int] = {}
     for room in rooms:
         lost |= await room.lost()
+    recorded = await rooms[0].stop_recording()
+    screen.say(f"recording.stop: {recorded.packets} packets, {recorded.dropped_packets} dropped")
     for room in rooms:
         await room.close()
     async with asyncio.timeout(EVENT_WAIT_S):
@@ -205,7 +163,13 @@ async def hold(rooms: list[Room], screen: Screen, frames: int) -> dict[str, int]
             await asyncio.sleep(1 / FRAMES_A_SECOND)
     for task in listeners:
         task.cancel()
-    return lost
+    return lost, begun_s
+
+
+async def announce(room: Room) -> None:
+    """As soon as everybody has been heard, and so can be sent to."""
+    await asyncio.sleep(PROMPT_AFTER_S)
+    await room.play(PROMPT_FILE)
 
 
 async def watch(screen: Screen, frames: int, begun_s: float) -> None:
@@ -231,7 +195,7 @@ def report(
     for name, value in sorted(metrics.items()):
         if name.startswith(wanted):
             console.print(f"      {name} {value:.0f}", highlight=False, markup=False)
-    print(f"\nListen: {OUT}/heard-by-*.wav")
+    print(f"\nListen: {OUT}/heard-by-*.wav, {OUT}/{RECORDING} (a channel for each voice)")
     print("Read: README.md, docs/architecture.md, examples/first_session.py")
     print("Next: `make serve`, and in a second terminal `.venv/bin/python examples/first_session.py`\n")
 
@@ -253,21 +217,30 @@ async def demo(console: Console) -> tuple[bool, float]:
             conference, call = Room(one, callers, screen.say), Room(two, pair, screen.say)
             await conference.open()
             await call.open()
+            await conference.listen_for_speech()
+            write_wav(server.folder / "media" / PROMPT_FILE, said[0].pcm)
+            await conference.record(str(server.folder / "recordings" / RECORDING))
             placed = {k: v for k, v in server.metrics().items() if k.startswith("roomtone_worker_endpoints")}
             with screen:
-                lost = await hold([conference, call], screen, frames)
+                lost, begun_s = await hold([conference, call], screen, frames)
             metrics = {**server.metrics(), **placed}
             away_s = machine.away_s(server.pid)
+            channels = read_channels(server.folder / "recordings" / RECORDING)
     checks = Checks()
     tables = []
     OUT.mkdir(exist_ok=True)
+    write_wav(OUT / RECORDING, channels)
     for title, people, sentences in (("conference", callers, said), ("call", pair, said_in_call)):
         heard = {c.name: c.heard() for c in people}
         for name, pcm in heard.items():
             write_wav(OUT / f"heard-by-{name.lower()}.wav", pcm)
         shares = matrix(heard, sentences)
         check_voices(checks, title, shares)
-        tables.append(([c.name for c in people], shares))
+        tables.append((list(dict.fromkeys([*heard, *(u.speaker for u in sentences)])), shares))
+    checks.add(conference.played == ["completed"], "prompt: played to its end, told once")
+    began = [(name, at_s - begun_s) for name, at_s in conference.began_to_speak]
+    check_speech(checks, [u for u in said if u.speaker != PROMPT], began)
+    check_recording(checks, channels, [caller.name for caller in callers], said)
     check_keys(checks, PRESSED, "".join(conference.keys), callers[1:])
     gone = ", ".join(conference.timeouts) or "nobody"
     checks.add(conference.timeouts == [GONE], f"silence: media time-out of {gone}")

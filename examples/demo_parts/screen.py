@@ -102,7 +102,7 @@ def matrix_table(names: list[str], shares: dict[tuple[str, str], Match], held: s
     table.add_column("heard by \\ said by")
     for name in names:
         table.add_column(name, justify="right")
-    for listener in names:
+    for listener in [name for name in names if any(name == pair[0] for pair in shares)]:
         row = []
         for speaker in names:
             pair = (listener, speaker)

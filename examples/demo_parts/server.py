@@ -61,6 +61,8 @@ class Server:
             "rtp_port_range": self.media_ports,
             "state_dir": f"{self.folder}/state",
             "runtime_dir": f"{self.folder}/run",
+            "media_dir": f"{self.folder}/media",
+            "recording_dir": f"{self.folder}/recordings",
             "shutdown_max_wait_secs": 1,
             **keys,
         }
@@ -83,7 +85,8 @@ class Server:
 
     def start(self) -> None:
         """Until it is ready.  Raises RuntimeError with its log when it is not in time."""
-        (self.folder / "state").mkdir()
+        for name in ("state", "media", "recordings"):
+            (self.folder / name).mkdir()
         config = self.folder / "roomtone.toml"
         config.write_text(self._text)
         roomtone = Path(sys.executable).with_name("roomtone")

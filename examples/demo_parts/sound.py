@@ -66,9 +66,18 @@ def read_wav(path: Path) -> tuple[np.ndarray, int]:
         return np.frombuffer(file.readframes(file.getnframes()), dtype="<i2"), file.getframerate()
 
 
+def read_channels(path: Path) -> np.ndarray:
+    """int16[n, channels] of a 16-bit file at RATE_HZ.  Raises ValueError for another rate."""
+    with wave.open(str(path)) as file:
+        if file.getframerate() != RATE_HZ:
+            raise ValueError(f"{path.name} has {file.getframerate()} samples a second")
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
+
+
 def write_wav(path: Path, pcm: np.ndarray) -> None:
+    """pcm: int16[n], or int16[n, channels]."""
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(1 if pcm.ndim == 1 else pcm.shape[1])
         file.setsampwidth(2)
         file.setframerate(RATE_HZ)
         file.writeframes(pcm.astype("<i2").tobytes())
