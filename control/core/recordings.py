@@ -104,6 +104,8 @@ def _worker_of(core: Core, session: Session, endpoint_id: str | None) -> int:
         endpoint = session.endpoints.get(endpoint_id.lower())
         if endpoint is None:
             raise Problem(RECORDING_ERROR, f"Endpoint not found: {endpoint_id}", "endpoint_id")
+        if endpoint.state == "buffering":
+            raise Problem(RECORDING_ERROR, f"Endpoint {endpoint_id} is still buffering", "endpoint_id")
         return endpoint.worker
     placing.settle(core, session)
     if session.home is None:
