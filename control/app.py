@@ -24,11 +24,13 @@ from roomtone.control.core import polling, recordings
 from roomtone.control.core.config import Config
 from roomtone.control.core.core import Core
 from roomtone.control.core.effects import ShutdownBegan
+from roomtone.control.io.address_guard import AddressGuard
 from roomtone.control.io.audio_socket import AudioSockets
 from roomtone.control.io.auth import TokenFileError, Tokens
 from roomtone.control.io.capacity import capacity
 from roomtone.control.io.clock import NS_PER_US, now_us
 from roomtone.control.io.counters import Counters
+from roomtone.control.io.fetch import Fetcher
 from roomtone.control.io.http import Port, State
 from roomtone.control.io.lag import Lag
 from roomtone.control.io.log import Log, forward_libraries
@@ -115,7 +117,16 @@ class App:
             log=self.log,
             pong_wait_us=pong_wait_us,
         )
-        self.runtime.attach(self.workers, self.connections, self.audio)
+        self.fetcher = Fetcher(
+            media_dir=config.media_dir,
+            cache_dir=config.cache_dir or os.path.join(runtime_dir, "cache"),
+            max_bytes=config.max_file_download_bytes,
+            guard=AddressGuard(config.file_download_networks, config.file_download_origins),
+            user_agent=f"roomtone/{self.core.version}",
+            submit=self.runtime.submit,
+            log=self.log,
+        )
+        self.runtime.attach(self.workers, self.connections, self.audio, self.fetcher)
         self.lag = Lag(self.timers)
         self.http = self._make_port()
 
@@ -141,6 +152,7 @@ class App:
         if config.auth_token_file is not None:
             self.state.tokens = Tokens.read(config.auth_token_file)
         self.timers.start(loop)
+        self.fetcher.start()
         self.workers.open(loop, self._runtime_dir)
         self.connections.start()
         self.lag.start()
@@ -253,6 +265,7 @@ class App:
         self.state.draining = True
         self.connections.close_all(CLOSE_GOING_AWAY, "shutting down")
         await self.http.close(CLOSE_WAIT_S)
+        await self.fetcher.close()
         if self._supervisor is not None:
             self._supervisor.drained()
         self._let_go()

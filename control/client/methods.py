@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from msgspec import Struct
 
-from roomtone.control.core import api, api_detection, api_linking, api_recording
+from roomtone.control.core import api, api_detection, api_file, api_linking, api_recording
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Struct)
@@ -71,6 +71,12 @@ class Methods:
     )
     endpoint_create_tone = Method("endpoint.create_tone", api.CreateTone, api.ToneCreated)
     endpoint_create_websocket = Method("endpoint.create_websocket", api.CreateWebsocket, api.WebsocketCreated)
+    endpoint_create_with_file = Method(
+        "endpoint.create_with_file", api_file.CreateWithFile, api_file.FileCreated
+    )
+    endpoint_file_seek = Method("endpoint.file.seek", api_file.FileSeek, api.Empty)
+    endpoint_file_pause = Method("endpoint.file.pause", api_file.FileChange, api.Empty)
+    endpoint_file_resume = Method("endpoint.file.resume", api_file.FileChange, api.Empty)
     endpoint_dtmf_inject = Method("endpoint.dtmf.inject", api.DtmfInject, api.Empty)
     endpoint_dtmf_set_sensitive = Method("endpoint.dtmf.set_sensitive", api.DtmfSetSensitive, api.Empty)
     vad_start = Method("vad.start", api_detection.VadStart, api.Empty)

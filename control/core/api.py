@@ -10,6 +10,8 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+MAX_EXACT = 2**53  # the whole numbers that JSON readers keep exact
+
 Direction = Literal["sendrecv", "recvonly", "sendonly", "inactive"]
 EndpointState = Literal[
     "new", "buffering", "connecting", "connected", "playing", "paused", "disconnected", "finished"
@@ -77,7 +79,7 @@ class EndpointRemove(Struct):
 class CreateTone(Struct):
     tone: Tone
     frequency: Annotated[float, Meta(ge=20, le=20_000)] | None = None
-    duration_ms: Annotated[int, Meta(ge=1, le=2**53)] | None = None  # 2**53: what JSON readers keep exact
+    duration_ms: Annotated[int, Meta(ge=1, le=MAX_EXACT)] | None = None
 
 
 class CreateWebsocket(Struct):
@@ -132,6 +134,7 @@ class EndpointInfo(Struct, kw_only=True):
     local_rtcp_addr: str | UnsetType = UNSET
     remote_rtcp_addr: str | UnsetType = UNSET
     offer_generation: int | UnsetType = UNSET
+    shared_playback_id: str | UnsetType = UNSET
 
 
 class RecordingInfo(Struct, kw_only=True):
@@ -296,6 +299,21 @@ class WsConnectTimeout(EventData):
     endpoint_id: str
 
 
+class FileStarted(EventData):
+    NAME: ClassVar[str] = "endpoint.file.started"
+    CRITICAL: ClassVar[bool] = True
+    endpoint_id: str
+    started_at_epoch_ms: int
+
+
+class FileFinished(EventData):
+    NAME: ClassVar[str] = "endpoint.file.finished"
+    CRITICAL: ClassVar[bool] = True
+    endpoint_id: str
+    reason: Literal["completed", "error"]
+    error: str | None
+
+
 class Dtmf(EventData):
     NAME: ClassVar[str] = "dtmf"
     endpoint_id: str
@@ -416,9 +434,9 @@ class EventsDropped(EventData):
 EVENTS: dict[str, type[EventData]] = {
     event.NAME: event
     for event in (
-        StateChanged, ToneFinished, WsConnected, WsDisconnected, WsConnectTimeout, Dtmf, SpeechStarted,
-        Silence, VadError, CngDetected, CedDetected, FaxError, MediaTimeout, RtcpBye, TransferredOut,
-        TransferredIn, RecordingStopped, SessionOrphaned, SessionIdleTimeout,
+        StateChanged, ToneFinished, FileStarted, FileFinished, WsConnected, WsDisconnected, WsConnectTimeout,
+        Dtmf, SpeechStarted, Silence, VadError, CngDetected, CedDetected, FaxError, MediaTimeout, RtcpBye,
+        TransferredOut, TransferredIn, RecordingStopped, SessionOrphaned, SessionIdleTimeout,
         SessionEmptyTimeout, SessionLost, Stats, EventsDropped,
     )
 }  # fmt: skip

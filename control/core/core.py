@@ -1,7 +1,8 @@
 """The one entry: an input and the time in, effects out.
 
 Theory of operation
-------------------- `Core.handle` looks at one input, changes state and returns what is to be done, in order.
+-------------------
+`Core.handle` looks at one input, changes state and returns what is to be done, in order.
 Requests are carried out by *procedures* (run.py) that ask workers and go on when the answers are there; a
 session has one procedure at a time, so commands of one session never overtake each other.  A connection has
 one request at a time: `Ready` says that the next frame may come.
@@ -9,15 +10,13 @@ one request at a time: `Ready` says that the next frame may come.
 Order of checks for a request: the frame, the method, SHUTTING_DOWN and SESSION_ALREADY_BOUND, the session,
 the parameters, and then what the method itself checks.
 
-The parts: connections and requests are here, what becomes of sessions in life.py, methods in requests.py and
-endpoint_requests.py, what HTTP shows in views.py.
+The parts: connections and requests are here, what they have open in procedures.py, what becomes of sessions
+in life.py, methods in requests.py, endpoint_requests.py and file_requests.py, what HTTP shows in views.py.
 """
 
 from __future__ import annotations
 
-import traceback
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from msgspec import Struct
@@ -25,29 +24,18 @@ from msgspec import Struct
 from roomtone.control.core import api, audio, effects, frame, life, polling, recall, recordings, views
 from roomtone.control.core.audio_book import AUDIO_DIAL, AudioBook
 from roomtone.control.core.config import Config
+from roomtone.control.core.downloads import Downloads
 from roomtone.control.core.event_queue import EventQueue
-from roomtone.control.core.placement import Workers
-from roomtone.control.core.problems import INTERNAL_ERROR, SESSION_GONE, UNKNOWN_METHOD, Problem
+from roomtone.control.core.problems import SESSION_GONE, UNKNOWN_METHOD, Problem
+from roomtone.control.core.procedures import Procedures
 from roomtone.control.core.requests import METHODS, Binding, Method, check_binding
-from roomtone.control.core.run import (
-    PAUSE,
-    Answer,
-    Ask,
-    Call,
-    Open,
-    Run,
-    Unanswered,
-    Work,
-    unanswered,
-)
+from roomtone.control.core.run import Call, Run
 from roomtone.control.core.session import Connection, Endpoint, Session
-from roomtone.engine.messages import CommandBody, Failed
 
 DEFAULT_APP = "default"  # whose sessions they are when no tokens are configured
-LATE_KEPT_US = 60_000_000  # how long an answer after its deadline is waited for, to undo it
 
 
-class Core:
+class Core(Procedures):
     """The control process's decisions.
 
     ids: random UUID strings.  epoch_offset_us: wall clock minus the clock of `now_us`, constant.
@@ -63,26 +51,21 @@ class Core:
         version: str = "",
         workers: int = 0,
     ) -> None:
+        super().__init__()
         self.config = config
         self.ids = ids
         self.epoch_offset_us = epoch_offset_us
         self.hostname = config.node_id or hostname
         self.version = version
-        self.now_us = 0
         self.connections: dict[int, Connection] = {}
         self.sessions: dict[str, Session] = {}
         self.departed: dict[str, recordings.Departed] = {}  # by recording id
-        self.workers = Workers()
         self.unheard = set(range(workers))  # they may hold sessions of the time before this process
         self.draining = False
         self.counters = views.Counters()
         self.wheel = polling.Wheel()
         self.audio = AudioBook()
-        self.paused: dict[str, Run] = {}  # by the name of the timer that resumes them
-        self._out: list[effects.Effect] = []
-        self._number = 0
-        self._open: dict[int, Open] = {}
-        self._late: OrderedDict[int, Open] = OrderedDict()
+        self.downloads = Downloads(config, self.next_id, self.effect)
         self._drained = False
         self._farewell: tuple[int, bytes] | None = None
 
@@ -97,18 +80,20 @@ class Core:
         match given:
             case effects.ConnectionMessage():
                 self._message(given)
-            case effects.WorkerReply():
-                self._worker_reply(given)
+            case effects.WorkerReply() | effects.FileLooked():
+                self.replied(given)
             case effects.WorkerEvent():
                 life.worker_event(self, given.worker, given.event)
             case effects.TimerFired():
                 (audio if given.key[0] == AUDIO_DIAL else life).timer(self, given.key)
+            case effects.Downloaded() | effects.DownloadFailed():
+                self.downloads.ended(given, now_us)
             case effects.ConnectionOpened():
                 self._opened(given)
             case effects.ConnectionClosed():
                 self._closed(given)
             case effects.CommandTimedOut():
-                self._timed_out(given.n)
+                self.timed_out(given.n)
             case effects.WorkerStarted():
                 self._worker_started(given)
             case effects.WorkerHolds():
@@ -170,12 +155,6 @@ class Core:
     def epoch_ms(self) -> int:
         return (self.now_us + self.epoch_offset_us) // 1000
 
-    def log(self, level: str, event: str, **fields: object) -> None:
-        self._out.append(effects.Log(level, event, fields))
-
-    def effect(self, effect: effects.Effect) -> None:
-        self._out.append(effect)
-
     def emit(self, session: Session, event: api.EventData) -> None:
         """Raise an event that no reply of this moment stands before."""
         self._put_event(session.queue, event)
@@ -208,19 +187,6 @@ class Core:
         if name in session.timers:
             session.timers.discard(name)
             self._out.append(effects.CancelTimer((name, session.id)))
-
-    def tell(self, worker: int, body: CommandBody, still: Callable[[], bool] | None = None) -> None:
-        """A command nobody waits for.  It is sent again until it is answered or the worker dies.
-
-        still: whether it is to be sent again; one that has been overtaken by another is not.
-        """
-        if worker in self.workers:
-            self._send(Ask(worker, body, still=still), None)
-
-    def work(self, procedure: Work) -> None:
-        """Run a procedure that no client waits for."""
-        run = Run(procedure, lambda _result, _problem: None)
-        self._step(run, [])
 
     # -- connections and requests ----------------------------------------------------------------------------
 
@@ -281,19 +247,15 @@ class Core:
             self._answer(call, None, problem)
             return
         except Exception:
-            self._answer(call, None, self._internal_error(call.method))
+            self._answer(call, None, self.internal_error(call.method))
             return
         if not isinstance(result, Struct):
             run = Run(result, partial(self._answer, call), call)
             if session is not None and method.binding is Binding.NEEDS:
                 session.run = run
-            self._step(run, [])
+            self.step(run, [])
         else:
             self._answer(call, result, None)
-
-    def _internal_error(self, what: str) -> Problem:
-        self.log("error", "internal_error", what=what, traceback=traceback.format_exc())
-        return Problem(INTERNAL_ERROR, "Internal error")
 
     def _answer(self, call: Call, result: Struct | None, problem: Problem | None) -> None:
         """Queue the reply and, behind it, the events it caused; let the next request come."""
@@ -322,106 +284,7 @@ class Core:
             session.run = None
             life.next_deferred(session)
 
-    # -- procedures and workers ------------------------------------------------------------------------------
-
-    def _step(self, run: Run, answers: list[Answer]) -> None:
-        """Resume a procedure until it waits for a worker or ends."""
-        result: Struct | None = None
-        problem: Problem | None = None
-        try:
-            asks = run.procedure.send(answers if run.started else None)  # type: ignore[arg-type]
-            run.started = True
-            while not asks and asks is not PAUSE:
-                asks = run.procedure.send([])
-        except StopIteration as stop:
-            result = stop.value
-        except Problem as refused:
-            problem = refused
-        except Exception:
-            problem = self._internal_error("procedure")
-        else:
-            if asks is PAUSE:
-                self._pause(run)
-                return
-            run.answers = [None] * len(asks)
-            run.open = {}
-            dead = [(place, ask) for place, ask in enumerate(asks) if ask.worker not in self.workers]
-            for place, ask in enumerate(asks):
-                if ask.worker in self.workers:
-                    run.open[self._send(ask, run)] = place
-            for place, _ in dead:
-                run.answers[place] = Unanswered("it is not running")
-            if not run.open:
-                self._step(run, run.answers)  # type: ignore[arg-type]
-            return
-        run.done(result, problem)
-
-    def _pause(self, run: Run) -> None:
-        self._number += 1
-        self.paused[str(self._number)] = run
-        self._out.append(effects.ScheduleAt(self.now_us, (life.PAUSED, str(self._number))))
-
-    def resume(self, name: str) -> None:
-        """The timer of a procedure that paused fired."""
-        run = self.paused.pop(name, None)
-        if run is not None:
-            self._step(run, [])
-
-    def _send(self, ask: Ask, run: Run | None) -> int:
-        self._number += 1
-        deadline_us = self.now_us + ask.within_us
-        self._open[self._number] = Open(ask, deadline_us, run)
-        self._out.append(effects.SendToWorker(ask.worker, self._number, deadline_us, ask.body))
-        return self._number
-
-    def _worker_reply(self, given: effects.WorkerReply) -> None:
-        opened = self._open.pop(given.n, None)
-        if opened is not None:
-            self._resume(opened, given.n, given.body)
-            return
-        late = self._late.pop(given.n, None)
-        if late is not None and late.ask.late is not None and not isinstance(given.body, Failed):
-            late.ask.late(given.body)
-
-    def _resume(self, opened: Open, n: int, answer: Answer) -> None:
-        run = opened.run
-        if run is None:
-            ask = opened.ask
-            if unanswered(answer) and (ask.still is None or ask.still()):
-                command = type(ask.body).__name__
-                self.log("warning", "command_repeated", worker=ask.worker, command=command)
-                self.tell(ask.worker, ask.body, ask.still)
-            elif isinstance(answer, Failed):
-                command = type(opened.ask.body).__name__
-                self.log(
-                    "debug", "command_refused", command=command, code=answer.code, message=answer.message
-                )
-            return
-        run.answers[run.open.pop(n)] = answer
-        if not run.open:
-            self._step(run, run.answers)  # type: ignore[arg-type]
-
-    def _timed_out(self, n: int) -> None:
-        opened = self._open.pop(n, None)
-        if opened is None:
-            return
-        self._keep_late(n, opened)
-        self._resume(opened, n, Unanswered("no answer within 5 s"))
-
-    def _keep_late(self, n: int, opened: Open) -> None:
-        while self._late and next(iter(self._late.values())).deadline_us + LATE_KEPT_US < self.now_us:
-            self._late.popitem(last=False)
-        if opened.ask.late is not None:
-            self._late[n] = opened
-
-    def abort(self, run: Run, problem: Problem) -> None:
-        """End a procedure before its time; what its open commands still bring about is undone later."""
-        for n in list(run.open):
-            self._keep_late(n, self._open.pop(n))
-        run.open = {}
-        self.paused = {name: paused for name, paused in self.paused.items() if paused is not run}
-        run.procedure.close()
-        run.done(None, problem)
+    # -- workers ---------------------------------------------------------------------------------------------
 
     def _worker_started(self, given: effects.WorkerStarted) -> None:
         if not given.running:
@@ -441,28 +304,13 @@ class Core:
             return
         self.workers.died(worker)
         self.log("warning", "worker_died", worker=worker)
-        for n in [n for n, late in self._late.items() if late.ask.worker == worker]:
-            del self._late[n]
-        failed = [(n, opened) for n, opened in self._open.items() if opened.ask.worker == worker]
-        for n, _ in failed:
-            del self._open[n]
-        for n, opened in failed:
-            if opened.run is not None and n in opened.run.open:
-                self._resume(opened, n, Unanswered("it died"))
+        self.lose(worker)
         life.worker_lost(self, worker)
 
     # -- the end ---------------------------------------------------------------------------------------------
 
-    def give_up_waiting(self) -> None:
-        """At shutdown: workers had their time to close what was left."""
-        self._open = {n: opened for n, opened in self._open.items() if opened.run is not None}
-
     def _look_drained(self) -> None:
-        if (
-            not self._drained
-            and not self.sessions
-            and not any(opened.run is None for opened in self._open.values())
-        ):
+        if not self._drained and not self.sessions and not self.untold():
             self._drained = True
             for connection in self.connections:
                 self._out.append(

@@ -14,7 +14,14 @@ from __future__ import annotations
 
 import msgspec
 
-from roomtone.engine.messages import CommandBody, Event, ReplyBody, SnapshotEndpoint, SnapshotRecording
+from roomtone.engine.messages import (
+    CommandBody,
+    Event,
+    Failed,
+    ReplyBody,
+    SnapshotEndpoint,
+    SnapshotRecording,
+)
 
 NORMAL_CLOSURE, GOING_AWAY, UNEXPECTED = 1000, 1001, 1011  # RFC 6455 section 7.4.1
 
@@ -83,6 +90,36 @@ class WorkerEvent(msgspec.Struct, frozen=True):
     event: Event
 
 
+class Located(msgspec.Struct, frozen=True):
+    """A file below media_dir.  path: absolute, without a symlink.  key: another one when the content is."""
+
+    path: str
+    key: str
+
+
+class FileLooked(msgspec.Struct, frozen=True):
+    """The answer to LocateFile."""
+
+    n: int
+    body: Located | Failed
+
+
+class Downloaded(msgspec.Struct, frozen=True):
+    """The whole file lies in the cache, at `path`."""
+
+    name: str
+    path: str
+    size_bytes: int
+
+
+class DownloadFailed(msgspec.Struct, frozen=True):
+    """Nothing of it is left in the cache.  outcome: a word for metrics; message: for a person, no secrets."""
+
+    name: str
+    outcome: str
+    message: str
+
+
 class TimerFired(msgspec.Struct, frozen=True):
     key: tuple[str, ...]
 
@@ -113,8 +150,8 @@ class AudioEnded(msgspec.Struct, frozen=True):
 
 Input = (
     ConnectionOpened | ConnectionMessage | ConnectionClosed | WorkerStarted | WorkerHolds | WorkerDied
-    | WorkerReply | CommandTimedOut | WorkerEvent | TimerFired | ShutdownBegan
-    | AudioDialled | AudioBound | AudioEnded
+    | WorkerReply | CommandTimedOut | WorkerEvent | FileLooked | Downloaded | DownloadFailed | TimerFired
+    | ShutdownBegan | AudioDialled | AudioBound | AudioEnded
 )  # fmt: skip
 
 # -- effects -------------------------------------------------------------------------------------------------
@@ -127,6 +164,33 @@ class SendToWorker(msgspec.Struct, frozen=True):
     n: int
     deadline_us: int
     body: CommandBody
+
+
+class LocateFile(msgspec.Struct, frozen=True):
+    """Find a file of a client's naming below media_dir; io reports FileLooked for n, always."""
+
+    n: int
+    source: str
+
+
+class StartDownload(msgspec.Struct, frozen=True):
+    """Download to the cache under that name; io reports Downloaded or DownloadFailed unless it is stopped."""
+
+    name: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+
+
+class StopDownload(msgspec.Struct, frozen=True):
+    """Nobody wants it any more: leave nothing of it."""
+
+    name: str
+
+
+class DeleteCopy(msgspec.Struct, frozen=True):
+    """Delete a downloaded file.  What a worker has open it can read on."""
+
+    name: str
 
 
 class Wake(msgspec.Struct, frozen=True):
@@ -207,6 +271,6 @@ class Drained(msgspec.Struct, frozen=True):
 
 
 Effect = (
-    SendToWorker | Wake | Tell | Ready | CloseConnection | OpenAudio | StartAudio | CloseAudio
-    | ScheduleAt | CancelTimer | Log | Drained
+    SendToWorker | LocateFile | StartDownload | StopDownload | DeleteCopy | Wake | Tell | Ready
+    | CloseConnection | OpenAudio | StartAudio | CloseAudio | ScheduleAt | CancelTimer | Log | Drained
 )  # fmt: skip

@@ -312,6 +312,11 @@ def remove(core: Core, call: Call, params: api.EndpointRemove) -> Procedure:
     """A worker that does not know the endpoint refuses with ENDPOINT_ERROR: then it is removed as well."""
     session = call.session
     endpoint = _find(session, params.endpoint_id)
+    if endpoint.state == "buffering":
+        if not core.downloads.leave(endpoint.id):  # it is there, and the worker about to open it
+            core.tell(endpoint.worker, RemoveEndpoint(endpoint.id))
+        placing.removed(core, session, endpoint)
+        return api.EndpointRemoved(core.epoch_ms())
     answers = yield [
         Ask(endpoint.worker, RemoveEndpoint(endpoint.id), lambda _: placing.removed(core, session, endpoint))
     ]

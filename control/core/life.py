@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import api, effects, frame, placing, polling, recordings
+from roomtone.control.core import api, downloads, effects, frame, placing, polling, recordings
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
-from roomtone.control.core.run import Answer, Ask, Work
+from roomtone.control.core.run import PAUSED, Answer, Ask, Work
 from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
 from roomtone.control.core.stats import endpoint_stats
 from roomtone.engine import messages
@@ -25,7 +25,6 @@ CLOSING_GRACE_US = 10 * US_PER_S  # at shutdown: how long workers may take to cl
 ORPHAN = "orphan"
 IDLE = "idle"
 HALF_BRIDGES = "half_bridges"
-PAUSED = "paused"
 SHUTDOWN = ("shutdown",)
 SHUTDOWN_END = ("shutdown_end",)
 
@@ -126,6 +125,7 @@ def end(core: Core, session: Session, fact: SessionFact) -> None:
             core, endpoint, *_AUDIO_CLOSES.get(fact, (effects.NORMAL_CLOSURE, "The session has ended"))
         )
         placing.remove_other_end(core, endpoint)
+        core.downloads.leave(endpoint.id)
     session.endpoints.clear()
     core.log("info", "session_ended", session=session.id, reason=fact.value)
 
@@ -136,6 +136,8 @@ def worker_lost(core: Core, worker: int) -> None:
     for session in lost:
         event = api.SessionLost(session.id, "worker_lost")
         connection = core.connections.get(session.connection) if session.connection is not None else None
+        for endpoint in session.endpoints.values():
+            _file_finished(core, session, endpoint, "error", "The media worker died")
         end(core, session, SessionFact.WORKER_LOST)
         recordings.worker_lost(core, worker)
         if connection is not None:
@@ -157,9 +159,15 @@ def timer(core: Core, key: tuple[str, ...]) -> None:
     if key == SHUTDOWN_END:
         core.give_up_waiting()
         return
+    if key == downloads.CLEANUP:
+        core.downloads.clean(core.now_us)
+        return
     name, session_id = key
     if name == PAUSED:
         core.resume(session_id)
+        return
+    if name == downloads.TIMER:
+        core.downloads.timed_out(session_id)
         return
     session = core.sessions.get(session_id)
     if session is None or name not in session.timers:
@@ -290,6 +298,11 @@ def worker_event(core: Core, worker: int, event: messages.Event) -> None:
             core.emit(session, api.FaxError(endpoint.id, event.error))
         case messages.ToneFinished():
             _tone_finished(core, session, endpoint)
+        case messages.FileStarted():
+            started_ms = (event.started_at_us + core.epoch_offset_us) // 1000
+            core.emit(session, api.FileStarted(endpoint.id, started_ms))
+        case messages.FileFinished():
+            _file_finished(core, session, endpoint, event.reason, event.error)
         case messages.MediaTimeout():
             # A bot that has nothing to say sends nothing.
             if endpoint.state == "connected" and endpoint.is_source and endpoint.audio is None:
@@ -305,6 +318,15 @@ def _tone_finished(core: Core, session: Session, endpoint: Endpoint) -> None:
         old, new = endpoint.happened(EndpointFact.TONE_FINISHED)
         core.emit(session, api.StateChanged(endpoint.id, old, new))
         core.emit(session, api.ToneFinished(endpoint.id))
+
+
+def _file_finished(core: Core, session: Session, endpoint: Endpoint, reason: str, error: str | None) -> None:
+    """Told once: a file that has finished is not in a state that leads there."""
+    if endpoint.kind == "file" and endpoint.state != "finished":
+        if endpoint.state != "buffering":
+            old, new = endpoint.happened(EndpointFact.FILE_FINISHED)
+            core.emit(session, api.StateChanged(endpoint.id, old, new))
+        core.emit(session, api.FileFinished(endpoint.id, reason, error))  # type: ignore[arg-type]
 
 
 # -- shutdown ------------------------------------------------------------------------------------------------

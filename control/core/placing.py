@@ -35,20 +35,33 @@ def create(
     body: the worker's command, made when the session's home and phase are settled.  kind: the answer
     expected.
     """
-    worker = endpoint.worker = _choose(core, session)
-    endpoint.number = reserve(core, session, worker, endpoint.kind)
+    yield from book(core, session, endpoint)
     try:
-        yield from spreading.join(core, session)
-        undo = RemoveEndpoint(endpoint.id)
-        answers = yield [Ask(worker, body(), lambda _: core.tell(worker, undo))]
+        answers = yield [making(core, endpoint, body())]
         created = expect(answers[0], kind)
         if session.ended:  # not the one whose command this is: that would have been the end of it
             raise Problem(ENDPOINT_ERROR, "The session ended meanwhile")
     except (Problem, GeneratorExit):
-        release(core, session, worker, endpoint.kind)
+        release(core, session, endpoint.worker, endpoint.kind)
         raise
     session.endpoints[endpoint.id] = endpoint
     return created
+
+
+def book(core: Core, session: Session, endpoint: Endpoint) -> Generator[list[Ask], list[Answer], None]:
+    """Choose the worker for an endpoint, and count it there from now on."""
+    endpoint.worker = _choose(core, session)
+    endpoint.number = reserve(core, session, endpoint.worker, endpoint.kind)
+    try:
+        yield from spreading.join(core, session)
+    except (Problem, GeneratorExit):
+        release(core, session, endpoint.worker, endpoint.kind)
+        raise
+
+
+def making(core: Core, endpoint: Endpoint, body: CommandBody) -> Ask:
+    """The command that makes an endpoint; made too late, it is removed again."""
+    return Ask(endpoint.worker, body, lambda _: core.tell(endpoint.worker, RemoveEndpoint(endpoint.id)))
 
 
 def removed(core: Core, session: Session, endpoint: Endpoint) -> None:

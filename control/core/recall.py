@@ -3,8 +3,9 @@
 The truth of a session is in the workers' endpoint records. Each command that makes or changes an endpoint
 carries a `Note` with what only control knows (whose session it is, what was negotiated); workers hand it
 back in snapshots. A new control process makes of them the sessions as they were, orphaned: clients re-
-attach, and what nobody claims ends after `disconnect_timeout_secs`. A session without endpoints,
-subscriptions to statistics and events that waited for an orphaned session die with the process.
+attach, and what nobody claims ends after `disconnect_timeout_secs`. A session without endpoints, what was
+still being downloaded, subscriptions to statistics and events that waited for an orphaned session die with
+the process.
 """
 
 from __future__ import annotations
@@ -154,8 +155,9 @@ def _recall_endpoint(worker: int, entry: SnapshotEndpoint, about: Note) -> Endpo
     if about.audio is not None:
         sample_rate, flush_ms, endpoint.state = about.audio
         endpoint.audio = Audio(sample_rate, flush_ms)
-    elif entry.kind == "tone":
-        endpoint.state = "finished" if entry.finished else "playing"
+    elif entry.kind in ("tone", "file"):
+        endpoint.state = "finished" if entry.finished else "paused" if entry.paused else "playing"
+        endpoint.shared_id = entry.file.shared_id if entry.file is not None else None
     elif entry.kind == "bridge" or about.media is not None:
         endpoint.state = "connected"
     else:

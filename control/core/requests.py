@@ -15,6 +15,7 @@ from roomtone.control.core import (
     bridging,
     detection_requests,
     endpoint_requests,
+    file_requests,
     frame,
     life,
     placing,
@@ -200,7 +201,7 @@ METHODS: dict[str, Method] = {
     "stats.snapshot": _method(stats_snapshot, api.NoParams, api.StatsSnapshot),
     **{
         name: _method(*method)
-        for part in (endpoint_requests, detection_requests, recordings)
+        for part in (endpoint_requests, file_requests, detection_requests, recordings)
         for name, method in part.METHODS.items()
     },
 }

@@ -13,11 +13,20 @@ from typing import TypeVar
 from msgspec import Struct, field
 
 from roomtone.control.core.api import EventData
+from roomtone.control.core.effects import Located, LocateFile, SendToWorker
 from roomtone.control.core.problems import CODES, INTERNAL_ERROR, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.session import Session
 from roomtone.engine.messages import CommandBody, Failed, ReplyBody
 
 COMMAND_DEADLINE_US = 5_000_000  # websocket.md section 1: SESSION_UNRESPONSIVE after 5 s
+
+FILES = -1  # asked like a worker: where a file of that name lies
+
+
+class Locate(Struct, frozen=True):
+    """The question to FILES; answered with `Located` or `Failed`.  source: as the client named it."""
+
+    source: str
 
 
 class Ask(Struct, eq=False):
@@ -28,13 +37,19 @@ class Ask(Struct, eq=False):
     """
 
     worker: int
-    body: CommandBody
-    late: Callable[[ReplyBody], None] | None = None
-    within_us: int = COMMAND_DEADLINE_US
+    body: CommandBody | Locate
+    late: Callable[[ReplyBody | Located], None] | None = None
+    within_us: int | None = None  # to answer; None: COMMAND_DEADLINE_US
     still: Callable[[], bool] | None = None
+
+    def effect(self, n: int, deadline_us: int) -> SendToWorker | LocateFile:
+        if isinstance(self.body, Locate):
+            return LocateFile(n, self.body.source)
+        return SendToWorker(self.worker, n, deadline_us, self.body)
 
 
 PAUSE: list[Ask] = []  # yielded instead of asks: go on when other work had its turn
+PAUSED = "paused"  # the timers of those that paused
 
 
 class Unanswered(Struct):
@@ -43,7 +58,7 @@ class Unanswered(Struct):
     reason: str
 
 
-Answer = ReplyBody | Unanswered
+Answer = ReplyBody | Located | Unanswered
 Procedure = Generator[list[Ask], list[Answer], Struct]
 Work = Generator[list[Ask], list[Answer], None]  # a procedure without a client
 

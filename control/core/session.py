@@ -8,10 +8,11 @@ and what happens is kept for the next connection.  It ends once, for one reason;
 
 An *endpoint* made from a peer's offer is ``connected`` at once, silently: the reply says so.  One made by our
 own offer is ``connecting`` until the answer is accepted, which is told as an event behind that reply.  A tone
-is ``playing`` and, when it has a duration, ``finished``; it stays listed until removed.  One for a bot's
-WebSocket is ``connecting`` until the bot has dialled, and ``disconnected`` for good once its socket has
-closed; it stays listed until removed.  A bridge is a pair of endpoints in two sessions, ``connected`` until
-one of them goes, and with it the other.
+is ``playing`` and, when it has a duration, ``finished``; it stays listed until removed.  So is a file, which
+can be ``paused`` between; one from a URL is ``buffering`` until a worker has opened what was downloaded.  One
+for a bot's WebSocket is ``connecting`` until the bot has dialled, and ``disconnected`` for good once its
+socket has closed; it stays listed until removed.  A bridge is a pair of endpoints in two sessions,
+``connected`` until one of them goes, and with it the other.
 
 A fact that has no place in the table is our own error, not the client's: what a client may ask is checked
 before.
@@ -77,6 +78,11 @@ class EndpointFact(Enum):
     SOCKET_AWAITED = "socket_awaited"  # a bot's WebSocket
     SOCKET_CONNECTED = "socket_connected"
     SOCKET_CLOSED = "socket_closed"
+    FILE_AWAITED = "file_awaited"  # it is being downloaded
+    FILE_OPENED = "file_opened"  # by the worker
+    FILE_PAUSED = "file_paused"
+    FILE_RESUMED = "file_resumed"
+    FILE_FINISHED = "file_finished"  # or broken off
 
 
 ENDPOINT_TRANSITIONS: dict[EndpointState, dict[EndpointFact, EndpointState]] = {
@@ -86,6 +92,8 @@ ENDPOINT_TRANSITIONS: dict[EndpointState, dict[EndpointFact, EndpointState]] = {
         EndpointFact.BRIDGED: "connected",
         EndpointFact.TONE_STARTED: "playing",
         EndpointFact.SOCKET_AWAITED: "connecting",
+        EndpointFact.FILE_AWAITED: "buffering",
+        EndpointFact.FILE_OPENED: "playing",
     },
     "connecting": {
         EndpointFact.ANSWER_ACCEPTED: "connected",
@@ -94,7 +102,13 @@ ENDPOINT_TRANSITIONS: dict[EndpointState, dict[EndpointFact, EndpointState]] = {
     },
     "connected": {EndpointFact.SOCKET_CLOSED: "disconnected"},
     "disconnected": {},
-    "playing": {EndpointFact.TONE_FINISHED: "finished"},
+    "buffering": {EndpointFact.FILE_OPENED: "playing"},
+    "playing": {
+        EndpointFact.TONE_FINISHED: "finished",
+        EndpointFact.FILE_PAUSED: "paused",
+        EndpointFact.FILE_FINISHED: "finished",
+    },
+    "paused": {EndpointFact.FILE_RESUMED: "playing", EndpointFact.FILE_FINISHED: "finished"},
     "finished": {},
 }
 
@@ -130,11 +144,12 @@ class Endpoint(Struct, kw_only=True, eq=False):
     not yet. override: set by update_direction; None: automatic.  held: the peer gave no address to send to.
     learned: the address the worker pinned.  offered: codecs of our unanswered or answered offer.
     audio: of a bot's WebSocket; media and created describe the loopback RTP it is carried by.  far: the other
-    end of a bridge.  moves: how often the worker was asked to move it to another session.
+    end of a bridge.  moves: how often the worker was asked to move it to another session.  shared_id: of the
+    decoder that several endpoints share.
     """
 
     id: str
-    kind: str  # rtp | tone | websocket | bridge
+    kind: str  # rtp | tone | websocket | bridge | file
     worker: int
     number: int = 0  # order of making in the session
     state: EndpointState = "new"
@@ -155,6 +170,7 @@ class Endpoint(Struct, kw_only=True, eq=False):
     audio: Audio | None = None
     far: End | None = None
     moves: int = 0
+    shared_id: str | None = None
 
     def happened(self, fact: EndpointFact) -> tuple[EndpointState, EndpointState]:
         """Take the transition; returns (old state, new state)."""

@@ -55,6 +55,12 @@ class Counts(Struct, kw_only=True):
     events_dropped: int = 0
     endpoints_refused: int = 0  # for overload
     stats_withheld: int = 0
+    downloads_running: int = 0
+    downloads_waiting: int = 0
+    downloads: dict[str, int] = field(default_factory=dict)  # ended, by outcome
+    downloads_wished: dict[str, int] = field(default_factory=dict)  # by how the wish was met
+    cache_files: int = 0
+    cache_bytes: int = 0
 
 
 def rfc3339(epoch_us: int) -> str:
@@ -84,6 +90,7 @@ def endpoint_info(endpoint: Endpoint) -> api.EndpointInfo:
         local_rtcp_addr=address(created.local_ip, created.rtcp_port) if created is not None else UNSET,
         remote_rtcp_addr=address(remote.ip, remote.rtcp_port) if remote is not None else UNSET,
         offer_generation=endpoint.sdp_version if offering else UNSET,
+        shared_playback_id=endpoint.shared_id or UNSET,
     )
 
 
@@ -141,4 +148,10 @@ def counts(core: Core) -> Counts:
         events_dropped=core.counters.events_dropped,
         endpoints_refused=core.counters.endpoints_refused,
         stats_withheld=core.counters.stats_withheld,
+        downloads_running=len(core.downloads.running),
+        downloads_waiting=len(core.downloads.waiting),
+        downloads=dict(core.downloads.outcomes),
+        downloads_wished=dict(core.downloads.wished),
+        cache_files=len(core.downloads.copies),
+        cache_bytes=core.downloads.cache_bytes,
     )

@@ -128,7 +128,9 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._collect_control()
-        yield from self._collect_core(self._counts())
+        counts = self._counts()
+        yield from self._collect_core(counts)
+        yield from self._collect_files(counts)
         yield from self._collect_commands()
         yield from self._collect_workers()
 
@@ -190,6 +192,21 @@ class Metrics(Collector):
             yield _counter(f"roomtone_overload_{name}", text, (), [((), total)])
         commands = list(counts.commands.items())
         yield _counter("roomtone_commands", "Clients' requests by method", ("command", "outcome"), commands)
+
+    def _collect_files(self, counts: Counts) -> Iterator[Metric]:
+        for name, text, level in (
+            ("downloads_running", "Downloads that run", counts.downloads_running),
+            ("downloads_waiting", "Downloads that wait for others to end", counts.downloads_waiting),
+            ("cache_files", "Downloaded files kept", counts.cache_files),
+            ("cache_bytes", "Their size, and that of replaced ones in use", counts.cache_bytes),
+        ):
+            yield _gauge(f"roomtone_file_{name}", text, (), [((), level)])
+        for name, text, totals in (
+            ("downloads", "Downloads that ended", counts.downloads),
+            ("cache_lookups", "Copies asked for, by how they were got", counts.downloads_wished),
+        ):
+            samples = [((outcome,), total) for outcome, total in totals.items()]
+            yield _counter(f"roomtone_file_{name}", text, ("outcome",), samples)
 
     def _collect_commands(self) -> Iterator[Metric]:
         counts = list(self._counters.commands.items())

@@ -18,14 +18,18 @@ from roomtone.control.core.effects import (
     CloseAudio,
     CloseConnection,
     ConnectionMessage,
+    DeleteCopy,
     Drained,
     Effect,
     Input,
+    LocateFile,
     OpenAudio,
     Ready,
     ScheduleAt,
     SendToWorker,
     StartAudio,
+    StartDownload,
+    StopDownload,
     Tell,
     TimerFired,
     Wake,
@@ -33,6 +37,7 @@ from roomtone.control.core.effects import (
 from roomtone.control.core.effects import Log as LogEffect
 from roomtone.control.io.audio_socket import AudioSockets
 from roomtone.control.io.clock import now_us
+from roomtone.control.io.fetch import Fetcher
 from roomtone.control.io.log import Log
 from roomtone.control.io.timers import Timers
 from roomtone.control.io.workers import Workers
@@ -53,10 +58,16 @@ class Runtime:
         self._running = False
         self._perform: dict[type, Callable[[Any], None]] = {}
 
-    def attach(self, workers: Workers, connections: Connections, audio: AudioSockets) -> None:
+    def attach(
+        self, workers: Workers, connections: Connections, audio: AudioSockets, fetcher: Fetcher
+    ) -> None:
         self._connections = connections
         self._perform = {
             SendToWorker: workers.send,
+            LocateFile: fetcher.locate,
+            StartDownload: fetcher.download,
+            StopDownload: fetcher.stop,
+            DeleteCopy: fetcher.delete,
             Wake: lambda effect: connections.wake(effect.connection),
             Tell: lambda effect: connections.tell(effect.connections, effect.texts),
             Ready: lambda effect: connections.ready(effect.connection),

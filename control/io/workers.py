@@ -35,11 +35,13 @@ from roomtone.engine.messages import (
     Command,
     CommandBody,
     Failed,
+    FileFinished,
     GetMetrics,
     Probe,
     Reply,
     ReplyBody,
     Snapshot,
+    SnapshotEndpoint,
     TakeSnapshot,
     ToneFinished,
     WorkerUp,
@@ -60,6 +62,7 @@ class WorkerState:
 
     __slots__ = (
         "dead",
+        "early",
         "epoch",
         "failed_probes",
         "last_probe_us",
@@ -77,6 +80,7 @@ class WorkerState:
         self.next_number = 1
         self.pid = 0
         self.recalling = False  # it was here before this process; what it holds is being asked
+        self.early: list[Any] = []  # events that came meanwhile
         self.scheduling = ""
         self.failed_probes = 0
         self.last_probe_us = 0
@@ -282,6 +286,8 @@ class Workers:
             self._log.debug(
                 "worker_up", worker=worker, epoch=state.epoch, pid=event.pid, scheduling=event.scheduling
             )
+        elif state.recalling:
+            state.early.append(event)
         else:
             self._submit(WorkerEvent(worker, event))
 
@@ -305,6 +311,8 @@ class Workers:
             self._down(worker)
         state.epoch = batch.epoch
         state.dead = False
+        state.recalling = False
+        state.early = []
         state.failed_probes = 0
         state.last_probe_us = now_us()
         self._connect(worker, batch.epoch, type(batch.items[0]) is WorkerUp)
@@ -371,18 +379,33 @@ class Workers:
                 self._timers.cancel(n)
                 self._timed_out(n)
         if recall:
-            self._submit(WorkerHolds(worker, body.endpoints, body.recordings))
+            self._hand_over(worker, body)
         unknown = {each.session for each in body.recordings if not self._known_session(each.session)}
         for endpoint in body.endpoints:
             if not self._known_session(endpoint.session):
                 unknown.add(endpoint.session)
             elif endpoint.finished:
-                self._submit(
-                    WorkerEvent(worker, ToneFinished(session=endpoint.session, endpoint=endpoint.endpoint))
-                )
+                self._submit(WorkerEvent(worker, _end_of(endpoint)))
         for session in unknown:
             self._log.warning("session_without_owner", worker=worker, session_id=session)
             self.request(worker, CloseSession(session), lambda body: None)
+
+    def _hand_over(self, worker: int, held: Snapshot) -> None:
+        """What the worker holds, as it was before it told what came early; then that."""
+        early, self.states[worker].early = self.states[worker].early, []
+        news = {event.endpoint for event in early if isinstance(event, ToneFinished | FileFinished)}
+        for endpoint in held.endpoints:
+            endpoint.finished = endpoint.finished and endpoint.endpoint not in news
+        self._submit(WorkerHolds(worker, held.endpoints, held.recordings))
+        for event in early:
+            self._submit(WorkerEvent(worker, event))
+
+
+def _end_of(endpoint: SnapshotEndpoint) -> ToneFinished | FileFinished:
+    """The event that a finished endpoint was, or should have been, told by."""
+    if endpoint.kind == "file":
+        return FileFinished(session=endpoint.session, endpoint=endpoint.endpoint, reason="completed")
+    return ToneFinished(session=endpoint.session, endpoint=endpoint.endpoint)
 
 
 def _tag(message: object) -> str:

@@ -12,12 +12,38 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 sys.path.insert(0, str(Path(__file__).parent))
 
+import numpy as np
+import soundfile
 from demo_parts.server import Server
+from file_server import FileServer, whole
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What names in the pages stand for; with the files and the web server that the pages play from."""
+    for name, seconds in (("hold.wav", 60.0), ("ding.wav", 0.1)):
+        soundfile.write(tmp_path / name, np.zeros(int(8000 * seconds), np.int16), 8000)
+    (tmp_path / "README").write_text("no music")
+    with FileServer() as web:
+        web.routes["/music.wav?key=hunter2"] = whole((tmp_path / "hold.wav").read_bytes())
+        yield {
+            "music_url": web.url("/music.wav?key=hunter2"),
+            "missing_url": web.url("/missing.wav"),
+        }
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """media_timeout_secs 1, so that a silence is told within the test's patience."""
-    with Server(workers=1, media_timeout_secs=1, recording_dir=str(tmp_path)) as running:
+    """media_timeout_secs 1, so that a silence is told within the test's patience.
+
+    media_dir and recording_dir: tmp_path.
+    """
+    with Server(
+        workers=1,
+        media_timeout_secs=1,
+        media_dir=str(tmp_path),
+        recording_dir=str(tmp_path),
+        file_download_networks=["127.0.0.0/8"],
+    ) as running:
         yield running
         print(running.log)

@@ -14,21 +14,24 @@ from demo_parts.server import Server
 from story import Story, steps
 from tables import ROOT, quoted, rows, section
 
-from roomtone.control.core import api
+from roomtone.control.core import api, downloads
 from roomtone.control.core.problems import CODES
 from roomtone.control.core.requests import METHODS
+from roomtone.control.io import fetch
 
 PROTOCOL = ROOT / "docs" / "protocol"
 PAGES = {path.name: path.read_text() for path in sorted(PROTOCOL.glob("*.md"))}
 SESSION = PAGES["session.md"]
+FILES = PAGES["files.md"]
 LIMIT_S = 120.0
 
 
-def told(server: Server, document: str) -> Story:
-    """Run a document's examples."""
+def told(server: Server, document: str, known: dict[str, str]) -> Story:
+    """Run a document's examples.  known: what some names stand for."""
     story = Story(server)
     for name in ("call.pcap", "leg.wav"):
         story.values.known[name.replace(".", "_")] = f"{server.keys['recording_dir']}/{name}"
+    story.values.known |= known
 
     async def limited() -> None:
         async with asyncio.timeout(LIMIT_S):
@@ -39,12 +42,13 @@ def told(server: Server, document: str) -> Story:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_example_holds(server: Server, page: str) -> None:
+def test_every_example_holds(server: Server, known: dict[str, str], page: str) -> None:
     shown = [step.kind for step in steps(PAGES[page])]
-    story = told(server, PAGES[page])
+    story = told(server, PAGES[page], known)
     assert story.requests >= shown.count("session")
     assert story.done == len(shown) - shown.count("text")
     follows_the_contract(story.frames)
+    assert "hunter2" not in server.log, "a secret of a URL or a header"
 
 
 def follows_the_contract(frames: list[tuple[str, Any]]) -> None:
@@ -61,11 +65,19 @@ def follows_the_contract(frames: list[tuple[str, Any]]) -> None:
             assert "error" in frame or is_good(request)
 
 
+def test_the_table_of_outcomes_of_downloads_is_the_codes() -> None:
+    table = [quoted(row[0])[0] for row in rows(FILES.partition("### Why downloads fail")[2])]
+    source = Path(fetch.__file__).read_text()
+    in_fetch = set(re.findall(r'(?:Unfetched\(|return )"(\w+)", ', source))
+    assert set(table) == in_fetch | {downloads.ARRIVED, downloads.LEFT, downloads.TIMEOUT}
+    assert len(in_fetch) > 8
+
+
 def test_the_runner_notices_a_wrong_example(server: Server) -> None:
     wrong = SESSION.replace('"state": "active", "created_at": "$created",\n', '"state": "asleep",\n', 1)
     assert wrong != SESSION
     with pytest.raises(AssertionError):
-        told(server, wrong)
+        told(server, wrong, {})
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -50,12 +50,15 @@ class Control:
         )
         return worker
 
-    async def worker_from_before(self, snapshot: Snapshot) -> FakeWorker:
-        """A worker that was running before this control process: its numbers do not begin at one."""
+    async def worker_from_before(self, snapshot: Snapshot, *first: Any) -> FakeWorker:
+        """A worker that was running before this control process: its numbers do not begin at one.
+
+        first: what it tells first.
+        """
         worker = FakeWorker(self.runtime_dir, epoch=3, number=500)
         self.workers.append(worker)
         worker.snapshot = snapshot
-        worker.emit(Probe(ok=True))
+        worker.emit(*(first or (Probe(ok=True),)))
         await until(lambda: self.app.workers.states[0].up)
         return worker
 

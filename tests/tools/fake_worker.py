@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import deque
+from collections import Counter, deque
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -115,6 +115,9 @@ class FakeWorker:
                     dropped_packets=1,
                     stopped_at_epoch_ms=6,
                 )
+            case ms.CreateFile():
+                self.endpoints[body.endpoint] = body.session
+                return ms.FileCreated(duration_ms=1000, shared_id="shared" if body.shared else None)
             case ms.RemoveEndpoint():
                 known = self.endpoints.pop(body.endpoint, None)
                 self.feeds.pop(body.endpoint, None)
@@ -232,6 +235,10 @@ class Desk:
         self.logs: list[fx.Log] = []
         self.audio: list[fx.OpenAudio | fx.StartAudio | fx.CloseAudio] = []  # what io was to do with bots
         self.drained = 0
+        self.media = {"hold.wav": fx.Located("/media/hold.wav", "hold")}  # what media_dir holds
+        self.downloading: dict[str, fx.StartDownload] = {}
+        self.disk: set[str] = set()  # what the cache holds
+        self.requested: Counter[str] = Counter()  # downloads begun, by URL
         self._inputs: deque[fx.Input] = deque()
         self._running = False
         self._connections = itertools.count(1)
@@ -270,6 +277,20 @@ class Desk:
         for n, body in held:
             self.deadlines.pop(n, None)
             self.give(fx.WorkerReply(worker, n, late.refuse.get(type(body)) or late.answer(body)))
+
+    def arrive(self, url: str, size_bytes: int = 1000) -> None:
+        """The download of that URL ends well."""
+        name = self._download_of(url)
+        self.disk.add(name)
+        self.give(fx.Downloaded(name, f"/cache/{name}", size_bytes))
+
+    def fail(self, url: str, outcome: str = "status", message: str = "HTTP status 404") -> None:
+        self.give(fx.DownloadFailed(self._download_of(url), outcome, message))
+
+    def _download_of(self, url: str) -> str:
+        name = next(name for name, effect in self.downloading.items() if effect.url == url)
+        del self.downloading[name]
+        return name
 
     def kill(self, worker: int) -> None:
         dead = self.workers[worker]
@@ -310,6 +331,17 @@ class Desk:
                     self.deadlines[effect.n] = effect.deadline_us
                 else:
                     self._inputs.append(fx.WorkerReply(effect.worker, effect.n, answer))
+            case fx.LocateFile():
+                found = self.media.get(effect.source)
+                missing = ms.Failed(code="ENDPOINT_ERROR", message="File not found")
+                self._inputs.append(fx.FileLooked(effect.n, found or missing))
+            case fx.StartDownload():
+                self.downloading[effect.name] = effect
+                self.requested[effect.url] += 1
+            case fx.StopDownload():
+                del self.downloading[effect.name]
+            case fx.DeleteCopy():
+                self.disk.remove(effect.name)
             case fx.Wake():
                 client = self.clients[effect.connection]
                 if client.reading:

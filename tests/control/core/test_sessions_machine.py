@@ -12,13 +12,15 @@ from roomtone.engine import messages as ms
 
 WORKERS = 3
 MUTABLE = (
-    ms.CreateRtp, ms.CreateTone, ms.UpdateRtp, ms.RemoveEndpoint, ms.OpenSpread, ms.GetStats, ms.PollStats,
+    ms.CreateRtp, ms.CreateTone, ms.CreateFile, ms.UpdateRtp, ms.RemoveEndpoint, ms.OpenSpread, ms.GetStats,
+    ms.PollStats, ms.PauseFile, ms.ResumeFile,
 )  # fmt: skip
 METHODS = (
     "session.create", "session.destroy", "session.info", "session.list", "session.attach", "stats.snapshot",
     "stats.subscribe",
 )  # fmt: skip
 CLIENTS = 3
+SOURCES = ("hold.wav", "gone.wav", "http://a.example/", "http://b.example/", "http://c.example/")
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
 REFUSAL = ms.Failed(code="ENDPOINT_ERROR", message="refused")
 
@@ -36,6 +38,7 @@ class Sessions(RuleBasedStateMachine):
             "event_channel_size = 6\ncritical_event_channel_size = 2\n"
             f"disconnect_timeout_secs = {orphan_s}\nempty_session_timeout_secs = {empty_s}\n"
             f"session_idle_timeout_secs = {idle_s}\n"
+            'media_dir = "/media"\nmax_concurrent_downloads = 2\n'
         )
         self.desk = Desk(workers=WORKERS, config=config)
         self.clients: list[Client] = []
@@ -92,6 +95,17 @@ class Sessions(RuleBasedStateMachine):
             params = {"interval_ms": 500 + which * 100}
         self.ask(pick, method, **params)
 
+    @rule(pick=picks, source=st.sampled_from(SOURCES), ttl_s=st.sampled_from([0, 10]))
+    def play(self, pick: int, source: str, ttl_s: int) -> None:
+        self.ask(pick, "endpoint.create_with_file", source=source, cache_ttl_secs=ttl_s, timeout_ms=6000)
+
+    @rule(which=picks, well=st.booleans())
+    def a_download_ends(self, which: int, well: bool) -> None:
+        urls = sorted(effect.url for effect in self.desk.downloading.values())
+        if urls:
+            url = urls[which % len(urls)]
+            self.desk.arrive(url) if well else self.desk.fail(url)
+
     @rule(pick=picks, kind=st.integers(0, 3))
     def make(self, pick: int, kind: int) -> None:
         if kind == 0:
@@ -101,7 +115,7 @@ class Sessions(RuleBasedStateMachine):
         else:
             self.ask(pick, "endpoint.create_tone", tone="beep", duration_ms=100)
 
-    @rule(pick=picks, which=picks, what=st.integers(0, 4))
+    @rule(pick=picks, which=picks, what=st.integers(0, 7))
     def change(self, pick: int, which: int, what: int) -> None:
         client = self.clients[pick % CLIENTS]
         bound = self.desk.core.connections[client.id].session
@@ -112,6 +126,9 @@ class Sessions(RuleBasedStateMachine):
             ("endpoint.rtp.reinvite", {"sdp": OFFER}),
             ("endpoint.update_direction", {"direction": ("auto", "inactive", "recvonly")[which % 3]}),
             ("endpoint.dtmf.inject", {"digit": "1"}),
+            ("endpoint.file.pause", {}),
+            ("endpoint.file.resume", {}),
+            ("endpoint.file.seek", {"position_ms": 0}),
         )[what]
         self.ask(pick, method, endpoint_id=self.some(known, which), **params)
 
@@ -142,7 +159,7 @@ class Sessions(RuleBasedStateMachine):
         self.desk.kill(index)
         self.desk.restart(index)
 
-    @rule(index=st.integers(0, WORKERS - 1), which=picks, kind=st.integers(0, 3))
+    @rule(index=st.integers(0, WORKERS - 1), which=picks, kind=st.integers(0, 4))
     def worker_tells(self, index: int, which: int, kind: int) -> None:
         held = sorted(self.desk.workers[index].endpoints.items())
         if held:
@@ -154,6 +171,7 @@ class Sessions(RuleBasedStateMachine):
                     ms.KeyPressed(session=session, endpoint=endpoint, digit="1", duration_ms=9),
                     ms.MediaTimeout(session=session, endpoint=endpoint, duration_ms=5000),
                     ms.PeerLearned(session=session, endpoint=endpoint, remote_rtp_addr="192.0.2.1:1"),
+                    ms.FileFinished(session=session, endpoint=endpoint, reason="completed"),
                 )[kind],
             )
 
@@ -214,6 +232,11 @@ class Sessions(RuleBasedStateMachine):
         for client in self.clients:
             lost = [json.dumps(data) for data in client.events("session.lost")]
             assert len(lost) == len(set(lost)), "session.lost twice"
+            ended = [data["endpoint_id"] for data in client.events("endpoint.file.finished")]
+            assert len(ended) == len(set(ended)), "endpoint.file.finished twice"
+        assert not self.desk.downloading and not core.downloads.running and not core.downloads.waiting
+        assert all(copy.holders == 0 for copy in core.downloads.copies.values())
+        assert {copy.name for copy in core.downloads.copies.values()} == self.desk.disk
         listed = {e.id: s.id for s in core.sessions.values() for e in s.endpoints.values()}
         held = {e: s for worker in self.desk.workers.values() for e, s in worker.endpoints.items()}
         assert held == listed

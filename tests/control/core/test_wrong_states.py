@@ -44,6 +44,10 @@ GOOD: dict[str, dict[str, Any]] = {
     "endpoint.transfer": {"endpoint_id": "$rtp", "target_session_id": "$orphan"},
     "endpoint.create_tone": {"tone": "sine", "frequency": 440.0, "duration_ms": 100},
     "endpoint.create_websocket": {"direction": "sendrecv", "sample_rate": 16000, "flush_ms": 20},
+    "endpoint.create_with_file": {"source": "http://media.example/", "headers": {"A": "b"}, "gain_db": 3.0},
+    "endpoint.file.seek": {"endpoint_id": "$file", "position_ms": 0},
+    "endpoint.file.pause": {"endpoint_id": "$file"},
+    "endpoint.file.resume": {"endpoint_id": "$file"},
     "endpoint.dtmf.inject": {"endpoint_id": "$rtp", "digit": "1", "duration_ms": 160, "volume": 10},
     "endpoint.dtmf.set_sensitive": {"endpoint_id": "$rtp", "enabled": True},
     "vad.start": {
@@ -68,13 +72,26 @@ WORKS_ON: dict[str, set[str]] = {
     "endpoint.update_remote_sdp": {"rtp", "keyless"},
     "endpoint.rtp.reinvite": {"rtp", "keyless"},
     "endpoint.update_direction": {"rtp", "keyless", "offering", "bot"},
-    "endpoint.remove": {"rtp", "keyless", "offering", "tone", "finished", "bot"},
     "endpoint.transfer": {"rtp", "keyless", "offering"},
+    "endpoint.remove": {
+        "rtp",
+        "keyless",
+        "offering",
+        "tone",
+        "finished",
+        "bot",
+        "file",
+        "buffering",
+        "ended",
+    },
+    "endpoint.file.seek": {"file"},
+    "endpoint.file.pause": {"file"},
+    "endpoint.file.resume": {"file"},
     "endpoint.dtmf.inject": {"rtp"},
     "endpoint.dtmf.set_sensitive": {"rtp", "keyless", "offering"},
     "vad.start": {"rtp", "keyless", "offering", "bot"},
     "vad.stop": {"keyless"},
-    "recording.start": {"rtp", "keyless", "offering", "tone", "finished", "bot"},
+    "recording.start": {"rtp", "keyless", "offering", "tone", "finished", "bot", "file", "ended"},
     "fax_detect.start": {"rtp", "keyless", "offering", "bot"},
     "fax_detect.stop": {"keyless"},
 }
@@ -92,7 +109,7 @@ class Stage:
     """A session with an endpoint of every sort, another one that is orphaned, and what is seen of both."""
 
     def __init__(self) -> None:
-        self.desk = Desk(config="max_sdp_size_kb = 64\n")
+        self.desk = Desk(config='max_sdp_size_kb = 64\nmedia_dir = "/media"\n')
         self.client = self.desk.connect()
         self.session = self.client.call("session.create")["session_id"]
         keyless = OFFER.replace("RTP/AVP 0 8 101", "RTP/AVP 0 8")
@@ -103,6 +120,9 @@ class Stage:
             "tone": self.make("endpoint.create_tone", tone="busy"),
             "bot": self.make("endpoint.create_websocket"),
             "finished": self.make("endpoint.create_tone", tone="beep", duration_ms=1),
+            "file": self.make("endpoint.create_with_file", source="hold.wav"),
+            "buffering": self.make("endpoint.create_with_file", source="http://media.example/slow"),
+            "ended": self.make("endpoint.create_with_file", source="hold.wav"),
         }
         self.client.call("vad.start", endpoint_id=self.ids["keyless"])
         self.client.call("fax_detect.start", endpoint_id=self.ids["keyless"])
@@ -110,6 +130,9 @@ class Stage:
         self.desk.event(0, ended)
         started = self.client.call("recording.start", file_path="/rec/a.pcap")
         self.ids["recording"] = started["recording_id"]
+        self.desk.event(
+            0, ms.FileFinished(session=self.session, endpoint=self.ids["ended"], reason="completed")
+        )
         former = self.desk.connect()
         self.ids["orphan"] = former.call("session.create")["session_id"]
         former.close()
@@ -186,10 +209,8 @@ def test_a_connection_without_a_session_is_told_so_whatever_it_asks(stage: Stage
 def test_a_connection_whose_session_has_ended_is_told_so(method: str) -> None:
     desk = Desk(config="empty_session_timeout_secs = 1")
     stage = Stage.__new__(Stage)
-    stage.desk, stage.ids = (
-        desk,
-        dict.fromkeys(("rtp", "keyless", "offering", "orphan", "recording"), NO_SUCH),
-    )
+    ids = dict.fromkeys(("rtp", "keyless", "offering", "orphan", "recording", "file"), NO_SUCH)
+    stage.desk, stage.ids = desk, ids
     client = desk.connect()
     client.call("session.create")
     desk.advance(2)
@@ -268,7 +289,7 @@ def test_an_endpoint_of_another_session_is_as_unknown_as_any(stage: Stage, metho
     assert stage.refused(stranger, method, GOOD[method]) == code_of(method)
 
 
-@pytest.mark.parametrize("sort", ["rtp", "keyless", "offering", "tone", "finished"])
+@pytest.mark.parametrize("sort", sorted(WORKS_ON["endpoint.remove"]))
 @pytest.mark.parametrize("method", WORKS_ON)
 def test_an_endpoint_that_does_not_fit_is_refused(stage: Stage, method: str, sort: str) -> None:
     expected = None if sort in WORKS_ON[method] else MISFIT.get(method, code_of(method))

@@ -5,20 +5,36 @@ from pathlib import Path
 
 import pytest
 from control_process import log_lines, running, until
+from fake_worker import Desk
 
 from roomtone.client import RoomtoneError
 from roomtone.engine.messages import (
     CloseSession,
+    CreateFile,
     CreateTone,
     Done,
     Failed,
+    FileFinished,
     KeyPressed,
+    Probe,
     RemoveEndpoint,
     Reply,
     Snapshot,
     SnapshotEndpoint,
     TakeSnapshot,
 )
+
+SESSION = "00000000-0000-4000-8000-00000000000a"
+
+
+def note_of_a_file() -> bytes:
+    """What control lets a worker keep of a file endpoint."""
+    desk = Desk(config='media_dir = "/media"')
+    client = desk.connect()
+    client.call("session.create")
+    client.call("endpoint.create_with_file", source="hold.wav")
+    (made,) = desk.workers[0].of(CreateFile)
+    return bytes(made.note)
 
 
 def test_a_refusal_of_the_worker_reaches_the_client(tmp_path: Path, run: Callable) -> None:
@@ -110,7 +126,7 @@ def test_what_a_dead_epoch_still_sends_is_not_heard(tmp_path: Path, run: Callabl
 def test_a_command_without_an_answer_times_out_and_a_late_success_is_undone(
     tmp_path: Path, run: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roomtone.control.core.core.COMMAND_DEADLINE_US", 50_000)
+    monkeypatch.setattr("roomtone.control.core.procedures.COMMAND_DEADLINE_US", 50_000)
 
     async def body() -> None:
         async with running(tmp_path) as control:
@@ -132,7 +148,8 @@ def test_a_command_without_an_answer_times_out_and_a_late_success_is_undone(
 def test_a_hole_in_the_numbers_asks_for_a_snapshot_and_fails_what_was_lost(
     tmp_path: Path, run: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roomtone.control.core.core.COMMAND_DEADLINE_US", 3600_000_000)  # it fails before
+    never_us = 3600_000_000
+    monkeypatch.setattr("roomtone.control.core.procedures.COMMAND_DEADLINE_US", never_us)
 
     async def body() -> None:
         async with running(tmp_path) as control:
@@ -171,6 +188,36 @@ def test_a_control_process_that_came_back_ends_what_nobody_owns(tmp_path: Path, 
             client = await control.client()
             await client.call("session.create")
             await client.call("endpoint.create_tone", tone="ringback")
+
+    run(body())
+
+
+def test_what_a_worker_tells_while_it_is_asked_what_it_holds_is_told_once(
+    tmp_path: Path, run: Callable
+) -> None:
+    """One file ended when there was no control, another one before, which the former control has told."""
+
+    async def body() -> None:
+        async with running(tmp_path, start=False) as control:
+            note = note_of_a_file()
+            held = [
+                SnapshotEndpoint(session=SESSION, endpoint=id, kind="file", note=note, finished=True)
+                for id in ("ended-now", "ended-before")
+            ]
+            end = FileFinished(session=SESSION, endpoint="ended-now", reason="error", error="unreadable")
+            await control.worker_from_before(Snapshot(endpoints=held), Probe(ok=True), end)
+            client = await control.client()
+            await until(lambda: SESSION in control.app.core.sessions)
+            await client.call("session.attach", session_id=SESSION)
+            told = await client.event("endpoint.file.finished")
+            assert told.data == {"endpoint_id": "ended-now", "reason": "error", "error": "unreadable"}
+            control.workers[0].emit(
+                *(KeyPressed(session=SESSION, endpoint=e.endpoint, digit="1", duration_ms=9) for e in held)
+            )
+            for _ in held:  # nothing else came before these
+                assert (await anext(client.events())).name == "dtmf"
+            states = {e["state"] for e in (await client.call("session.info"))["endpoints"]}
+            assert states == {"finished"}
 
     run(body())
 

@@ -1,0 +1,276 @@
+"""Files for playback: clients' paths looked up below media_dir, their URLs downloaded into cache_dir.
+
+What is downloaded for whom and how long it is kept is core's business (core/downloads.py); here one download
+is carried out: at most five redirects, each checked like the first URL, streamed to a file of mode 0600 that
+gets its name when it is complete.  What disks do is waited for on threads.
+
+The client's headers go to the origin that was asked for and not to where that redirects.  Cookies, proxies of
+the environment and .netrc play no part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import BinaryIO
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from roomtone.control.core.effects import (
+    DeleteCopy,
+    Downloaded,
+    DownloadFailed,
+    FileLooked,
+    Input,
+    Located,
+    LocateFile,
+    StartDownload,
+    StopDownload,
+)
+from roomtone.control.core.problems import ENDPOINT_ERROR
+from roomtone.control.io.address_guard import AddressGuard, NotAllowed, origin
+from roomtone.control.io.log import Log
+from roomtone.control.io.media_dir import NotPlayable, locate
+from roomtone.engine.messages import Failed
+
+MAX_REDIRECTS = 5  # websocket.md section 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})  # RFC 9110 section 15.4
+OK = 200
+BLOCK_BYTES = 256 * 1024  # read and written at once, at most
+DISK_THREADS = 4
+LOCATE_WAIT_S = 5.0  # as long as a worker has for an answer
+PART = ".part"
+OURS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.part)?")  # names that core gives
+
+
+class Unfetched(Exception):
+    """A download that failed.  outcome: one word for metrics; message: for a person."""
+
+    def __init__(self, outcome: str, message: str) -> None:
+        super().__init__(outcome, message)
+        self.outcome = outcome
+        self.message = message
+
+
+class Fetcher:
+    """Performs core's effects about files.
+
+    max_bytes: size of the largest file that is downloaded, 0: any.  resolver None: the system's.
+    """
+
+    def __init__(
+        self,
+        *,
+        media_dir: str | None,
+        cache_dir: str,
+        max_bytes: int,
+        guard: AddressGuard,
+        user_agent: str,
+        submit: Callable[[Input], None],
+        log: Log,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._media_dir = media_dir
+        self._cache_dir = cache_dir
+        self._max_bytes = max_bytes
+        self._guard = guard
+        self._user_agent = user_agent
+        self._submit = submit
+        self._log = log
+        self._resolver = resolver
+        self._client: aiohttp.ClientSession | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._lookups: set[asyncio.Task[None]] = set()
+        self._disk = ThreadPoolExecutor(DISK_THREADS, "files")
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Make the cache and delete what an earlier process left there.  Raises OSError."""
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self._cache_dir, 0o700)
+        self._empty()
+
+    async def close(self) -> None:
+        """Stop everything; the cache is empty then."""
+        tasks = [*self._tasks.values(), *self._lookups]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._client is not None:
+            await self._client.close()
+        self._disk.shutdown(wait=False)
+        with contextlib.suppress(OSError):
+            self._empty()
+
+    def _empty(self) -> None:
+        for entry in os.scandir(self._cache_dir):
+            if OURS.fullmatch(entry.name):
+                os.unlink(entry.path)
+
+    # -- effects ---------------------------------------------------------------------------------------------
+
+    def locate(self, effect: LocateFile) -> None:
+        task = asyncio.get_running_loop().create_task(self._locate(effect))
+        self._lookups.add(task)
+        task.add_done_callback(self._lookups.discard)
+
+    def download(self, effect: StartDownload) -> None:
+        self._tasks[effect.name] = asyncio.get_running_loop().create_task(self._download(effect))
+
+    def stop(self, effect: StopDownload) -> None:
+        task = self._tasks.get(effect.name)
+        if task is not None:  # else core is about to be told how it ended
+            task.cancel()
+
+    def delete(self, effect: DeleteCopy) -> None:
+        self._disk.submit(self._unlink, self._path(effect.name))
+
+    # -- local files -----------------------------------------------------------------------------------------
+
+    async def _locate(self, effect: LocateFile) -> None:
+        body: Located | Failed
+        assert self._media_dir is not None
+        looking = asyncio.get_running_loop().run_in_executor(
+            self._disk, locate, self._media_dir, effect.source
+        )
+        try:
+            body = await asyncio.wait_for(looking, LOCATE_WAIT_S)
+        except NotPlayable as error:
+            body = Failed(code=ENDPOINT_ERROR, message=str(error))
+        except TimeoutError:
+            body = Failed(code=ENDPOINT_ERROR, message="The file system of media_dir does not answer")
+        self._submit(FileLooked(effect.n, body))
+
+    # -- downloads -------------------------------------------------------------------------------------------
+
+    async def _download(self, effect: StartDownload) -> None:
+        path = self._path(effect.name)
+        done: Downloaded | DownloadFailed | None = None
+        try:
+            size_bytes = await self._fetch(effect, path + PART)
+            os.rename(path + PART, path)
+            done = Downloaded(effect.name, path, size_bytes)
+        except Exception as error:
+            outcome, message = self._reason(error)
+            done = DownloadFailed(effect.name, outcome, message)
+        finally:
+            del self._tasks[effect.name]
+            if not isinstance(done, Downloaded):
+                self._disk.submit(self._unlink, path + PART)
+        self._submit(done)
+
+    def _reason(self, error: Exception) -> tuple[str, str]:
+        """Of a failure: a word for metrics and a text for a person, which says nothing of our network."""
+        match error:
+            case Unfetched():
+                return error.outcome, error.message
+            case NotAllowed():
+                return "not_allowed", error.message
+            case aiohttp.ClientConnectorDNSError():
+                return "dns", "The host's name cannot be resolved"
+            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+                return "tls", "TLS failed, or the certificate is not valid for the host"
+            case aiohttp.ClientConnectorError(os_error=NotAllowed() as refused):
+                return "not_allowed", refused.message
+            case aiohttp.ClientConnectorError():
+                return "connect", "The host does not take the connection"
+            case aiohttp.InvalidURL() | ValueError():
+                return "url", "The URL cannot be used"
+            case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
+                return "incomplete", "The connection ended before the file did"
+            case aiohttp.ClientError():
+                return "http", "The host's answer is not proper HTTP"
+            case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+                return "disk_full", "cache_dir has no room left"
+        self._log.error("download_broken", kind=type(error).__name__, error=str(error))
+        return "internal", "The file could not be kept in cache_dir"
+
+    async def _fetch(self, effect: StartDownload, path: str) -> int:
+        """The size of what lies at `path` now: where the URL leads in the end."""
+        url, headers = _url(effect.url), dict(effect.headers)
+        client = self._client or self._open_client()
+        for _ in range(MAX_REDIRECTS + 1):
+            self._guard.check(url)
+            async with client.get(url, headers=headers, allow_redirects=False) as answer:
+                if answer.status not in REDIRECTS:
+                    self._check(answer)
+                    return await self._keep(answer.content, path)
+                target = answer.headers.get("Location")
+            if target is None:
+                raise Unfetched("http", "A redirect without a target")
+            onward = url.join(_url(target))
+            if origin(onward) != origin(url):
+                headers = {}
+            url = onward
+        raise Unfetched("redirects", f"More than {MAX_REDIRECTS} redirects")
+
+    def _open_client(self) -> aiohttp.ClientSession:
+        self._client = aiohttp.ClientSession(
+            connector=self._guard.connector(self._resolver),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(total=None),  # core stops what nobody waits for any more
+            auto_decompress=False,
+            read_bufsize=BLOCK_BYTES,
+        )
+        return self._client
+
+    def _check(self, answer: aiohttp.ClientResponse) -> None:
+        if answer.status != OK:
+            raise Unfetched("status", f"The host answered with HTTP status {answer.status}")
+        if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Unfetched("http", "The host compressed the file, though asked not to")
+        if answer.content_length is not None:
+            self._check_size(answer.content_length)
+
+    def _check_size(self, size_bytes: int) -> None:
+        if self._max_bytes and size_bytes > self._max_bytes:
+            raise Unfetched("too_large", f"The file is larger than {self._max_bytes} bytes")
+
+    async def _keep(self, content: aiohttp.StreamReader, path: str) -> int:
+        """Stream the answer's body to the disk."""
+        on_disk = partial(asyncio.get_running_loop().run_in_executor, self._disk)
+        size_bytes = 0
+        file = open(path, "xb", opener=partial(os.open, mode=0o600))  # noqa: SIM115
+        try:
+            async for block in content.iter_chunked(BLOCK_BYTES):
+                size_bytes += len(block)
+                self._check_size(size_bytes)
+                await on_disk(file.write, block)
+            await on_disk(file.close)
+        finally:
+            self._disk.submit(_close, file)
+        return size_bytes
+
+    # -- the cache -------------------------------------------------------------------------------------------
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._cache_dir, name)
+
+    def _unlink(self, path: str) -> None:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass  # a download that failed before it wrote
+        except OSError as error:
+            self._log.error("cache_file_not_deleted", path=path, error=str(error))
+
+
+def _url(text: str) -> URL:
+    """As it is written: whoever signed it signed these characters.  Only what is not ASCII is encoded."""
+    return URL(text, encoded=text.isascii())
+
+
+def _close(file: BinaryIO) -> None:
+    """At the latest now; what could not be written before cannot be written at the close."""
+    with contextlib.suppress(OSError):
+        file.close()

@@ -1,0 +1,359 @@
+"""Downloads from a real HTTP server that answers well, badly, slowly and falsely."""
+
+import asyncio
+import errno
+import itertools
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import UUID
+
+import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+from file_server import LIMIT_S, FileServer, Stalled, redirect, status, unmeasured, whole
+
+from roomtone.control.core import effects as fx
+from roomtone.control.io import fetch as fetch_module
+from roomtone.control.io.address_guard import AddressGuard
+from roomtone.control.io.fetch import Fetcher
+from roomtone.control.io.log import Log
+from roomtone.engine.messages import Failed
+
+MUSIC = bytes(range(256)) * 4000  # about a megabyte
+LIMIT_BYTES = 2_000_000
+
+
+class NoDns(AbstractResolver):
+    """Knows no name."""
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
+        raise OSError(None, "unknown")
+
+    async def close(self) -> None:
+        pass
+
+
+class Bench:
+    """A fetcher and what it tells core."""
+
+    def __init__(self, folder: Path, networks: tuple[str, ...] = ("127.0.0.1/32",)) -> None:
+        self.told: asyncio.Queue[fx.Input] = asyncio.Queue()
+        self.cache = folder / "cache"
+        self.media = folder / "media"
+        self.media.mkdir(exist_ok=True)
+        self._names = (str(UUID(int=number)) for number in itertools.count(1))
+        self.fetcher = Fetcher(
+            media_dir=str(self.media),
+            cache_dir=str(self.cache),
+            max_bytes=LIMIT_BYTES,
+            guard=AddressGuard(networks),
+            user_agent="roomtone/test",
+            submit=self.told.put_nowait,
+            log=Log("error", process="test"),
+            resolver=NoDns(),
+        )
+        self.fetcher.start()
+
+    def begin(self, url: str, headers: tuple[tuple[str, str], ...] = ()) -> str:
+        name = next(self._names)
+        self.fetcher.download(fx.StartDownload(name, url, headers))
+        return name
+
+    async def fetch(self, url: str, headers: tuple[tuple[str, str], ...] = ()) -> Any:
+        self.begin(url, headers)
+        return await asyncio.wait_for(self.told.get(), LIMIT_S)
+
+    async def files(self, *expected: str) -> None:
+        """Wait until the cache holds these and nothing else: threads delete behind the answer."""
+        async with asyncio.timeout(LIMIT_S):
+            while sorted(os.listdir(self.cache)) != sorted(expected):
+                await asyncio.sleep(0.005)
+
+
+Body = Callable[[Bench, FileServer], Any]
+
+
+@pytest.fixture
+def told(tmp_path: Path, run: Callable) -> Callable[[Body], None]:
+    """Run a test's coroutine with a bench and a server."""
+
+    def runner(body: Body) -> None:
+        async def around() -> None:
+            bench = Bench(tmp_path)
+            with FileServer() as server:
+                try:
+                    await body(bench, server)
+                finally:
+                    await bench.fetcher.close()
+            assert os.listdir(bench.cache) == []
+
+        run(around())
+
+    return runner
+
+
+def test_a_file_comes_whole_and_for_our_eyes_only(told: Callable) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        server.routes["/hold.ogg?a=b%2Fc"] = whole(MUSIC)
+        done = await bench.fetch(server.url("/hold.ogg?a=b%2Fc"), (("authorization", "Bearer x"),))
+        assert isinstance(done, fx.Downloaded)
+        assert done.size_bytes == len(MUSIC)
+        path = Path(done.path)
+        assert path.read_bytes() == MUSIC
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(bench.cache.stat().st_mode) == 0o700
+        asked = server.seen["/hold.ogg?a=b%2Fc"]
+        assert asked.method == "GET"
+        assert asked.headers["authorization"] == "Bearer x"
+        assert asked.headers["accept-encoding"] == "identity"
+        assert asked.headers["user-agent"] == "roomtone/test"
+
+    told(body)
+
+
+def test_a_file_has_its_name_only_when_it_is_complete(told: Callable) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        server.routes["/"] = stalled = Stalled(MUSIC, 1000)
+        name = bench.begin(server.url("/"))
+        await asyncio.to_thread(stalled.begun.wait, LIMIT_S)
+        await bench.files(f"{name}.part")
+        assert stat.S_IMODE((bench.cache / f"{name}.part").stat().st_mode) == 0o600
+        stalled.go_on.set()
+        await bench.told.get()
+        await bench.files(name)
+
+    told(body)
+
+
+def test_a_file_without_a_length_ends_with_the_connection(told: Callable) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        server.routes["/"] = unmeasured(MUSIC)
+        done = await bench.fetch(server.url("/"))
+        assert Path(done.path).read_bytes() == MUSIC
+
+    told(body)
+
+
+FAILURES = {
+    "not found": (status("404 Not Found"), "status"),
+    "a server in trouble": (status("503 Service Unavailable"), "status"),
+    "half a file": (status("206 Partial Content"), "status"),
+    "nothing new": (status("304 Not Modified"), "status"),
+    "too big as it says": (whole(b"", length=LIMIT_BYTES + 1), "too_large"),
+    "too big without saying": (unmeasured(bytes(LIMIT_BYTES + 1)), "too_large"),
+    "shorter than it says": (whole(MUSIC, length=len(MUSIC) + 1), "incomplete"),
+    "closed at once": (lambda visitor: None, "incomplete"),
+    "closed in the head": (lambda visitor: visitor.send(b"HTTP/1.1 200 OK\r\nConte"), "incomplete"),
+    "an unfinished chunk": (
+        lambda visitor: visitor.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\nabc"),
+        "incomplete",
+    ),
+    "no HTTP": (lambda visitor: visitor.send(b"220 mail.example ESMTP\r\n\r\n"), "http"),
+    "compressed": (whole(b"\x1f\x8b", "Content-Encoding: gzip"), "http"),
+    "a redirect to nowhere": (status("302 Found"), "http"),
+    "a redirect to a file": (redirect("file:///etc/passwd"), "not_allowed"),
+    "a redirect to a bad URL": (redirect("http://[::1"), "url"),
+    "a redirect to another address": (redirect("http://127.0.0.2/"), "not_allowed"),
+    "a redirect to metadata": (redirect("http://169.254.169.254/latest/"), "not_allowed"),
+    "a redirect to a number": (redirect("http://2130706433/"), "not_allowed"),
+    "a redirect to itself": (redirect("/"), "redirects"),
+}
+
+
+@pytest.mark.parametrize(("answer", "outcome"), FAILURES.values(), ids=FAILURES.keys())
+def test_what_fails_is_named_and_leaves_nothing(told: Callable, answer: Any, outcome: str) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        server.routes["/"] = answer
+        failed = await bench.fetch(server.url("/"))
+        assert isinstance(failed, fx.DownloadFailed)
+        assert failed.outcome == outcome
+        assert failed.message and "127.0.0" not in failed.message
+        await bench.files()
+
+    told(body)
+
+
+def test_more_bytes_than_announced_are_no_http(told: Callable) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        server.routes["/"] = whole(b"music and more", length=5)
+        failed = await bench.fetch(server.url("/"))
+        assert failed.outcome == "http"
+
+    told(body)
+
+
+@pytest.mark.parametrize(
+    ("url", "outcome"),
+    [
+        ("http://127.0.0.2:{port}/", "not_allowed"),
+        ("http://127.0.0.1:{dead}/", "connect"),
+        ("http://media.example/", "dns"),
+        ("https://127.0.0.1:{port}/", "tls"),
+    ],
+)
+def test_what_cannot_be_reached_is_named(told: Callable, url: str, outcome: str) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        with FileServer() as other:
+            dead = other.port
+        failed = await bench.fetch(url.format(port=server.port, dead=dead))
+        assert failed.outcome == outcome
+        assert server.visits == {}
+
+    told(body)
+
+
+# -- redirects -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hops", [5, 6])
+def test_five_redirects_are_followed(told: Callable, hops: int) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        for hop in range(hops):
+            server.routes[f"/{hop}"] = redirect(
+                f"{hop + 1}", ("301 A", "302 B", "303 C", "307 D", "308 E")[hop % 5]
+            )
+        server.routes[f"/{hops}"] = whole(b"music")
+        done = await bench.fetch(server.url("/0"))
+        if hops == 5:
+            assert Path(done.path).read_bytes() == b"music"
+        else:
+            assert (done.outcome, server.visits["/6"]) == ("redirects", 0)
+
+    told(body)
+
+
+def test_headers_stay_with_the_origin_that_was_asked(told: Callable) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        with FileServer() as other:
+            server.routes["/a"] = redirect("/b")
+            server.routes["/b"] = redirect(other.url("/c"))
+            other.routes["/c"] = redirect(server.url("/d"))
+            server.routes["/d"] = whole(b"music")
+            done = await bench.fetch(server.url("/a"), (("authorization", "Bearer x"), ("cookie", "s=1")))
+            assert isinstance(done, fx.Downloaded)
+            sent = [
+                at.seen[path].headers
+                for at, path in ((server, "/a"), (server, "/b"), (other, "/c"), (server, "/d"))
+            ]
+            assert [headers.get("authorization") for headers in sent] == ["Bearer x", "Bearer x", None, None]
+            assert [headers.get("cookie") for headers in sent] == ["s=1", "s=1", None, None]
+
+    told(body)
+
+
+def test_cookies_are_not_kept(told: Callable) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        server.routes["/a"] = status("302 Found", "Location: /b", "Set-Cookie: session=1; Path=/")
+        server.routes["/b"] = whole(b"music")
+        await bench.fetch(server.url("/a"))
+        assert "cookie" not in server.seen["/b"].headers
+
+    told(body)
+
+
+# -- stopping, deleting, cleaning ----------------------------------------------------------------------------
+
+
+def test_a_stopped_download_closes_its_connection_and_leaves_nothing(told: Callable) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        server.routes["/"] = stalled = Stalled(MUSIC, 1000)
+        name = bench.begin(server.url("/"))
+        await asyncio.to_thread(stalled.begun.wait, LIMIT_S)
+        await bench.files(f"{name}.part")
+        bench.fetcher.stop(fx.StopDownload(name))
+        assert await asyncio.to_thread(stalled.left.wait, LIMIT_S)
+        await bench.files()
+        assert bench.told.empty()
+
+    told(body)
+
+
+def test_the_end_of_the_process_stops_everything(told: Callable) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        server.routes["/whole"] = whole(MUSIC)
+        server.routes["/"] = stalled = Stalled(MUSIC, 1000)
+        await bench.fetch(server.url("/whole"))
+        bench.begin(server.url("/"))
+        await asyncio.to_thread(stalled.begun.wait, LIMIT_S)
+        await bench.fetcher.close()
+        assert await asyncio.to_thread(stalled.left.wait, LIMIT_S)
+
+    told(body)
+
+
+def test_a_deleted_copy_is_gone_but_for_who_has_it_open(told: Callable) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        server.routes["/"] = whole(MUSIC)
+        done = await bench.fetch(server.url("/"))
+        with Path(done.path).open("rb") as reader:
+            bench.fetcher.delete(fx.DeleteCopy(done.name))
+            await bench.files()
+            assert reader.read() == MUSIC
+
+    told(body)
+
+
+def test_what_an_earlier_process_left_is_deleted_at_the_start_and_nothing_else(
+    tmp_path: Path, run: Callable
+) -> None:
+    async def body() -> None:
+        cache = tmp_path / "cache"
+        cache.mkdir()
+        for name in (str(UUID(int=7)), f"{UUID(int=8)}.part", "README", "holiday.wav"):
+            (cache / name).write_bytes(b"x")
+        bench = Bench(tmp_path)
+        await bench.files("README", "holiday.wav")
+        await bench.fetcher.close()
+
+    run(body())
+
+
+def test_a_full_disk_is_named(told: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/full: every write fails with ENOSPC."""
+
+    def full(*_: Any, **__: Any) -> BinaryIO:
+        return Path("/dev/full").open("wb")
+
+    monkeypatch.setattr(fetch_module, "open", full, raising=False)
+
+    async def body(bench: Bench, server: FileServer) -> None:
+        server.routes["/"] = whole(MUSIC)
+        failed = await bench.fetch(server.url("/"))
+        assert (failed.outcome, failed.message) == ("disk_full", "cache_dir has no room left")
+
+    told(body)
+
+
+def test_a_cache_that_cannot_be_written_is_named(told: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(fetch_module, "open", refuse, raising=False)
+
+    async def body(bench: Bench, server: FileServer) -> None:
+        server.routes["/"] = whole(MUSIC)
+        failed = await bench.fetch(server.url("/"))
+        assert failed.outcome == "internal"
+
+    told(body)
+
+
+# -- local files ---------------------------------------------------------------------------------------------
+
+
+def test_a_local_file_is_looked_up(told: Callable) -> None:
+    async def body(bench: Bench, server: FileServer) -> None:
+        (bench.media / "hold.wav").write_bytes(b"RIFF")
+        bench.fetcher.locate(fx.LocateFile(7, "hold.wav"))
+        found = await bench.told.get()
+        assert isinstance(found, fx.FileLooked) and found.n == 7
+        assert isinstance(found.body, fx.Located) and found.body.path == str(bench.media / "hold.wav")
+        bench.fetcher.locate(fx.LocateFile(8, "../cache"))
+        missed = await bench.told.get()
+        assert isinstance(missed, fx.FileLooked) and isinstance(missed.body, Failed)
+        assert (missed.n, missed.body.code) == (8, "ENDPOINT_ERROR")
+        assert missed.body.message == "The file is outside media_dir"
+
+    told(body)
