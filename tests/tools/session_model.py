@@ -22,6 +22,7 @@ DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
 HOLD = "0.0.0.0"
 ADDRESS = "192.0.2.7"
+SIZES = 'media_dir = "/media"\nmax_endpoints_per_session = 5\nsession_spread_at = 3\n'
 NEVER_US = 2**62
 ENDS = ("endpoint.ws.connect_timeout", "endpoint.transferred_out")  # events that an endpoint is gone
 REFUSALS = (
@@ -105,7 +106,7 @@ class Told(RuleBasedStateMachine):
     @initialize(critical=st.integers(1, 3), normal=st.integers(1, 4))
     def begin(self, critical: int, normal: int) -> None:
         config = f"event_channel_size = {normal}\ncritical_event_channel_size = {critical}\n"
-        self.desk = Desk(workers=2, config=config + "max_endpoints_per_session = 5\nsession_spread_at = 3\n")
+        self.desk = Desk(workers=2, config=config + SIZES)
         self.client = self.desk.connect()
         self.session = self.client.call("session.create")["session_id"]
         self.created_at = self.client.call("session.info")["created_at"]
@@ -115,6 +116,7 @@ class Told(RuleBasedStateMachine):
         self.lost = 0  # events it was told to be lost
         self.unsure = False
         self.recordings: dict[str, tuple[str | None, str]] = {}  # id -> (endpoint, file)
+        self.ended: Counter[str] = Counter()  # files told to be finished
         self.stopped: Counter[str] = Counter()  # recordings told to have stopped
         self.furnish()
 
@@ -212,7 +214,9 @@ class Told(RuleBasedStateMachine):
     # -- what workers do -------------------------------------------------------------------------------------
 
     @rule(
-        kinds=st.sets(st.sampled_from([ms.CreateRtp, ms.CreateTone, ms.UpdateRtp, ms.StartVad])),
+        kinds=st.sets(
+            st.sampled_from([ms.CreateRtp, ms.CreateTone, ms.CreateFile, ms.UpdateRtp, ms.StartVad])
+        ),
         code=st.sampled_from(["ENDPOINT_ERROR", "INTERNAL_ERROR"]),
     )
     def workers_refuse(self, kinds: set[type], code: str) -> None:
@@ -290,6 +294,10 @@ class Told(RuleBasedStateMachine):
                 self.follower[data["endpoint_id"]] = data["new_state"]
             elif message["event"] == "recording.stopped":
                 self.stopped[data["recording_id"]] += 1
+            elif message["event"] == "endpoint.file.finished":
+                self.ended[data["endpoint_id"]] += 1
+                if self.follower.get(data["endpoint_id"]) == "buffering":  # it never was there
+                    del self.follower[data["endpoint_id"]]
             elif message["event"] == "endpoint.transferred_in":
                 self.follower[data["endpoint_id"]] = data["state"]
             elif message["event"] in ENDS:
@@ -332,6 +340,7 @@ class Told(RuleBasedStateMachine):
         """The follower has heard everything there was."""
         self.follow()
         assert max(self.stopped.values(), default=0) <= 1
+        assert max(self.ended.values(), default=0) <= 1
         if self.unsure:
             self.follower = {id: endpoint["state"] for id, endpoint in shown.items()}
             self.unsure = False

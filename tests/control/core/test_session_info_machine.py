@@ -19,13 +19,14 @@ NOBODY = "nobody"
 
 
 class EverySort(Told):
-    """With recordings, bots on audio WebSockets, and another session that endpoints and voices go to."""
+    """With files, recordings, bots, and another session that endpoints and voices go to."""
 
     desk: Desk
 
     def furnish(self) -> None:
         self.other = self.desk.connect()
         self.far = self.other.call("session.create")["session_id"]
+        self.urls: dict[str, str] = {}  # endpoint -> what it waits for
         self.away: dict[str, Truth] = {}  # endpoints that are in the other session
         self.tokens: dict[str, str] = {}  # endpoint -> what its bot dials with
         self.sockets: dict[str, int] = {}  # endpoint -> its bot
@@ -103,6 +104,59 @@ class EverySort(Told):
                 reason="write_error",
             )
             self.desk.event(0, broken)
+
+    # -- files -----------------------------------------------------------------------------------------------
+
+    @rule(source=st.sampled_from(["hold.wav", "gone.wav"]))
+    def play(self, source: str) -> None:
+        made = self.ask("endpoint.create_with_file", source=source)
+        if made:
+            assert source == "hold.wav"
+            self.truth[made["endpoint_id"]] = Truth("file", "playing", "sendonly")
+            self.follower[made["endpoint_id"]] = "playing"
+
+    @rule(url=st.sampled_from(["http://a.example/", "http://b.example/"]))
+    def play_what_must_be_fetched(self, url: str) -> None:
+        """Nothing is kept in the cache, so it is fetched each time."""
+        made = self.ask("endpoint.create_with_file", source=url, cache_ttl_secs=0, timeout_ms=60_000)
+        if made:
+            truth = self.truth[made["endpoint_id"]] = Truth("file", "buffering", "sendonly")
+            truth.gone_us = self.desk.now_us + 60_000_000
+            self.urls[made["endpoint_id"]] = url
+            self.follower[made["endpoint_id"]] = "buffering"
+
+    @rule(which=picks, well=st.booleans())
+    def a_download_ends(self, which: int, well: bool) -> None:
+        urls = sorted(effect.url for effect in self.desk.downloading.values())
+        if not urls:
+            return
+        url = urls[which % len(urls)]
+        waiting = [
+            id for id, truth in self.truth.items() if truth.state == "buffering" and self.urls[id] == url
+        ]
+        self.desk.arrive(url) if well else self.desk.fail(url)
+        for id in waiting:
+            if well and not any(ms.CreateFile in worker.refuse for worker in self.desk.workers.values()):
+                self.truth[id].state = "playing"
+                self.truth[id].gone_us = NEVER_US
+            else:
+                del self.truth[id]
+
+    @rule(which=picks, verb=st.sampled_from(["pause", "resume", "seek"]))
+    def change_a_file(self, which: int, verb: str) -> None:
+        id = self.pick(which, "file")
+        position = {"position_ms": 1} if verb == "seek" else {}
+        if self.ask(f"endpoint.file.{verb}", endpoint_id=id, **position) is not None:
+            assert self.truth[id].state in ("playing", "paused")
+            if verb != "seek":
+                self.truth[id].state = "paused" if verb == "pause" else "playing"
+
+    @rule(which=picks)
+    def a_file_ends(self, which: int) -> None:
+        id = self.pick(which, "file")
+        if id in self.truth and self.truth[id].state in ("playing", "paused"):
+            self.event(id, ms.FileFinished(session=self.session, endpoint=id, reason="completed"))
+            self.truth[id].state = "finished"
 
     # -- the other session -----------------------------------------------------------------------------------
 
