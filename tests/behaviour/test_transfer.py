@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from lab import L16_8K, PCMU, Lab, gap_free, level_at, silence, timestamp_steps, tone
+from lab import L16_8K, PCMU, Lab, Network, gap_free, level_at, silence, timestamp_steps, tone
 from workers import Workers
 
 LONGEST_GAP_MS = 60
@@ -96,6 +96,24 @@ def test_twenty_moves_in_two_seconds_leave_playout_where_it_was():
     assert 20 <= mover.stats["playout_delay_ms"] <= 75
     assert gap_free(mover.heard) and longest_gap_ms(mover.heard) <= LONGEST_GAP_MS
     assert lab.media.check() == []
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4])
+def test_a_bus_that_ticks_sooner_still_waits_for_what_the_network_delays(seed):
+    lab = Lab()
+    old, new = lab.bus(phase=19), lab.bus(phase=0)
+    network = Network(seed=seed, jitter_ms=26)
+    mover = lab.peer(old, codec=L16_8K, signal=tone(1000, 8000), network=network)
+    talkers(lab, old, 600)
+    lab.peer(new, codec=L16_8K, signal=silence)
+    met = lab.peer(new, codec=L16_8K, signal=silence)
+    lab.run(500)
+    move(lab, mover, new)
+    lab.run(200)
+    met.clear()
+    lab.run(3000)
+    assert longest_silence_ms(met.audio()) == 0
+    assert mover.stats["rx_late"] == 0 and lab.counters["playout_resyncs"] == 0
 
 
 @pytest.mark.parametrize("codec", [PCMU, L16_8K])
