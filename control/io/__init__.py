@@ -4,5 +4,6 @@ Rule: nothing here decides what a client is told.  Every input goes to `roomtone
 effect that comes back is performed in order, by one thread, without awaiting a slow peer.
 
 Reading order: ``runtime`` (the input loop), ``workers`` (ZeroMQ), ``ws`` (control connections), ``http`` (the
-one port), ``auth``, ``metrics``, ``timers``, ``log``.
+one port), ``fetch`` on ``address_guard`` and ``media_dir`` (files), ``auth``, ``metrics``, ``timers``,
+``log``.
 """
