@@ -50,7 +50,6 @@ SCREEN_EVERY = 5  # frames
 EVENT_WAIT_S = 5.0
 RECORDING = "conference.wav"
 PROMPT_FILE = "welcome.wav"
-PROMPT_AFTER_S = 0.1
 HOLDS = 3  # times, at most: while the machine is elsewhere
 AWAY_S = 0.5  # a machine that left someone waiting so long may have cost audio
 
@@ -136,7 +135,9 @@ def add_trouble(cast: dict[str, Script], said: list[Utterance]) -> None:
 # -- the calls -----------------------------------------------------------------------------------------------
 
 
-async def hold(rooms: list[Room], screen: Screen, frames: int) -> tuple[dict[str, int], float]:
+async def hold(
+    rooms: list[Room], screen: Screen, frames: int, prompt: Utterance
+) -> tuple[dict[str, int], float]:
     """All calls from first to last packet.
 
     Returns for each caller how many packets the engine misses, and when it began by the loop's clock.
@@ -146,7 +147,7 @@ async def hold(rooms: list[Room], screen: Screen, frames: int) -> tuple[dict[str
     everyone = [caller for room in rooms for caller in room.callers]
     for caller in everyone:
         caller.begin(begun_s)
-    announcing = asyncio.create_task(announce(rooms[0]))
+    announcing = asyncio.create_task(announce(rooms[0], prompt))
     watching = asyncio.create_task(watch(screen, frames, begun_s))
     await every_frame(frames, everyone, begun_s)
     await announcing
@@ -166,9 +167,9 @@ async def hold(rooms: list[Room], screen: Screen, frames: int) -> tuple[dict[str
     return lost, begun_s
 
 
-async def announce(room: Room) -> None:
-    """As soon as everybody has been heard, and so can be sent to."""
-    await asyncio.sleep(PROMPT_AFTER_S)
+async def announce(room: Room, prompt: Utterance) -> None:
+    """Everybody has been heard by then, and so can be sent to."""
+    await asyncio.sleep(prompt.start / RATE_HZ)
     await room.play(PROMPT_FILE)
 
 
@@ -222,7 +223,7 @@ async def demo(console: Console) -> tuple[bool, float]:
             await conference.record(str(server.folder / "recordings" / RECORDING))
             placed = {k: v for k, v in server.metrics().items() if k.startswith("roomtone_worker_endpoints")}
             with screen:
-                lost, begun_s = await hold([conference, call], screen, frames)
+                lost, begun_s = await hold([conference, call], screen, frames, said[0])
             metrics = {**server.metrics(), **placed}
             away_s = machine.away_s(server.pid)
             channels = read_channels(server.folder / "recordings" / RECORDING)
