@@ -58,6 +58,7 @@ class FakeWorker:
         self.mute: set[type] = set()
         self.stalled = False
         self.held: list[tuple[int, ms.CommandBody]] = []  # not answered
+        self.behind: list[tuple[int, ms.CommandBody]] | None = None  # came while those were answered
         self.counters: dict[str, dict[str, Any]] = {}
         self._ports = itertools.count(30000, 2)
 
@@ -70,9 +71,10 @@ class FakeWorker:
         if self.stalled or type(body) in self.mute:
             self.held.append((n, body))
             return None
-        if type(body) in self.refuse:
-            return self.refuse[type(body)]
-        return self.answer(body)
+        if self.behind is not None:
+            self.behind.append((n, body))
+            return None
+        return self.refuse.get(type(body)) or self.answer(body)
 
     def answer(self, body: ms.CommandBody) -> ms.ReplyBody:
         match body:
@@ -271,12 +273,17 @@ class Desk:
         self.give(fx.WorkerEvent(worker, event))
 
     def answer_late(self, worker: int) -> None:
-        """The worker answers everything it had left."""
+        """The worker answers everything it had left, and what comes meanwhile behind it."""
         late = self.workers[worker]
-        held, late.held = late.held, []
-        for n, body in held:
+        waiting, late.held = late.held, []
+        late.behind = []
+        while waiting:
+            n, body = waiting.pop(0)
             self.deadlines.pop(n, None)
             self.give(fx.WorkerReply(worker, n, late.refuse.get(type(body)) or late.answer(body)))
+            waiting += late.behind
+            late.behind = []
+        late.behind = None
 
     def arrive(self, url: str, size_bytes: int = 1000) -> None:
         """The download of that URL ends well."""
