@@ -31,7 +31,8 @@ def test_the_demo_ends_with_every_check_held(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert done.stdout.splitlines()[-1].startswith("roomtone demo: all checks held")
     heard = sorted(path.name for path in (tmp_path / "demo-out").iterdir())
-    assert heard == [f"heard-by-{name}.wav" for name in ("anna", "ben", "cleo", "dirk", "eve", "finn")]
+    people = ("anna", "ben", "cleo", "dirk", "eve", "finn")
+    assert heard == ["conference.wav", *(f"heard-by-{name}.wav" for name in people)]
     pcm, rate_hz = read_wav(tmp_path / "demo-out" / "heard-by-anna.wav")
     assert rate_hz == RATE_HZ
     assert len(pcm) > 20 * RATE_HZ
