@@ -23,6 +23,7 @@ REAL_TIME = {Path(__file__).parent / name for name in ("interop", "product", "do
 STOLEN_S = 0.05  # of one CPU while a test ran: longer than a playout buffer is deep
 TRIALS = 4
 REST_S = 3.0  # neighbours come in spells
+repeated: list[str] = []  # told at the end, so that nobody takes a repeated test for a first success
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
@@ -39,10 +40,17 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         stolen = max(after_s - before_s[cpu] for cpu, after_s in stolen_s().items())
         if trial == TRIALS or stolen < STOLEN_S or not any(report.failed for report in reports):
             break
-        print(f"\n{item.nodeid}: the host took {stolen:.2f} s of a CPU: no fair trial, once more")
+        repeated.append(f"{item.nodeid}: the host took {stolen:.2f} s of a CPU")
         time.sleep(REST_S)
         item._initrequest()  # type: ignore[attr-defined]  # fixtures anew
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if repeated:
+        terminalreporter.section("no fair trial, tried again")
+        for line in repeated:
+            terminalreporter.write_line(line)
