@@ -2,7 +2,7 @@
 
 Supervisor, control and workers talk over SOCK_SEQPACKET pairs, one MessagePack struct a datagram, descriptors
 by SCM_RIGHTS; `roomtone inspect` asks the supervisor over a socket of its own.  What control and workers say
-about sessions is in messages.py; units and the schema rule are the same.
+about sessions is in the package messages; units and the schema rule are the same.
 """
 
 from __future__ import annotations
