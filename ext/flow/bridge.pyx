@@ -11,6 +11,7 @@ from roomtone.ext.flow.graph cimport (
     EP_CAPTURED,
     FRAME_8K,
     FRAME_16K,
+    HUSHED_BRIDGES,
     NONE,
     PHASES,
     bus_t,
@@ -55,8 +56,8 @@ cdef inline int64_t feed_tick(const bus_t* b, const endpoint_private_t* p, int64
     return tick - (<int> p.feed_phase - <int> b.phase + FEED_SLACK_MS + PHASES - 1) // PHASES
 
 
-cdef bint bridge_frame(media_t* m, bus_t* b, endpoint_private_t* p, int64_t tick) noexcept nogil:
-    """This tick's frame into pcm8 and pcm16.  False: nobody there has anything to say."""
+cdef bint bridge_frame(media_t* m, bus_t* b, endpoint_private_t* p, int64_t tick, uint32_t* hushed) noexcept nogil:
+    """This tick's frame into pcm8 and pcm16.  False: nobody there has anything to say.  hushed: not 0 if it is."""
     cdef int32_t sum8[FRAME_8K]
     cdef int32_t sum16[FRAME_16K]
     cdef int64_t far_tick = feed_tick(b, p, tick)
@@ -66,7 +67,7 @@ cdef bint bridge_frame(media_t* m, bus_t* b, endpoint_private_t* p, int64_t tick
     memset(sum8, 0, sizeof(sum8))
     memset(sum16, 0, sizeof(sum16))
     for i in range(p.feed_count):
-        found = partial_add(m, sum8, sum16, <const partial_t*> p.feeds[i], far_tick, False)
+        found = partial_add(m, sum8, sum16, <const partial_t*> p.feeds[i], far_tick, False, hushed)
         if found == RT_LATE:
             count(m, COUNT_BRIDGE_LATE)
         else:
@@ -85,14 +86,18 @@ cdef uint32_t bridges_add(media_t* m, bus_t* b, mix_t* mix, int64_t tick) noexce
     cdef endpoint_t* e
     cdef uint32_t i = b.first_bridge
     cdef uint32_t talking = 0
+    cdef uint32_t hushed
     while i != NONE:
         p = &m.privates[i]
         e = endpoint_at(m, i)
         i = e.next_ticked
-        if not bridge_frame(m, b, p, tick):
+        hushed = 0
+        if not bridge_frame(m, b, p, tick, &hushed):
             continue
         talking += 1
-        if rt_unlikely(e.flags & EP_CAPTURED):
+        if rt_unlikely(hushed):
+            b.hushed |= HUSHED_BRIDGES
+        elif rt_unlikely(e.flags & EP_CAPTURED):
             capture_own(m, b, e, tick)
         if b.rates & RATE_8K:
             m.kernel.mix_add(mix.sum8, p.pcm8, FRAME_8K)

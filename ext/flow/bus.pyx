@@ -26,6 +26,7 @@ from roomtone.ext.flow.graph cimport (
     EP_TICKED,
     FRAME_8K,
     FRAME_16K,
+    HUSHED_OWN,
     KIND_RTP,
     NONE,
     PARTIAL_WAIT_MAX_MS,
@@ -37,6 +38,7 @@ from roomtone.ext.flow.graph cimport (
     count,
     endpoint_at,
     endpoint_t,
+    is_hushed,
     media_t,
     mix_t,
     partial_t,
@@ -83,6 +85,8 @@ cdef void add(media_t* m, bus_t* b, mix_t* mix, endpoint_t* e) noexcept nogil:
         m.kernel.mix_add(mix.sum16, m.privates[i].pcm16, FRAME_16K)
     e.flags |= EP_TALKING
     b.talkers += 1
+    if rt_unlikely(is_hushed(e)):
+        b.hushed |= HUSHED_OWN
 
 
 cdef inline void fetch(media_t* m, uint32_t i) noexcept nogil:
@@ -116,6 +120,7 @@ cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick, int64_t no
     cdef endpoint_t* e
     cdef uint32_t i = b.first_ticked
     b.talkers = 0
+    b.hushed = 0
     b.rates_summed = b.rates
     if b.rates & RATE_8K:
         memset(mix.sum8, 0, sizeof(mix.sum8))
@@ -281,7 +286,7 @@ cdef void sum_publish(media_t* m, bus_t* b, mix_t* mix, int64_t tick) noexcept n
     bridged = bridges_add(m, b, mix, tick)
     if bridged:
         partial_bridges(out, mix, bridged)
-    partial_close(out, tick)
+    partial_close(out, b, tick)
 
 
 cdef bint partials_collect(media_t* m, uint32_t bus, int64_t now_us) noexcept nogil:
@@ -295,7 +300,7 @@ cdef bint partials_collect(media_t* m, uint32_t bus, int64_t now_us) noexcept no
         if p.added >> i & 1:
             continue
         theirs = <partial_t*> p.peers[i]
-        if partial_add(m, p.mix.sum8, p.mix.sum16, theirs, b.send_tick, True) == RT_LATE:
+        if partial_add(m, p.mix.sum8, p.mix.sum16, theirs, b.send_tick, True, &b.hushed) == RT_LATE:
             missing += 1
         else:
             p.added |= <uint64_t> 1 << i

@@ -1,19 +1,23 @@
 """One record a packet.  A full ring loses the record; the endpoint's next one says how many were lost."""
 
 from libc.stdint cimport int64_t, uint8_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
+from roomtone.ext.codec.codec cimport codec_get
 from roomtone.ext.flow.graph cimport (
     EP_SENSITIVE,
     FRAME_8K,
     FRAME_16K,
     PHASE_US,
     PHASES,
+    RTP_HEADROOM,
     addr_t,
     bus_t,
+    endpoint_at,
     endpoint_index,
     endpoint_private_t,
     endpoint_t,
+    is_hushed,
     media_t,
 )
 from roomtone.ext.record.capture cimport (
@@ -26,6 +30,7 @@ from roomtone.ext.record.capture cimport (
     capture_room,
     capture_t,
 )
+from roomtone.ext.wire.rtp cimport rtp_header_t, rtp_parse
 
 
 cdef enum:
@@ -62,20 +67,42 @@ cdef void push(media_t* m, capture_t* record, const addr_t* local, int local_por
     capture_push(m.capture)
 
 
+cdef void silence(capture_t* record, int codec, int offset) noexcept nogil:
+    """In place of the sound behind the RTP header."""
+    memset(<uint8_t*> record + sizeof(capture_t) + offset, codec_get(codec).silence, record.bytes - offset)
+
+
+cdef bint brings_hushed(media_t* m, const endpoint_t* d) noexcept nogil:
+    """What this destination is sent now has the sound of a hushed source in it."""
+    cdef const endpoint_t* source
+    if d.tx_source == 0:
+        return m.buses[d.bus].hushed != 0
+    source = endpoint_at(m, d.tx_source & 0xFFFFF)
+    return source.handle == d.tx_source and is_hushed(source)
+
+
 cdef void capture_received(media_t* m, endpoint_t* e, int codec, const uint8_t* data, int n,
                            int64_t at_us) noexcept nogil:
     cdef capture_t* record
+    cdef rtp_header_t h
     if codec == 0 and e.flags & EP_SENSITIVE:
         return
     record = fresh(m, e, CAPTURE_RTP_IN, codec, data, n, at_us)
-    if record != NULL:
-        push(m, record, &e.local, e.local.port, &e.remote)
+    if record == NULL:
+        return
+    if codec and is_hushed(e) and rtp_parse(data, n, &h) >= 0:
+        silence(record, codec, h.payload_offset)
+    push(m, record, &e.local, e.local.port, &e.remote)
 
 
-cdef void capture_sent(media_t* m, endpoint_t* e, const uint8_t* data, int n, int64_t at_us) noexcept nogil:
+cdef void capture_sent(media_t* m, endpoint_t* e, bint audio, const uint8_t* data, int n,
+                       int64_t at_us) noexcept nogil:
     cdef capture_t* record = fresh(m, e, CAPTURE_RTP_OUT, 0, data, n, at_us)
-    if record != NULL:
-        push(m, record, &e.local, e.local.port, &e.remote)
+    if record == NULL:
+        return
+    if audio and brings_hushed(m, e):
+        silence(record, e.tx_codec, RTP_HEADROOM)
+    push(m, record, &e.local, e.local.port, &e.remote)
 
 
 cdef void capture_rtcp(media_t* m, endpoint_t* e, bint outgoing, const uint8_t* data, int n,

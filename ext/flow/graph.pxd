@@ -97,7 +97,7 @@ cdef enum endpoint_flag_t:
     EP_WATCH_FAX = 0x400000     # of fax tones,
     EP_WATCH_FRAMES = 0x800000  # or as it is to a detector outside the media thread
     EP_WATCHED = 0xF00000
-    EP_SENSITIVE = 0x1000000    # keys of this peer are nobody's business: telephone-events are not recorded
+    EP_SENSITIVE = 0x1000000    # keys of this peer are nobody's business: they are not recorded
     EP_CAPTURED = 0x2000000     # what it receives and sends is copied for recordings
 
 
@@ -223,6 +223,11 @@ ctypedef struct endpoint_t:
     char cname[CNAME_BYTES]
 
 
+cdef enum hushed_t:                     # what of a sum is kept out of recordings, because sensitive keys may sound in it
+    HUSHED_OWN = 0x1
+    HUSHED_BRIDGES = 0x2
+
+
 ctypedef struct bus_t:
     uint32_t in_use                     # generation << 1 | 1
     uint32_t phase                      # 0..19
@@ -247,6 +252,7 @@ ctypedef struct bus_t:
     uint32_t prev_in_phase
     uint32_t tick_low                   # last tick summed
     uint32_t talkers                    # of that tick
+    uint32_t hushed                     # hushed_t of that tick's sum
     uint32_t rates                      # bit 0: someone hears 8 kHz, bit 1: 16 kHz
     uint32_t rates_summed               # of the last tick
     int32_t partial_slot                # where its sum is published (partial.pyx); -1: nowhere
@@ -270,6 +276,8 @@ ctypedef struct partial_t:              # one tick of one published bus; `tick` 
     uint64_t tick
     uint32_t talkers                    # sources of its own in `own`; 0: `own` is not valid
     uint32_t bridged                    # bridges in `bridges`; 0: it is not valid
+    uint32_t hushed                     # hushed_t
+    uint32_t pad
     sum_t own
     sum_t bridges
 
@@ -611,6 +619,11 @@ cdef inline endpoint_t* endpoint_at(media_t* m, uint32_t index) noexcept nogil:
 cdef inline bint is_made(const endpoint_t* e) noexcept nogil:
     """A source that comes from no peer: it is asked for a frame on every tick."""
     return e.kind == KIND_TONE or e.kind == KIND_FILE
+
+
+cdef inline bint is_hushed(const endpoint_t* e) noexcept nogil:
+    """Its keys are sensitive and sound in what it says: it has agreed on no telephone-events."""
+    return e.flags & (EP_SENSITIVE | EP_WATCH_KEYS) == (EP_SENSITIVE | EP_WATCH_KEYS)
 
 
 cdef inline uint32_t endpoint_index(endpoint_t* e) noexcept nogil:

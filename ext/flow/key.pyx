@@ -112,7 +112,7 @@ cdef void send_event(media_t* m, endpoint_t* d, const event_t* body, uint32_t ti
         count(m, COUNT_TX_PACKETS)
         m.stats.counters[<int> COUNT_TX_BYTES] += EVENT_BYTES
         if rt_unlikely(d.flags & EP_CAPTURED) and not (sensitive or d.flags & EP_SENSITIVE):
-            capture_sent(m, d, packet, RTP_HEADROOM + EVENT_BYTES, now_us)
+            capture_sent(m, d, False, packet, RTP_HEADROOM + EVENT_BYTES, now_us)
     else:
         d.tx_seq -= 1
 

@@ -15,8 +15,8 @@ from roomtone.ext.flow.graph cimport bus_t, media_t, mix_t, partial_t
 cdef partial_t* partial_open(media_t* m, const bus_t* b, const mix_t* mix, int64_t tick) noexcept nogil
 # So many bridges were added to the sum since.
 cdef void partial_bridges(partial_t* out, const mix_t* mix, uint32_t bridged) noexcept nogil
-cdef void partial_close(partial_t* out, int64_t tick) noexcept nogil
+cdef void partial_close(partial_t* out, const bus_t* b, int64_t tick) noexcept nogil
 # Add a partial of this tick, with or without what it has from bridges.  How many sources and bridges that were, or
-# RT_LATE: it is not there, or changed while it was read.
-cdef int partial_add(media_t* m, int32_t* sum8, int32_t* sum16, const partial_t* ring, int64_t tick,
-                     bint bridges) noexcept nogil
+# RT_LATE: it is not there, or changed while it was read.  hushed: gets the hushed_t of what was added besides.
+cdef int partial_add(media_t* m, int32_t* sum8, int32_t* sum16, const partial_t* ring, int64_t tick, bint bridges,
+                     uint32_t* hushed) noexcept nogil

@@ -10,7 +10,17 @@ from roomtone.ext.base.types cimport (
     rt_load_acquire64,
     rt_store_release64,
 )
-from roomtone.ext.flow.graph cimport FRAME_8K, FRAME_16K, PARTIAL_DEPTH, bus_t, media_t, mix_t, partial_t, sum_t
+from roomtone.ext.flow.graph cimport (
+    FRAME_8K,
+    FRAME_16K,
+    HUSHED_OWN,
+    PARTIAL_DEPTH,
+    bus_t,
+    media_t,
+    mix_t,
+    partial_t,
+    sum_t,
+)
 
 
 cdef partial_t* partial_open(media_t* m, const bus_t* b, const mix_t* mix, int64_t tick) noexcept nogil:
@@ -38,7 +48,8 @@ cdef void partial_bridges(partial_t* out, const mix_t* mix, uint32_t bridged) no
         out.bridges.sum16[i] = mix.sum16[i] - out.own.sum16[i]
 
 
-cdef void partial_close(partial_t* out, int64_t tick) noexcept nogil:
+cdef void partial_close(partial_t* out, const bus_t* b, int64_t tick) noexcept nogil:
+    out.hushed = b.hushed
     rt_store_release64(<unsigned long*> &out.tick, <uint64_t> tick)
 
 
@@ -47,17 +58,19 @@ cdef void add(media_t* m, int32_t* sum8, int32_t* sum16, const sum_t* theirs) no
     m.kernel.mix_add32(sum16, theirs.sum16, FRAME_16K)
 
 
-cdef int partial_add(media_t* m, int32_t* sum8, int32_t* sum16, const partial_t* ring, int64_t tick,
-                     bint bridges) noexcept nogil:
+cdef int partial_add(media_t* m, int32_t* sum8, int32_t* sum16, const partial_t* ring, int64_t tick, bint bridges,
+                     uint32_t* hushed) noexcept nogil:
     cdef const partial_t* theirs = ring + tick % PARTIAL_DEPTH
     cdef sum_t own
     cdef sum_t bridged
     cdef uint32_t from_own
     cdef uint32_t from_bridges
+    cdef uint32_t kept_out
     if rt_load_acquire64(<const unsigned long*> &theirs.tick) != <uint64_t> tick:
         return RT_LATE
     from_own = theirs.talkers
     from_bridges = theirs.bridged if bridges else 0
+    kept_out = theirs.hushed if bridges else theirs.hushed & HUSHED_OWN
     if from_own:
         memcpy(&own, &theirs.own, sizeof(sum_t))
     if from_bridges:
@@ -69,4 +82,5 @@ cdef int partial_add(media_t* m, int32_t* sum8, int32_t* sum16, const partial_t*
         add(m, sum8, sum16, &own)
     if from_bridges:
         add(m, sum8, sum16, &bridged)
+    hushed[0] |= kept_out
     return <int> (from_own + from_bridges)

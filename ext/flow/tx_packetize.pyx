@@ -68,7 +68,7 @@ cdef inline void finish(media_t* m, endpoint_t* e, bint marker, uint8_t* packet,
         m.stats.counters[<int> COUNT_TX_PACKETS] += 1
         m.stats.counters[<int> COUNT_TX_BYTES] += payload_bytes
         if rt_unlikely(e.flags & EP_CAPTURED):
-            capture_sent(m, e, packet, RTP_HEADROOM + payload_bytes, now_us)
+            capture_sent(m, e, True, packet, RTP_HEADROOM + payload_bytes, now_us)
     else:
         e.tx_seq -= 1           # never on the wire: the sequence stays gap-free
 

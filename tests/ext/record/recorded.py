@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from lab import Lab, Peer
+from workers import Workers
 
 from roomtone.ext.record.drain import Drain
 from roomtone.ext.record.writer import Writer
@@ -31,9 +32,11 @@ class Recording:
 class Recorded:
     """start and stop recordings of peers; `run` lets time pass.  writing False: the disk does not answer."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, workers: Workers | None = None) -> None:
+        """workers: several, of which the first records."""
         self.folder = folder
-        self.lab = Lab()
+        self.lab = Lab() if workers is None else workers.labs[0]
+        self.clock = self.lab if workers is None else workers
         while not self.lab.media.capture_prepare():
             pass
         self.news_fd = os.eventfd(0, os.EFD_NONBLOCK)
@@ -98,7 +101,7 @@ class Recorded:
 
     def run(self, ms: int) -> None:
         for _ in range(ms // TURN_MS):
-            self.lab.run(TURN_MS)
+            self.clock.run(TURN_MS)
             self.turn()
 
     def turn(self) -> None:

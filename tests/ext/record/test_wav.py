@@ -1,9 +1,12 @@
 """What is heard in a recorded call stands in the WAV: who said it, when, how loud."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from lab import L16_16K, PCMA, PCMU, Network, level_at, snr_db, tone
 from recorded import Recorded, sound
+from workers import Workers, bridged
 
 from roomtone.ext.dsp import tone as tones
 
@@ -224,3 +227,25 @@ def test_packets_of_any_length_fit_together(recorded: Recorded) -> None:
     fit = np.column_stack([np.sin(2 * np.pi * 440 * t), np.cos(2 * np.pi * 440 * t)])
     best = fit @ np.linalg.lstsq(fit, said.astype(float), rcond=None)[0]
     assert snr_db(said, best) > 30
+
+
+@pytest.mark.parametrize("far_worker", [0, 1])
+def test_what_a_bridge_brings_has_a_channel_of_its_own(tmp_path: Path, far_worker: int) -> None:
+    workers = Workers(2)
+    near, far = workers.session(on=(0,)), workers.session(on=(far_worker,), phase=7)
+    here, _ = bridged(near, far)
+    ben = near.peer(signal=tone(440, LOUD))
+    for hz in (700, 1300):
+        far.peer(signal=tone(hz, LOUD // 2))
+    recorded = Recorded(tmp_path, workers)
+    recording = recorded.start("call.wav", [ben], rate_hz=8000)
+    recorded.join(recording, here)
+    recorded.run(2000)
+    recorded.stop(recording)
+    recorded.close()
+    rate, (said, brought) = sound(recording.path)
+    said, brought = settled(said, rate, 300, 1800), settled(brought, rate, 300, 1800)
+    assert level_at(said, 440) == pytest.approx(LOUD, rel=0.02) and level_at(said, 700) < 30
+    for hz in (700, 1300):
+        assert level_at(brought, hz) == pytest.approx(LOUD // 2, rel=0.03)
+    assert level_at(brought, 440) < 30, "the session's own voice does not come back over the bridge"
