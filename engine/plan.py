@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from roomtone.engine.watching import Watch
     from roomtone.ext.flow.media import Media
 
-RECEIVE_TYPES, EVENT_TYPES = 8, 4  # ext/flow/graph.pxd: payload types a peer may use
+RECEIVE_TYPES, EVENT_TYPES = 8, 4  # ext/flow/constants.pxd: payload types a peer may use
 _PROFILES_KEPT = 1024  # distinct negotiated sets remembered for sharing; a bound against odd peers
 KEY_RELAY_LIMIT = 20  # websocket.md section 4: in larger buses keys are reported, not relayed
 _NO_SLOT = -1

@@ -35,6 +35,7 @@ cdef extern from *:
     #define rt_store_release(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELEASE)
     #define rt_fence_acquire()      __atomic_thread_fence(__ATOMIC_ACQUIRE)
     #define rt_fence_release()      __atomic_thread_fence(__ATOMIC_RELEASE)
+    #define rt_fence_full()         __atomic_thread_fence(__ATOMIC_SEQ_CST)
     // The empty statement keeps them: a function that only prefetches has no effect in the compiler's eyes, and goes.
     #define rt_prefetch(p)          ({ __builtin_prefetch((p), 0, 3); __asm__ volatile(""); })
     #define rt_prefetch_write(p)    ({ __builtin_prefetch((p), 1, 3); __asm__ volatile(""); })
@@ -47,6 +48,7 @@ cdef extern from *:
     void rt_store_release64 "rt_store_release"(unsigned long* p, unsigned long v) noexcept nogil
     void rt_fence_acquire() noexcept nogil
     void rt_fence_release() noexcept nogil
+    void rt_fence_full() noexcept nogil
     void rt_prefetch(const void* p) noexcept nogil
     void rt_prefetch_write(const void* p) noexcept nogil
     bint rt_likely(bint x) noexcept nogil

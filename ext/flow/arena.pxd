@@ -2,7 +2,8 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from roomtone.ext.flow.graph cimport addr_t, arena_header_t, bus_t, endpoint_t, partial_t
+from roomtone.ext.flow.endpoint cimport addr_t, endpoint_t
+from roomtone.ext.flow.graph cimport arena_header_t, bus_t, partial_t
 
 
 cdef uint64_t layout_hash() noexcept nogil

@@ -13,23 +13,10 @@ import os
 import socket
 
 from roomtone.ext.base.types cimport rt_fence_acquire, rt_load_acquire32
-from roomtone.ext.flow.graph cimport (
-    ARENA_LAYOUT,
-    ARENA_MAGIC,
-    KIND_FILE,
-    KIND_BRIDGE,
-    KIND_FREE,
-    KIND_RTP,
-    KIND_TONE,
-    PARTIAL_DEPTH,
-    PARTIAL_SLOTS,
-    addr_t,
-    arena_header_t,
-    bus_t,
-    endpoint_t,
-    partial_t,
-    worker_t,
-)
+from roomtone.ext.flow.constants cimport ARENA_LAYOUT, ARENA_MAGIC, PARTIAL_DEPTH, PARTIAL_SLOTS
+from roomtone.ext.flow.counters cimport worker_t
+from roomtone.ext.flow.endpoint cimport KIND_BRIDGE, KIND_FILE, KIND_FREE, KIND_RTP, KIND_TONE, addr_t, endpoint_t
+from roomtone.ext.flow.graph cimport arena_header_t, bus_t, partial_t
 
 KIND_NAMES = {KIND_RTP: "rtp", KIND_TONE: "tone", KIND_FILE: "file", KIND_BRIDGE: "bridge"}
 

@@ -3,7 +3,8 @@
 from libc.stdint cimport uint32_t
 
 from roomtone.ext.codec.codec cimport CODEC_COUNT
-from roomtone.ext.flow.graph cimport (
+from roomtone.ext.flow.constants cimport NONE, PHASES, WHEEL_SLOTS
+from roomtone.ext.flow.endpoint cimport (
     EP_DESTINATION,
     EP_INJECT,
     EP_KEY_RX,
@@ -14,15 +15,10 @@ from roomtone.ext.flow.graph cimport (
     KIND_BRIDGE,
     KIND_FREE,
     KIND_RTP,
-    NONE,
-    PHASES,
-    WHEEL_SLOTS,
-    bus_t,
-    endpoint_at,
     endpoint_t,
     is_made,
-    media_t,
 )
+from roomtone.ext.flow.graph cimport bus_t, endpoint_at, media_t
 
 
 cdef enum:

@@ -7,7 +7,8 @@ ticks behind its own: the newest that is FEED_SLACK_MS old.  A sum that is not t
 
 from libc.stdint cimport int64_t, uint32_t
 
-from roomtone.ext.flow.graph cimport bus_t, endpoint_t, media_t, mix_t
+from roomtone.ext.flow.endpoint cimport endpoint_t
+from roomtone.ext.flow.graph cimport bus_t, media_t, mix_t
 
 
 cdef enum:

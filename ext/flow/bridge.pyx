@@ -6,20 +6,15 @@ from libc.string cimport memset
 from roomtone.ext.base.types cimport RT_LATE, rt_unlikely
 from roomtone.ext.dsp.limiter cimport limiter_run
 from roomtone.ext.flow.capture cimport capture_own
+from roomtone.ext.flow.constants cimport FRAME_8K, FRAME_16K, NONE, PHASES
+from roomtone.ext.flow.counters cimport COUNT_BRIDGE_LATE
+from roomtone.ext.flow.endpoint cimport EP_CAPTURED, endpoint_index, endpoint_t
 from roomtone.ext.flow.graph cimport (
-    COUNT_BRIDGE_LATE,
-    EP_CAPTURED,
-    FRAME_8K,
-    FRAME_16K,
     HUSHED_BRIDGES,
-    NONE,
-    PHASES,
     bus_t,
     count,
     endpoint_at,
-    endpoint_index,
     endpoint_private_t,
-    endpoint_t,
     media_t,
     mix_t,
     partial_t,

@@ -13,32 +13,34 @@ from roomtone.ext.base.types cimport RT_LATE, rt_prefetch_write, rt_unlikely
 from roomtone.ext.codec.codec cimport CODEC_COUNT, codec_get
 from roomtone.ext.flow.bridge cimport bridges_add
 from roomtone.ext.flow.capture cimport capture_own
-from roomtone.ext.flow.graph cimport (
+from roomtone.ext.flow.constants cimport (
     BUS_SLICE,
     BUS_SLICES_MAX,
     CACHE_LINE,
-    COUNT_MIXED,
-    COUNT_PARTIAL_LATE,
-    COUNT_TICKS,
-    EP_CAPTURED,
-    EP_SOURCE,
-    EP_TALKING,
-    EP_TICKED,
     FRAME_8K,
     FRAME_16K,
-    HUSHED_OWN,
-    KIND_RTP,
     NONE,
     PARTIAL_WAIT_MAX_MS,
     PARTIAL_WAIT_MS,
     PHASE_US,
     PHASES,
+)
+from roomtone.ext.flow.counters cimport COUNT_MIXED, COUNT_PARTIAL_LATE, COUNT_TICKS
+from roomtone.ext.flow.endpoint cimport (
+    EP_CAPTURED,
+    EP_SOURCE,
+    EP_TALKING,
+    EP_TICKED,
+    KIND_RTP,
+    endpoint_t,
+    is_hushed,
+)
+from roomtone.ext.flow.graph cimport (
+    HUSHED_OWN,
     bus_private_t,
     bus_t,
     count,
     endpoint_at,
-    endpoint_t,
-    is_hushed,
     media_t,
     mix_t,
     partial_t,

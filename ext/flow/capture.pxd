@@ -3,7 +3,8 @@ others a recording costs the test of a flag in a word that is at hand."""
 
 from libc.stdint cimport int64_t, uint8_t
 
-from roomtone.ext.flow.graph cimport bus_t, endpoint_t, media_t
+from roomtone.ext.flow.endpoint cimport endpoint_t
+from roomtone.ext.flow.graph cimport bus_t, media_t
 
 
 # While the sound of a source is hushed (graph.pxd), packets that carry it, alone or in a mix, are copied with silence in

@@ -4,22 +4,9 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy, memset
 
 from roomtone.ext.codec.codec cimport codec_get
-from roomtone.ext.flow.graph cimport (
-    EP_SENSITIVE,
-    FRAME_8K,
-    FRAME_16K,
-    PHASE_US,
-    PHASES,
-    RTP_HEADROOM,
-    addr_t,
-    bus_t,
-    endpoint_at,
-    endpoint_index,
-    endpoint_private_t,
-    endpoint_t,
-    is_hushed,
-    media_t,
-)
+from roomtone.ext.flow.constants cimport FRAME_8K, FRAME_16K, PHASE_US, PHASES, RTP_HEADROOM
+from roomtone.ext.flow.endpoint cimport EP_SENSITIVE, addr_t, endpoint_index, endpoint_t, is_hushed
+from roomtone.ext.flow.graph cimport bus_t, endpoint_at, endpoint_private_t, media_t
 from roomtone.ext.record.capture cimport (
     CAPTURE_FRAME,
     CAPTURE_RTCP_IN,

@@ -8,8 +8,26 @@ from roomtone.ext.base.types cimport rt_store_release64
 from roomtone.ext.dsp.limiter cimport limiter_reset
 from roomtone.ext.dsp.tone cimport tone_start
 from roomtone.ext.flow.bus cimport bus_settle
-from roomtone.ext.flow.graph cimport (
-    COUNT_EDITS,
+from roomtone.ext.flow.constants cimport EVENT_TYPES, RECEIVE_TYPES
+from roomtone.ext.flow.counters cimport COUNT_EDITS
+from roomtone.ext.flow.endpoint cimport (
+    EP_CAPTURED,
+    EP_DESTINATION,
+    EP_HEARD,
+    EP_LEARNING,
+    EP_MAY_RECEIVE,
+    EP_MAY_SEND,
+    EP_SENSITIVE,
+    EP_SOURCE,
+    KIND_FREE,
+    KIND_RTP,
+    endpoint_index,
+    endpoint_t,
+    lock_begin,
+    lock_end,
+)
+from roomtone.ext.flow.graph cimport bus_t, count, endpoint_at, endpoint_private_t, flood_t, media_t
+from roomtone.ext.flow.handover cimport (
     EDIT_BRIDGE,
     EDIT_BRIDGE_FEED,
     EDIT_BUS_CLOSE,
@@ -36,29 +54,7 @@ from roomtone.ext.flow.graph cimport (
     EDIT_WATCH,
     EDIT_WATCH_KINDS,
     EDITS_A_TURN,
-    EP_CAPTURED,
-    EP_DESTINATION,
-    EP_HEARD,
-    EP_LEARNING,
-    EP_MAY_RECEIVE,
-    EP_MAY_SEND,
-    EP_SENSITIVE,
-    EP_SOURCE,
-    EVENT_TYPES,
-    KIND_FREE,
-    KIND_RTP,
-    RECEIVE_TYPES,
-    bus_t,
-    count,
     edit_t,
-    endpoint_at,
-    endpoint_index,
-    endpoint_private_t,
-    endpoint_t,
-    flood_t,
-    lock_begin,
-    lock_end,
-    media_t,
 )
 from roomtone.ext.flow.key cimport key_forget, key_inject
 from roomtone.ext.flow.report cimport report_cancel, report_schedule, report_send

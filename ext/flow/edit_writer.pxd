@@ -2,7 +2,8 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from roomtone.ext.flow.graph cimport addr_t, edit_t
+from roomtone.ext.flow.endpoint cimport addr_t
+from roomtone.ext.flow.handover cimport edit_t
 from roomtone.ext.flow.media_memory cimport MediaMemory
 
 

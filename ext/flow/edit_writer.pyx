@@ -11,10 +11,26 @@ import socket
 import threading
 
 from roomtone.ext.base.ring cimport ring_init, ring_push, ring_slot
-from roomtone.ext.base.types cimport rt_load_acquire32, rt_load_acquire64
+from roomtone.ext.base.types cimport rt_fence_full, rt_load_acquire32, rt_load_acquire64
 from roomtone.ext.codec.codec cimport codec_get
-from roomtone.ext.flow.graph cimport (
-    CNAME_BYTES,
+from roomtone.ext.flow.constants cimport CNAME_BYTES, EVENT_TYPES, RECEIVE_TYPES
+from roomtone.ext.flow.endpoint cimport (
+    EP_LEARNING,
+    EP_PROBE,
+    EP_WATCH_FAX,
+    EP_WATCH_FRAMES,
+    EP_WATCH_KEYS,
+    EP_WATCH_SPEECH,
+    KIND_BRIDGE,
+    KIND_FILE,
+    KIND_RTP,
+    KIND_TONE,
+    addr_t,
+    endpoint_t,
+    lock_begin,
+    lock_end,
+)
+from roomtone.ext.flow.handover cimport (
     EDIT_BRIDGE,
     EDIT_BRIDGE_FEED,
     EDIT_BUS_CLOSE,
@@ -40,29 +56,11 @@ from roomtone.ext.flow.graph cimport (
     EDIT_TONE,
     EDIT_WATCH,
     EDIT_WATCH_KINDS,
-    EP_LEARNING,
-    EP_PROBE,
-    EP_WATCH_FAX,
-    EP_WATCH_FRAMES,
-    EP_WATCH_KEYS,
-    EP_WATCH_SPEECH,
-    EVENT_TYPES,
-    KIND_FILE,
-    KIND_BRIDGE,
-    KIND_RTP,
-    KIND_TONE,
-    RECEIVE_TYPES,
-    __ATOMIC_SEQ_CST,
-    __atomic_thread_fence,
-    addr_t,
     edit_t,
-    endpoint_t,
-    lock_begin,
-    lock_end,
 )
 from roomtone.ext.flow.loop cimport loop_step
-from roomtone.ext.flow.track cimport Playback
 from roomtone.ext.flow.tap_state cimport TAP_FRAMES, tap_frame_t, tap_ring_t
+from roomtone.ext.flow.track cimport Playback
 
 cdef enum:
     INDEX_MASK = 0xFFFFF
@@ -110,7 +108,7 @@ cdef class EditWriter(MediaMemory):
 
     cdef void wake(self, bint always) noexcept:
         cdef uint64_t one = 1
-        __atomic_thread_fence(__ATOMIC_SEQ_CST)     # an edit is written before we look whether the media thread sleeps
+        rt_fence_full()     # an edit is written before we look whether the media thread sleeps
         if self.m.wake_fd >= 0 and (always or rt_load_acquire32(<uint32_t*> &self.m.sleeping)):
             write(self.m.wake_fd, &one, 8)
 

@@ -3,7 +3,8 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from roomtone.ext.base.types cimport handle_t
-from roomtone.ext.flow.graph cimport fact_t, media_t
+from roomtone.ext.flow.graph cimport media_t
+from roomtone.ext.flow.handover cimport fact_t
 
 
 # A fact to fill (kind and handle set, the rest zeroed), or NULL when the ring is full (counted).  fact_done publishes it.

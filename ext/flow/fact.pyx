@@ -5,7 +5,9 @@ from libc.string cimport memset
 
 from roomtone.ext.base.ring cimport ring_push, ring_slot
 from roomtone.ext.base.types cimport handle_t
-from roomtone.ext.flow.graph cimport COUNT_FACTS_LOST, FACT_RESYNC_, count, fact_t, media_t
+from roomtone.ext.flow.counters cimport COUNT_FACTS_LOST
+from roomtone.ext.flow.graph cimport count, media_t
+from roomtone.ext.flow.handover cimport FACT_RESYNC_, fact_t
 
 
 cdef fact_t* fact_new(media_t* m, uint32_t kind, handle_t handle) noexcept nogil:

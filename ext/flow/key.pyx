@@ -6,8 +6,8 @@ from libc.string cimport memset
 from roomtone.ext.base.types cimport RT_EMPTY, rt_unlikely, ts_diff
 from roomtone.ext.codec.codec cimport CODEC_COUNT
 from roomtone.ext.flow.capture cimport capture_sent
-from roomtone.ext.flow.fact cimport fact_put
-from roomtone.ext.flow.graph cimport (
+from roomtone.ext.flow.constants cimport NONE, RTP_HEADROOM
+from roomtone.ext.flow.counters cimport (
     COUNT_KEYS,
     COUNT_TX_BYTES,
     COUNT_TX_PACKETS,
@@ -17,6 +17,8 @@ from roomtone.ext.flow.graph cimport (
     DROP_KEY_LARGE_BUS,
     DROP_KEY_NO_TYPE,
     DROP_NOT_LEARNED,
+)
+from roomtone.ext.flow.endpoint cimport (
     EP_CAPTURED,
     EP_CONNECTED,
     EP_INJECT,
@@ -26,18 +28,12 @@ from roomtone.ext.flow.graph cimport (
     EP_MAY_SEND,
     EP_SENSITIVE,
     EP_SOURCE,
-    FACT_INJECT_DONE_,
-    FACT_KEY_,
-    NONE,
-    RTP_HEADROOM,
-    bus_t,
-    count,
-    drop,
-    endpoint_at,
     endpoint_index,
     endpoint_t,
-    media_t,
 )
+from roomtone.ext.flow.fact cimport fact_put
+from roomtone.ext.flow.graph cimport bus_t, count, drop, endpoint_at, media_t
+from roomtone.ext.flow.handover cimport FACT_INJECT_DONE_, FACT_KEY_
 from roomtone.ext.flow.tx_packetize cimport tx_timestamp_at
 from roomtone.ext.flow.tx_socket cimport tx_send
 from roomtone.ext.wire.rtp cimport rtp_header_t, rtp_write

@@ -7,22 +7,12 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 from roomtone.ext.flow.audit cimport audit
-from roomtone.ext.flow.graph cimport (
-    COUNT_RX_RAW,
-    DATAGRAM_MAX,
-    DROP_OVERSIZE,
-    DROP_SHORT,
-    EP_LEARNING,
-    EP_TICKED,
-    FRAME_8K,
-    TICK_US,
-    addr_t,
-    count,
-    drop,
-    endpoint_t,
-)
-from roomtone.ext.flow.loop cimport loop_step
+from roomtone.ext.flow.constants cimport DATAGRAM_MAX, FRAME_8K, TICK_US
+from roomtone.ext.flow.counters cimport COUNT_RX_RAW, DROP_OVERSIZE, DROP_SHORT
 from roomtone.ext.flow.edit_writer cimport addr_fill
+from roomtone.ext.flow.endpoint cimport EP_LEARNING, EP_TICKED, addr_t, endpoint_t
+from roomtone.ext.flow.graph cimport count, drop
+from roomtone.ext.flow.loop cimport loop_step
 from roomtone.ext.flow.media cimport Media
 from roomtone.ext.flow.report cimport report_receive
 from roomtone.ext.flow.rx_demux cimport rx_datagram, rx_learn

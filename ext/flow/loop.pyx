@@ -13,31 +13,21 @@ from posix.unistd cimport read, write
 
 from roomtone.ext.base.clock cimport clock_sleep_until, clock_us, clock_wall_us
 from roomtone.ext.base.ring cimport ring_peek
-from roomtone.ext.base.types cimport rt_prefetch_write, rt_store_release32
+from roomtone.ext.base.types cimport rt_fence_full, rt_prefetch_write, rt_store_release32
 from roomtone.ext.flow._socket cimport epoll_event, epoll_pwait2, timespec
 from roomtone.ext.flow.bus cimport bus_deferred, bus_prefetch, bus_tick
-from roomtone.ext.flow.edit cimport edits_apply
-from roomtone.ext.flow.fact cimport fact_resync
-from roomtone.ext.flow.graph cimport (
+from roomtone.ext.flow.constants cimport HISTOGRAM_BINS, NONE, PHASE_US, PHASES, WHEEL_SLOT_US
+from roomtone.ext.flow.counters cimport (
     COUNT_TICK_OVERRUNS,
     COUNT_TICKS_LATE,
     COUNT_TURNS,
     COUNT_WAKEUPS_EMPTY,
     DROP_CLOSED,
-    HISTOGRAM_BINS,
-    KIND_RTP,
-    NONE,
-    PHASE_US,
-    PHASES,
-    WHEEL_SLOT_US,
-    __ATOMIC_SEQ_CST,
-    __atomic_thread_fence,
-    count,
-    drop,
-    endpoint_at,
-    endpoint_t,
-    media_t,
 )
+from roomtone.ext.flow.edit cimport edits_apply
+from roomtone.ext.flow.endpoint cimport KIND_RTP, endpoint_t
+from roomtone.ext.flow.fact cimport fact_resync
+from roomtone.ext.flow.graph cimport count, drop, endpoint_at, media_t
 from roomtone.ext.flow.key cimport key_turn
 from roomtone.ext.flow.report cimport report_turn
 from roomtone.ext.flow.rx_demux cimport rx_readable, rx_rtcp_readable
@@ -201,7 +191,7 @@ cdef void loop_run(media_t* m) noexcept nogil:
     m.next_wheel = m.now_us // WHEEL_SLOT_US
     while not m.stop:
         rt_store_release32(<uint32_t*> &m.sleeping, 1)
-        __atomic_thread_fence(__ATOMIC_SEQ_CST)     # said before the look at the ring, as Media.wake looks after writing
+        rt_fence_full()     # said before the look at the ring, as Media.wake looks after writing
         wait_us = next_due_us(m) - m.now_us
         if wait_us < 0 or ring_peek(&m.edits) != NULL:
             wait_us = 0

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 
 from roomtone.ext.flow.edit_writer cimport EditWriter
-from roomtone.ext.flow.graph cimport fact_t
+from roomtone.ext.flow.handover cimport fact_t
 
 
 cdef class Media(EditWriter):

@@ -11,8 +11,11 @@ import socket
 
 from roomtone.ext.base.ring cimport ring_peek, ring_pop
 from roomtone.ext.base.types cimport rt_load_acquire64
+from roomtone.ext.event.stats_record cimport stats_record_t
 from roomtone.ext.flow.arena cimport addr_text
-from roomtone.ext.flow.graph cimport (
+from roomtone.ext.flow.endpoint cimport addr_t, endpoint_t
+from roomtone.ext.flow.graph cimport endpoint_private_t
+from roomtone.ext.flow.handover cimport (
     FACT_BYE_,
     FACT_FILE_ENDED_,
     FACT_FILE_STARTED_,
@@ -24,17 +27,13 @@ from roomtone.ext.flow.graph cimport (
     FACT_PROBE_,
     FACT_RESYNC_,
     FACT_TONE_DONE_,
-    FILE_FAILED,
-    addr_t,
-    endpoint_private_t,
-    endpoint_t,
     fact_t,
 )
 from roomtone.ext.flow.loop cimport loop_run
+from roomtone.ext.flow.playback cimport FILE_FAILED
+from roomtone.ext.flow.snapshot cimport endpoint_record, endpoint_stats, silent_scan, worker_metrics
 from roomtone.ext.flow.tap cimport speech_t, tap_speech
 from roomtone.ext.flow.tap_state cimport TAP_FRAME, tap_frame_t, tap_ring_t, tap_t
-from roomtone.ext.flow.snapshot cimport endpoint_record, endpoint_stats, silent_scan, worker_metrics
-from roomtone.ext.event.stats_record cimport stats_record_t
 
 from roomtone.ext.flow.arena import Arena, arena_bytes  # noqa: F401  # no-cython-lint
 

@@ -3,7 +3,8 @@
 from libc.stdint cimport uint8_t, uint32_t
 
 from roomtone.ext.flow.arena cimport Arena as ArenaView
-from roomtone.ext.flow.graph cimport endpoint_t, media_t
+from roomtone.ext.flow.endpoint cimport endpoint_t
+from roomtone.ext.flow.graph cimport media_t
 from roomtone.ext.flow.pool cimport Slots
 from roomtone.ext.record.capture cimport capture_ring_t
 

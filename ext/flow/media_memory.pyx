@@ -23,11 +23,7 @@ from roomtone.ext.flow._socket cimport (
     epoll_event,
     eventfd,
 )
-from roomtone.ext.flow.graph cimport (
-    EDIT_RING,
-    EP_WATCHED,
-    FACT_RING,
-    KIND_FREE,
+from roomtone.ext.flow.constants cimport (
     LINE_BYTES,
     NONE,
     PARTIAL_DEPTH,
@@ -35,22 +31,17 @@ from roomtone.ext.flow.graph cimport (
     PHASES,
     PLAYOUT_WORDS,
     WHEEL_SLOTS,
-    __ATOMIC_SEQ_CST,
-    bus_private_t,
-    edit_t,
-    endpoint_private_t,
-    endpoint_t,
-    fact_t,
-    flood_t,
-    media_t,
-    partial_t,
 )
+from roomtone.ext.flow.endpoint cimport EP_WATCHED, KIND_FREE, endpoint_t
+from roomtone.ext.flow.graph cimport bus_private_t, endpoint_private_t, flood_t, media_t, partial_t
+from roomtone.ext.flow.handover cimport EDIT_RING, FACT_RING, edit_t, fact_t
 from roomtone.ext.flow.pool cimport Slots, pool_resident, pool_room
 from roomtone.ext.flow.rx_socket cimport POLL_WAKE
 from roomtone.ext.flow.tap_state cimport tap_t
 from roomtone.ext.record.capture cimport capture_head, capture_init
 
 cdef extern from *:
+    int __ATOMIC_SEQ_CST
     uint8_t __atomic_fetch_or(uint8_t* p, uint8_t v, int order) noexcept nogil
 
 

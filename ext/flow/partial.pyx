@@ -10,17 +10,8 @@ from roomtone.ext.base.types cimport (
     rt_load_acquire64,
     rt_store_release64,
 )
-from roomtone.ext.flow.graph cimport (
-    FRAME_8K,
-    FRAME_16K,
-    HUSHED_OWN,
-    PARTIAL_DEPTH,
-    bus_t,
-    media_t,
-    mix_t,
-    partial_t,
-    sum_t,
-)
+from roomtone.ext.flow.constants cimport FRAME_8K, FRAME_16K, PARTIAL_DEPTH
+from roomtone.ext.flow.graph cimport HUSHED_OWN, bus_t, media_t, mix_t, partial_t, sum_t
 
 
 cdef partial_t* partial_open(media_t* m, const bus_t* b, const mix_t* mix, int64_t tick) noexcept nogil:

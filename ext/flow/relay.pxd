@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t, uint8_t
 
-from roomtone.ext.flow.graph cimport bus_t, endpoint_t, media_t
+from roomtone.ext.flow.endpoint cimport endpoint_t
+from roomtone.ext.flow.graph cimport bus_t, media_t
 from roomtone.ext.wire.rtp cimport rtp_header_t
 
 

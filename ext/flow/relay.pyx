@@ -4,21 +4,10 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from roomtone.ext.base.types cimport rt_prefetch_write
 from roomtone.ext.codec.codec cimport CODEC_COUNT
-from roomtone.ext.flow.graph cimport (
-    COUNT_RELAYED,
-    DROP_UNHEARD,
-    EP_DESTINATION,
-    EP_SOURCE,
-    NONE,
-    RTP_HEADROOM,
-    bus_t,
-    count,
-    drop,
-    endpoint_at,
-    endpoint_index,
-    endpoint_t,
-    media_t,
-)
+from roomtone.ext.flow.constants cimport NONE, RTP_HEADROOM
+from roomtone.ext.flow.counters cimport COUNT_RELAYED, DROP_UNHEARD
+from roomtone.ext.flow.endpoint cimport EP_DESTINATION, EP_SOURCE, endpoint_index, endpoint_t
+from roomtone.ext.flow.graph cimport bus_t, count, drop, endpoint_at, media_t
 from roomtone.ext.flow.tx_packetize cimport tx_open, tx_relayed
 from roomtone.ext.wire.rtp cimport rtp_header_t
 

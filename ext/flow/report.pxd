@@ -5,7 +5,8 @@ Endpoints wait on a timer wheel of 16 ms slots, so reports cost nothing per tick
 
 from libc.stdint cimport int64_t
 
-from roomtone.ext.flow.graph cimport addr_t, endpoint_t, media_t
+from roomtone.ext.flow.endpoint cimport addr_t, endpoint_t
+from roomtone.ext.flow.graph cimport media_t
 
 
 # One RTCP datagram in m.packet[:n].  source NULL: it came on the connected RTP socket (rtcp-mux).

@@ -6,30 +6,12 @@ from libc.string cimport memcpy, memset
 from roomtone.ext.base.clock cimport ntp_fraction, ntp_middle, ntp_seconds
 from roomtone.ext.base.types cimport rt_unlikely
 from roomtone.ext.flow.capture cimport capture_rtcp
+from roomtone.ext.flow.constants cimport NONE, WHEEL_SLOT_US, WHEEL_SLOTS
+from roomtone.ext.flow.counters cimport COUNT_RTCP_RX, COUNT_RTCP_TX, DROP_RTCP_BAD, DROP_RTCP_SOURCE
+from roomtone.ext.flow.endpoint cimport EP_CAPTURED, EP_CONNECTED, EP_HEARD, addr_t, endpoint_index, endpoint_t
 from roomtone.ext.flow.fact cimport fact_done, fact_new
-from roomtone.ext.flow.graph cimport (
-    COUNT_RTCP_RX,
-    COUNT_RTCP_TX,
-    DROP_RTCP_BAD,
-    DROP_RTCP_SOURCE,
-    EP_CAPTURED,
-    EP_CONNECTED,
-    EP_HEARD,
-    FACT_BYE_,
-    FACT_SSRCS,
-    FACT_TEXT_BYTES,
-    NONE,
-    WHEEL_SLOT_US,
-    WHEEL_SLOTS,
-    addr_t,
-    count,
-    drop,
-    endpoint_at,
-    endpoint_index,
-    endpoint_t,
-    fact_t,
-    media_t,
-)
+from roomtone.ext.flow.graph cimport count, drop, endpoint_at, media_t
+from roomtone.ext.flow.handover cimport FACT_BYE_, FACT_SSRCS, FACT_TEXT_BYTES, fact_t
 from roomtone.ext.flow.rx_socket cimport addr_same_host, rx_kernel_drops
 from roomtone.ext.flow.rx_source cimport source_extended, source_lost
 from roomtone.ext.flow.tx_packetize cimport tx_timestamp_at

@@ -11,7 +11,8 @@ it.  The move between the two happens where it is noticed (rx_demux, bus), never
 
 from libc.stdint cimport uint32_t
 
-from roomtone.ext.flow.graph cimport bus_t, endpoint_t, media_t
+from roomtone.ext.flow.endpoint cimport endpoint_t
+from roomtone.ext.flow.graph cimport bus_t, media_t
 
 
 cdef void bus_open(media_t* m, uint32_t bus, uint32_t phase, uint32_t key_relay_limit) noexcept nogil

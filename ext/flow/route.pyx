@@ -6,7 +6,8 @@ from libc.string cimport memset
 from roomtone.ext.codec.codec cimport CODEC_COUNT, codec_get
 from roomtone.ext.dsp.limiter cimport limiter_reset
 from roomtone.ext.flow.bridge cimport bridge_off, bridge_on
-from roomtone.ext.flow.graph cimport (
+from roomtone.ext.flow.constants cimport NONE, PHASE_US
+from roomtone.ext.flow.endpoint cimport (
     EP_DESTINATION,
     EP_ODD_PTIME,
     EP_SOURCE,
@@ -15,16 +16,11 @@ from roomtone.ext.flow.graph cimport (
     EP_WATCHED,
     KIND_BRIDGE,
     KIND_RTP,
-    NONE,
-    PHASE_US,
-    bus_private_t,
-    bus_t,
-    endpoint_at,
     endpoint_index,
     endpoint_t,
     is_made,
-    media_t,
 )
+from roomtone.ext.flow.graph cimport bus_private_t, bus_t, endpoint_at, media_t
 from roomtone.ext.flow.rx_playout cimport playout_rephase, playout_reset
 from roomtone.ext.flow.rx_socket cimport rx_poll_rtp, rx_stamp, rx_unpoll_rtp
 

@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t
 
-from roomtone.ext.flow.graph cimport bus_t, endpoint_t, media_t
+from roomtone.ext.flow.endpoint cimport endpoint_t
+from roomtone.ext.flow.graph cimport bus_t, media_t
 
 
 # Take the tick's frame of a source and decode it into private.pcm8 / pcm16, as far as someone on the bus hears that

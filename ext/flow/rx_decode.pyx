@@ -6,22 +6,11 @@ from libc.string cimport memcpy, memset
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.dsp.resample cimport resample_down2, resample_up2
 from roomtone.ext.dsp.tone cimport tone_run, tone_set_rate
+from roomtone.ext.flow.constants cimport FRAME_8K, FRAME_16K, PHASE_US, PHASES
+from roomtone.ext.flow.endpoint cimport EP_SILENT, KIND_FILE, KIND_TONE, endpoint_index, endpoint_t
 from roomtone.ext.flow.fact cimport fact_put
-from roomtone.ext.flow.graph cimport (
-    EP_SILENT,
-    FACT_TONE_DONE_,
-    FRAME_8K,
-    FRAME_16K,
-    KIND_FILE,
-    KIND_TONE,
-    PHASES,
-    PHASE_US,
-    bus_t,
-    endpoint_index,
-    endpoint_private_t,
-    endpoint_t,
-    media_t,
-)
+from roomtone.ext.flow.graph cimport bus_t, endpoint_private_t, media_t
+from roomtone.ext.flow.handover cimport FACT_TONE_DONE_
 from roomtone.ext.flow.rx_playout cimport SILENCE_RMS, playout_get
 from roomtone.ext.flow.source_file cimport file_frame
 from roomtone.ext.flow.tap cimport tap_frame

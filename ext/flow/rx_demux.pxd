@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t
 
-from roomtone.ext.flow.graph cimport addr_t, endpoint_t, media_t
+from roomtone.ext.flow.endpoint cimport addr_t, endpoint_t
+from roomtone.ext.flow.graph cimport media_t
 
 
 # The datagram m.packet[:n] from the pinned peer.  arrival_us: when it arrived; 0: not known.

@@ -5,8 +5,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from roomtone.ext.base.types cimport RT_SHORT, RT_VERSION, rt_likely, rt_unlikely, ts_diff
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.flow.capture cimport capture_received
-from roomtone.ext.flow.fact cimport fact_done, fact_new, fact_put
-from roomtone.ext.flow.graph cimport (
+from roomtone.ext.flow.constants cimport EVENT_TYPES, NONE, READ_AGE_US, TICK_US
+from roomtone.ext.flow.counters cimport (
     COUNT_RX_BYTES,
     COUNT_RX_PACKETS,
     COUNT_RX_RAW,
@@ -21,6 +21,8 @@ from roomtone.ext.flow.graph cimport (
     DROP_UNKNOWN_PROTOCOL,
     DROP_VERSION,
     DROP_WRONG_SOURCE,
+)
+from roomtone.ext.flow.endpoint cimport (
     EP_CAPTURED,
     EP_LEARNING,
     EP_MAY_RECEIVE,
@@ -31,22 +33,13 @@ from roomtone.ext.flow.graph cimport (
     EP_SOURCE,
     EP_TICKED,
     EP_WATCHED,
-    EVENT_TYPES,
-    FACT_PINNED_,
-    FACT_PROBE_,
-    NONE,
-    READ_AGE_US,
-    TICK_US,
     addr_t,
-    bus_t,
-    count,
-    drop,
     endpoint_index,
     endpoint_t,
-    fact_t,
-    media_t,
-    network_t,
 )
+from roomtone.ext.flow.fact cimport fact_done, fact_new, fact_put
+from roomtone.ext.flow.graph cimport bus_t, count, drop, media_t, network_t
+from roomtone.ext.flow.handover cimport FACT_PINNED_, FACT_PROBE_, fact_t
 from roomtone.ext.flow.key cimport key_packet, key_restarted
 from roomtone.ext.flow.relay cimport relay_packet, relay_restarted
 from roomtone.ext.flow.report cimport report_receive, report_schedule

@@ -8,7 +8,8 @@ meanwhile waits in its queue; what does not fit there the kernel drops, and it i
 
 from libc.stdint cimport int64_t, uint32_t
 
-from roomtone.ext.flow.graph cimport endpoint_index, endpoint_t, flood_t, media_t
+from roomtone.ext.flow.endpoint cimport endpoint_index, endpoint_t
+from roomtone.ext.flow.graph cimport flood_t, media_t
 
 
 cdef enum:

@@ -2,20 +2,10 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from roomtone.ext.flow.graph cimport (
-    COUNT_FLOODS,
-    EP_POLLED,
-    EP_TICKED,
-    KIND_RTP,
-    NONE,
-    TICK_US,
-    count,
-    endpoint_at,
-    endpoint_index,
-    endpoint_t,
-    flood_t,
-    media_t,
-)
+from roomtone.ext.flow.constants cimport NONE, TICK_US
+from roomtone.ext.flow.counters cimport COUNT_FLOODS
+from roomtone.ext.flow.endpoint cimport EP_POLLED, EP_TICKED, KIND_RTP, endpoint_index, endpoint_t
+from roomtone.ext.flow.graph cimport count, endpoint_at, flood_t, media_t
 from roomtone.ext.flow.rx_socket cimport (
     POLL_RTCP,
     POLL_RTP,

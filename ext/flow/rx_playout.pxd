@@ -11,9 +11,11 @@ to for a second is shortened by the surplus; one that sees too many late packets
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from roomtone.ext.codec.codec cimport codec_t
 from roomtone.ext.base.types cimport rt_prefetch, rt_prefetch_write
-from roomtone.ext.flow.graph cimport CACHE_LINE, LINE_BYTES, PLAYOUT_WORDS, endpoint_index, endpoint_t, media_t
+from roomtone.ext.codec.codec cimport codec_t
+from roomtone.ext.flow.constants cimport CACHE_LINE, LINE_BYTES, PLAYOUT_WORDS
+from roomtone.ext.flow.endpoint cimport endpoint_index, endpoint_t
+from roomtone.ext.flow.graph cimport media_t
 
 
 cdef enum:

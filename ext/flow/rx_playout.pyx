@@ -7,30 +7,28 @@ from libc.string cimport memcpy, memset
 from roomtone.ext.base.types cimport RT_EMPTY, RT_LATE, RT_LENGTH, RT_OK, ts_diff
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.dsp.dispatch cimport kernel_get
-from roomtone.ext.flow.graph cimport (
+from roomtone.ext.flow.constants cimport (
+    FRAME_16K,
+    LINE_BYTES,
+    LINE_SAMPLES_8K,
+    LINE_SAMPLES_16K,
+    PHASE_US,
+    PHASES,
+    PLAYOUT_WORDS,
+    PRESENT_WORDS,
+    READ_AGE_US,
+    TICK_US,
+)
+from roomtone.ext.flow.counters cimport (
     COUNT_CONCEALED,
     COUNT_RESYNCS,
     DROP_EMPTY,
     DROP_LINE_RANGE,
     DROP_PLAYOUT_LATE,
-    FRAME_16K,
-    LINE_BYTES,
-    LINE_SAMPLES_8K,
-    LINE_SAMPLES_16K,
-    PHASES,
-    PHASE_US,
-    PLAYOUT_WORDS,
-    PRESENT_WORDS,
-    READ_AGE_US,
-    TICK_US,
-    bus_t,
-    count,
-    drop,
-    endpoint_index,
-    endpoint_t,
-    media_t,
     worker_t,
 )
+from roomtone.ext.flow.endpoint cimport endpoint_index, endpoint_t
+from roomtone.ext.flow.graph cimport bus_t, count, drop, media_t
 from roomtone.ext.flow.rx_socket cimport rx_arrival_us
 
 

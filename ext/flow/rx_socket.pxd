@@ -3,7 +3,8 @@ media, so that another socket engine can be tried in its place."""
 
 from libc.stdint cimport int64_t, uint32_t
 
-from roomtone.ext.flow.graph cimport addr_t, endpoint_t, media_t
+from roomtone.ext.flow.endpoint cimport addr_t, endpoint_t
+from roomtone.ext.flow.graph cimport media_t
 
 
 cdef enum:

@@ -37,25 +37,18 @@ from roomtone.ext.flow._socket cimport (
     socklen_t,
     timespec,
 )
-from roomtone.ext.flow.graph cimport (
+from roomtone.ext.flow.constants cimport DATAGRAM_MAX
+from roomtone.ext.flow.counters cimport (
     COUNT_READS_EMPTY,
     COUNT_RX_RAW,
-    DATAGRAM_MAX,
     DROP_KERNEL,
     DROP_OVERSIZE,
     DROP_REFUSED,
     DROP_SHORT,
     DROP_STALE,
-    EP_CONNECTED,
-    EP_POLLED,
-    EP_STAMPED,
-    addr_t,
-    count,
-    drop,
-    endpoint_index,
-    endpoint_t,
-    media_t,
 )
+from roomtone.ext.flow.endpoint cimport EP_CONNECTED, EP_POLLED, EP_STAMPED, addr_t, endpoint_index, endpoint_t
+from roomtone.ext.flow.graph cimport count, drop, media_t
 from roomtone.ext.flow.tx_socket cimport addr_to_sockaddr
 
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 
 from roomtone.ext.base.types cimport RT_BAD_SEQ, RT_DUPLICATE, RT_LATE, RT_PROBATION, ts_diff
-from roomtone.ext.flow.graph cimport (
+from roomtone.ext.flow.counters cimport (
     COUNT_FILLED,
     COUNT_GAPS,
     DROP_BAD_SEQ,
@@ -11,12 +11,9 @@ from roomtone.ext.flow.graph cimport (
     DROP_LATE,
     DROP_PROBATION,
     DROP_UNKNOWN_SSRC,
-    EP_CONNECTED,
-    EP_HEARD,
-    drop,
-    endpoint_t,
-    media_t,
 )
+from roomtone.ext.flow.endpoint cimport EP_CONNECTED, EP_HEARD, endpoint_t
+from roomtone.ext.flow.graph cimport drop, media_t
 from roomtone.ext.wire.rtp cimport rtp_header_t
 
 

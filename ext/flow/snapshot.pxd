@@ -2,8 +2,9 @@
 
 from libc.stdint cimport int64_t
 
-from roomtone.ext.flow.graph cimport endpoint_t, media_t
 from roomtone.ext.event.stats_record cimport stats_record_t
+from roomtone.ext.flow.endpoint cimport endpoint_t
+from roomtone.ext.flow.graph cimport media_t
 
 
 cdef dict endpoint_stats(const endpoint_t* e, int64_t now_us)

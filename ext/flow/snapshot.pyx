@@ -4,21 +4,13 @@ from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from roomtone.ext.codec.codec cimport codec_get, codec_t
+from roomtone.ext.event.stats_record cimport RECORD_NONE, record_addr_t, stats_record_t
 from roomtone.ext.flow.arena cimport addr_text
-from roomtone.ext.flow.graph cimport (
-    EP_HEARD,
-    EP_MAY_RECEIVE,
-    EP_PROBE,
-    HISTOGRAM_BINS,
-    KIND_RTP,
-    NONE,
-    addr_t,
-    endpoint_t,
-    media_t,
-)
+from roomtone.ext.flow.constants cimport HISTOGRAM_BINS, NONE
+from roomtone.ext.flow.endpoint cimport EP_HEARD, EP_MAY_RECEIVE, EP_PROBE, KIND_RTP, addr_t, endpoint_t
+from roomtone.ext.flow.graph cimport media_t
 from roomtone.ext.flow.rx_playout cimport TARGET_MS, playout_delay_us
 from roomtone.ext.flow.rx_source cimport source_lost
-from roomtone.ext.event.stats_record cimport RECORD_NONE, record_addr_t, stats_record_t
 
 DROP_NAMES = (
     "short", "version", "length", "oversize", "payload_type", "empty", "unknown_ssrc", "probation", "bad_seq",

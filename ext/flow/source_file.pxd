@@ -6,7 +6,9 @@ kept: what was not heard is heard later.  The end of the track, a loop and the m
 
 from libc.stdint cimport int64_t
 
-from roomtone.ext.flow.graph cimport bus_t, edit_t, endpoint_private_t, endpoint_t, media_t
+from roomtone.ext.flow.endpoint cimport endpoint_t
+from roomtone.ext.flow.graph cimport bus_t, endpoint_private_t, media_t
+from roomtone.ext.flow.handover cimport edit_t
 
 
 # The tick's frame in private.pcm8, and in pcm16 where someone on the bus hears that rate.  0: silence.

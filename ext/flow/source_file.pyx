@@ -4,28 +4,13 @@ from libc.stdint cimport int16_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from roomtone.ext.base.types cimport rt_load_acquire64
+from roomtone.ext.flow.constants cimport CHUNK_8K, FRAME_8K, FRAME_16K
+from roomtone.ext.flow.counters cimport COUNT_FILE_UNDERRUNS
+from roomtone.ext.flow.endpoint cimport KIND_FILE, endpoint_index, endpoint_t
 from roomtone.ext.flow.fact cimport fact_put
-from roomtone.ext.flow.graph cimport (
-    CHUNK_8K,
-    COUNT_FILE_UNDERRUNS,
-    FACT_FILE_ENDED_,
-    FACT_FILE_STARTED_,
-    FILE_COMPLETED,
-    FILE_FAILED,
-    FRAME_8K,
-    FRAME_16K,
-    KIND_FILE,
-    bus_t,
-    chunk_t,
-    count,
-    edit_t,
-    endpoint_index,
-    endpoint_private_t,
-    endpoint_t,
-    media_t,
-    playback_t,
-    track_t,
-)
+from roomtone.ext.flow.graph cimport bus_t, count, endpoint_private_t, media_t
+from roomtone.ext.flow.handover cimport FACT_FILE_ENDED_, FACT_FILE_STARTED_, edit_t
+from roomtone.ext.flow.playback cimport FILE_COMPLETED, FILE_FAILED, chunk_t, playback_t, track_t
 
 
 cdef enum:

@@ -15,7 +15,9 @@ and while the endpoint changes its bus.
 
 from libc.stdint cimport int16_t, int64_t, uint64_t
 
-from roomtone.ext.flow.graph cimport edit_t, endpoint_t, media_t
+from roomtone.ext.flow.endpoint cimport endpoint_t
+from roomtone.ext.flow.graph cimport media_t
+from roomtone.ext.flow.handover cimport edit_t
 from roomtone.ext.flow.tap_state cimport tap_t
 
 

@@ -8,25 +8,20 @@ from roomtone.ext.base.types cimport rt_fence_acquire, rt_fence_release, rt_load
 from roomtone.ext.dsp.dtmf_detect cimport DTMF_END, dtmf_frame, dtmf_press_t, dtmf_reset
 from roomtone.ext.dsp.fax_detect cimport FAX_CED, FAX_CNG, fax_frame, fax_reset
 from roomtone.ext.dsp.vad cimport vad_frame, vad_reset
-from roomtone.ext.flow.fact cimport fact_put
-from roomtone.ext.flow.graph cimport (
-    COUNT_FRAMES_LOST,
-    COUNT_KEYS,
-    COUNT_WATCHED,
+from roomtone.ext.flow.constants cimport EVENT_TYPES
+from roomtone.ext.flow.counters cimport COUNT_FRAMES_LOST, COUNT_KEYS, COUNT_WATCHED
+from roomtone.ext.flow.endpoint cimport (
     EP_WATCH_FAX,
     EP_WATCH_FRAMES,
     EP_WATCH_KEYS,
     EP_WATCH_SPEECH,
     EP_WATCHED,
-    EVENT_TYPES,
-    FACT_HEARD_,
-    FACT_INBAND_KEY_,
-    count,
-    edit_t,
     endpoint_index,
     endpoint_t,
-    media_t,
 )
+from roomtone.ext.flow.fact cimport fact_put
+from roomtone.ext.flow.graph cimport count, media_t
+from roomtone.ext.flow.handover cimport FACT_HEARD_, FACT_INBAND_KEY_, edit_t
 from roomtone.ext.flow.route cimport source_watch
 from roomtone.ext.flow.tap_state cimport tap_frame_t, tap_ring_t, tap_t
 

@@ -1,8 +1,8 @@
-"""The Python thread's side of decoded files; the media thread sees only the structs inside (graph.pxd)."""
+"""The Python thread's side of decoded files; the media thread sees only the structs inside (playback.pxd)."""
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from roomtone.ext.flow.graph cimport playback_t, track_t
+from roomtone.ext.flow.playback cimport playback_t, track_t
 
 
 cdef class ChunkPool:

@@ -9,7 +9,8 @@ from libc.string cimport memset
 from posix.mman cimport MADV_DONTNEED, madvise, munmap
 
 from roomtone.ext.base.types cimport rt_load_acquire64, rt_store_release64
-from roomtone.ext.flow.graph cimport CHUNK_8K, chunk_t
+from roomtone.ext.flow.constants cimport CHUNK_8K
+from roomtone.ext.flow.playback cimport chunk_t
 from roomtone.ext.flow.pool cimport pool_room
 
 CHUNK_SAMPLES = CHUNK_8K

@@ -2,7 +2,8 @@
 
 from libc.stdint cimport uint8_t
 
-from roomtone.ext.flow.graph cimport bus_private_t, endpoint_t, media_t, mix_t
+from roomtone.ext.flow.endpoint cimport endpoint_t
+from roomtone.ext.flow.graph cimport bus_private_t, media_t, mix_t
 
 
 # The shared encoding of a codec, made on first use in a tick.  Payload bytes; the packet is mix.shared[codec].

@@ -3,19 +3,10 @@
 
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.dsp.limiter cimport limiter_run
-from roomtone.ext.flow.graph cimport (
-    COUNT_ENCODED,
-    FRAME_8K,
-    FRAME_16K,
-    RTP_HEADROOM,
-    bus_private_t,
-    count,
-    endpoint_index,
-    endpoint_private_t,
-    endpoint_t,
-    media_t,
-    mix_t,
-)
+from roomtone.ext.flow.constants cimport FRAME_8K, FRAME_16K, RTP_HEADROOM
+from roomtone.ext.flow.counters cimport COUNT_ENCODED
+from roomtone.ext.flow.endpoint cimport endpoint_index, endpoint_t
+from roomtone.ext.flow.graph cimport bus_private_t, count, endpoint_private_t, media_t, mix_t
 
 
 cdef int encode_shared(media_t* m, bus_private_t* p, mix_t* mix, int codec) noexcept nogil:

@@ -5,7 +5,8 @@ sets the marker."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from roomtone.ext.base.types cimport handle_t
-from roomtone.ext.flow.graph cimport endpoint_t, media_t
+from roomtone.ext.flow.endpoint cimport endpoint_t
+from roomtone.ext.flow.graph cimport media_t
 
 
 # May audio be sent to this endpoint's peer now?  1, or 0 with the reason counted.

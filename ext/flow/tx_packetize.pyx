@@ -5,22 +5,10 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from roomtone.ext.base.types cimport handle_t, rt_likely, rt_unlikely
 from roomtone.ext.codec.codec cimport codec_get
 from roomtone.ext.flow.capture cimport capture_sent
-from roomtone.ext.flow.graph cimport (
-    COUNT_TX_BYTES,
-    COUNT_TX_PACKETS,
-    DROP_AUDIO_DURING_KEY,
-    DROP_NOT_LEARNED,
-    EP_CAPTURED,
-    EP_CONNECTED,
-    EP_INJECT,
-    EP_KEY_TX,
-    EP_MAY_SEND,
-    RTP_HEADROOM,
-    TICK_US,
-    drop,
-    endpoint_t,
-    media_t,
-)
+from roomtone.ext.flow.constants cimport RTP_HEADROOM, TICK_US
+from roomtone.ext.flow.counters cimport COUNT_TX_BYTES, COUNT_TX_PACKETS, DROP_AUDIO_DURING_KEY, DROP_NOT_LEARNED
+from roomtone.ext.flow.endpoint cimport EP_CAPTURED, EP_CONNECTED, EP_INJECT, EP_KEY_TX, EP_MAY_SEND, endpoint_t
+from roomtone.ext.flow.graph cimport drop, media_t
 from roomtone.ext.flow.tx_socket cimport tx_send
 from roomtone.ext.wire.rtp cimport rtp_write
 

@@ -3,7 +3,8 @@
 from libc.stdint cimport uint8_t, uint32_t
 
 from roomtone.ext.flow._socket cimport sockaddr_storage, socklen_t
-from roomtone.ext.flow.graph cimport addr_t, endpoint_t, media_t
+from roomtone.ext.flow.endpoint cimport addr_t, endpoint_t
+from roomtone.ext.flow.graph cimport media_t
 
 
 # Length of the socket address written to *name.

@@ -19,7 +19,9 @@ from roomtone.ext.flow._socket cimport (
     sockaddr_storage,
     socklen_t,
 )
-from roomtone.ext.flow.graph cimport DROP_REFUSED, DROP_SEND, addr_t, drop, endpoint_t, media_t
+from roomtone.ext.flow.counters cimport DROP_REFUSED, DROP_SEND
+from roomtone.ext.flow.endpoint cimport addr_t, endpoint_t
+from roomtone.ext.flow.graph cimport drop, media_t
 
 
 cdef socklen_t addr_to_sockaddr(const addr_t* a, sockaddr_storage* name) noexcept nogil:

@@ -1,4 +1,4 @@
-"""The structs in shared memory: their sizes and where each cache line begins (ext/flow/graph.pxd)."""
+"""The structs in shared memory: their sizes, and where each cache line begins (ext/flow/endpoint.pxd)."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from roomtone.ext.flow import arena
 
 CACHE_LINE = 64
-GRAPH = Path(__file__).parents[3] / "ext" / "flow" / "graph.pxd"
+ENDPOINT = Path(__file__).parents[3] / "ext" / "flow" / "endpoint.pxd"
 FIRST_OF_LINE = {
     1: "rx_ssrc",
     2: "play_ts",
@@ -31,7 +31,7 @@ def test_each_line_of_the_endpoint_begins_where_the_contract_says():
 
 
 def test_the_contract_marks_those_very_fields():
-    text = GRAPH.read_text().split("ctypedef struct endpoint_t:")[1].split("ctypedef struct")[0]
+    text = ENDPOINT.read_text().split("ctypedef struct endpoint_t:")[1].split("ctypedef struct")[0]
     marked = {
         int(line): field for line, field in re.findall(r"# line (\d).*\n\s+\w+ (\w+)", text) if line != "0"
     }
