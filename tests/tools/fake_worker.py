@@ -204,6 +204,14 @@ class Client:
         """Send a request and return its result.  Raises `Refused`; the reply must be there."""
         return self.result(self.send(method, **params))
 
+    def refusal(self, method: str, **params: Any) -> str:
+        """Send a request that must fail and return its error code."""
+        try:
+            result = self.call(method, **params)
+        except Refused as refused:
+            return refused.code
+        raise AssertionError(f"{method} was not refused: {result}")
+
     def result(self, request_id: str) -> dict[str, Any]:
         reply = self.reply(request_id)
         assert reply is not None, f"no reply to {request_id}; got {self.log}"
@@ -268,6 +276,11 @@ class Desk:
         self.clients[client.id] = client
         self.give(fx.ConnectionOpened(client.id, app_id))
         return client
+
+    def session(self, app_id: str | None = None) -> tuple[Client, str]:
+        """A connection with a session, and its id."""
+        client = self.connect(app_id)
+        return client, client.call("session.create")["session_id"]
 
     def event(self, worker: int, event: ms.Event) -> None:
         self.give(fx.WorkerEvent(worker, event))

@@ -9,11 +9,6 @@ NO_SUCH = "00000000-0000-4000-8000-000000000000"
 REFUSAL = ms.Failed(code="ENDPOINT_ERROR", message="no slot")
 
 
-def session(desk: Desk, app_id: str | None = None) -> tuple[Client, str]:
-    client = desk.connect(app_id)
-    return client, client.call("session.create")["session_id"]
-
-
 def bridge(client: Client, target: str, **params: str) -> tuple[str, str]:
     made = client.call("session.bridge", target_session_id=target, **params)
     return made["endpoint_id"], made["target_endpoint_id"]
@@ -40,7 +35,7 @@ def brings(desk: Desk, end: str) -> list[int] | None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bridge_is_an_endpoint_in_each_session_fed_with_the_other(workers: int) -> None:
     desk = Desk(workers=workers)
-    (anna, a), (ben, b) = session(desk), session(desk)
+    (anna, a), (ben, b) = desk.session(), desk.session()
     here, there = bridge(anna, b)
     assert listed(anna) == [(here, "bridge", "sendrecv")]
     assert listed(ben) == [(there, "bridge", "sendrecv")]
@@ -59,7 +54,7 @@ def test_the_direction_is_seen_from_the_other_session() -> None:
         ("inactive", "inactive", False, False),
     ):
         desk = Desk()
-        (anna, _), (ben, b) = session(desk), session(desk)
+        (anna, _), (ben, b) = desk.session(), desk.session()
         here, there = bridge(anna, b, direction=direction)
         assert listed(anna) == [(here, "bridge", direction)]
         assert listed(ben) == [(there, "bridge", mirrored)]
@@ -70,7 +65,7 @@ def test_the_direction_is_seen_from_the_other_session() -> None:
 
 def test_removing_either_end_removes_both_and_gives_everything_back() -> None:
     desk = Desk(workers=2)
-    (anna, _), (ben, b) = session(desk), session(desk)
+    (anna, _), (ben, b) = desk.session(), desk.session()
     for client, which in ((anna, 0), (ben, 1)):
         ends = bridge(anna, b)
         assert client.call("endpoint.remove", endpoint_id=ends[which])["removed_at_epoch_ms"]
@@ -81,7 +76,7 @@ def test_removing_either_end_removes_both_and_gives_everything_back() -> None:
 
 def test_the_end_of_a_session_removes_the_other_ends() -> None:
     desk = Desk(workers=2)
-    (anna, _), (ben, b), (carl, c) = session(desk), session(desk), session(desk)
+    (anna, _), (ben, b), (carl, c) = desk.session(), desk.session(), desk.session()
     bridge(anna, b)
     kept = bridge(ben, c)
     anna.call("session.destroy")
@@ -96,7 +91,7 @@ def test_the_end_of_a_session_removes_the_other_ends() -> None:
 
 def test_two_sessions_may_be_bridged_twice_and_to_others() -> None:
     desk = Desk(workers=2)
-    (anna, _), (_ben, b), (_carl, c) = session(desk), session(desk), session(desk)
+    (anna, _), (_ben, b), (_carl, c) = desk.session(), desk.session(), desk.session()
     ends = [bridge(anna, target) for target in (b, b, c)]
     assert [end for end, _, _ in listed(anna)] == [end for end, _ in ends]
     assert all(brings(desk, end) for pair in ends for end in pair)
@@ -104,7 +99,7 @@ def test_two_sessions_may_be_bridged_twice_and_to_others() -> None:
 
 def test_who_hears_is_told_when_a_worker_joins_or_leaves_the_session_heard() -> None:
     desk = Desk(workers=3, config="session_spread_at = 2\nmax_endpoints_per_session = 0")
-    (anna, _), (ben, b) = session(desk), session(desk)
+    (anna, _), (ben, b) = desk.session(), desk.session()
     here, _ = bridge(anna, b)
     home = desk.core.sessions[b].home
     assert brings(desk, here) == [home]
@@ -117,7 +112,7 @@ def test_who_hears_is_told_when_a_worker_joins_or_leaves_the_session_heard() -> 
 
 def test_what_cannot_be_bridged_is_refused_by_name() -> None:
     desk = Desk(config="max_endpoints_per_session = 1")
-    (anna, a), (ben, b) = session(desk), session(desk)
+    (anna, a), (ben, b) = desk.session(), desk.session()
     for target, code in ((a, "INVALID_PARAMS"), (NO_SUCH, "SESSION_NOT_FOUND")):
         with pytest.raises(Refused) as refused:
             bridge(anna, target)
@@ -135,7 +130,7 @@ def test_what_cannot_be_bridged_is_refused_by_name() -> None:
 
 def test_another_apps_session_is_not_there() -> None:
     desk = Desk()
-    (anna, _), (_, b) = session(desk, "one"), session(desk, "two")
+    (anna, _), (_, b) = desk.session("one"), desk.session("two")
     with pytest.raises(Refused) as refused:
         bridge(anna, b)
     assert refused.value.code == "SESSION_NOT_FOUND"
@@ -145,7 +140,7 @@ def test_another_apps_session_is_not_there() -> None:
 @pytest.mark.parametrize("kind", [ms.OpenSpread, ms.CreateBridge])
 def test_a_bridge_that_a_worker_refuses_leaves_nothing(refused_at: int, kind: type) -> None:
     desk = Desk(workers=2)
-    (anna, _), (ben, b) = session(desk), session(desk)
+    (anna, _), (ben, b) = desk.session(), desk.session()
     desk.workers[refused_at].refuse[kind] = REFUSAL
     with pytest.raises(Refused, match="no slot"):
         bridge(anna, b)
@@ -157,7 +152,7 @@ def test_a_bridge_that_a_worker_refuses_leaves_nothing(refused_at: int, kind: ty
 @pytest.mark.parametrize("stalled", [0, 1])
 def test_a_bridge_that_is_made_too_late_is_taken_back(stalled: int) -> None:
     desk = Desk(workers=2)
-    (anna, _), (_, b) = session(desk), session(desk)
+    (anna, _), (_, b) = desk.session(), desk.session()
     desk.workers[stalled].stalled = True
     asked = anna.send("session.bridge", target_session_id=b)
     desk.advance(11)
@@ -171,7 +166,7 @@ def test_a_bridge_that_is_made_too_late_is_taken_back(stalled: int) -> None:
 def test_a_session_that_ends_while_it_is_bridged_leaves_nothing() -> None:
     for ends in (0, 1):
         desk = Desk(workers=2)
-        (anna, _), (ben, b) = session(desk), session(desk)
+        (anna, _), (ben, b) = desk.session(), desk.session()
         desk.workers[1].stalled = True
         anna.send("session.bridge", target_session_id=b)
         (anna, ben)[ends].close()

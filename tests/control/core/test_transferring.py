@@ -9,11 +9,6 @@ from roomtone.engine import messages as ms
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
 
 
-def session(desk: Desk, app_id: str | None = None) -> tuple[Client, str]:
-    client = desk.connect(app_id)
-    return client, client.call("session.create")["session_id"]
-
-
 def rtp(client: Client, **params: str) -> str:
     return client.call("endpoint.create_from_offer", sdp=OFFER, **params)["endpoint_id"]
 
@@ -28,7 +23,7 @@ def listed(client: Client) -> list[str]:
 
 def test_the_endpoint_is_the_targets_and_both_are_told() -> None:
     desk = Desk()
-    (anna, a), (ben, b) = session(desk), session(desk)
+    (anna, a), (ben, b) = desk.session(), desk.session()
     leg = rtp(anna, direction="sendonly")
     before = anna.call("session.info")["endpoints"]
     assert transfer(anna, leg, b) == {"endpoint_id": leg, "target_session_id": b}
@@ -55,7 +50,7 @@ def test_the_endpoint_is_the_targets_and_both_are_told() -> None:
 
 def test_what_its_worker_tells_afterwards_goes_to_the_targets_client() -> None:
     desk = Desk()
-    (anna, a), (ben, b) = session(desk), session(desk)
+    (anna, a), (ben, b) = desk.session(), desk.session()
     leg = rtp(anna)
     transfer(anna, leg, b)
     for told in (a, b):
@@ -66,7 +61,7 @@ def test_what_its_worker_tells_afterwards_goes_to_the_targets_client() -> None:
 
 def test_an_orphaned_target_is_told_after_the_attach() -> None:
     desk = Desk()
-    (anna, a), (ben, b) = session(desk), session(desk)
+    (anna, a), (ben, b) = desk.session(), desk.session()
     leg = rtp(anna)
     ben.close()
     transfer(anna, leg, b)
@@ -78,7 +73,7 @@ def test_an_orphaned_target_is_told_after_the_attach() -> None:
 
 def test_an_unanswered_offer_may_be_answered_in_the_target() -> None:
     desk = Desk()
-    (anna, _), (ben, b) = session(desk), session(desk)
+    (anna, _), (ben, b) = desk.session(), desk.session()
     leg = anna.call("endpoint.create_offer", type="rtp")["endpoint_id"]
     transfer(anna, leg, b)
     assert ben.events("endpoint.transferred_in")[0]["state"] == "connecting"
@@ -88,7 +83,7 @@ def test_an_unanswered_offer_may_be_answered_in_the_target() -> None:
 
 def test_an_endpoint_keeps_its_worker_and_the_target_is_spread_until_it_leaves() -> None:
     desk = Desk(workers=2)
-    (anna, a), (ben, b) = session(desk), session(desk)
+    (anna, a), (ben, b) = desk.session(), desk.session()
     mine, leg, theirs = rtp(anna), rtp(anna), rtp(ben)
     assert desk.workers[1].endpoints == {theirs: b}
     transfer(anna, leg, b)
@@ -109,7 +104,7 @@ def test_an_endpoint_keeps_its_worker_and_the_target_is_spread_until_it_leaves()
 
 def test_a_target_without_endpoints_moves_to_the_worker_instead_of_being_spread() -> None:
     desk = Desk(workers=2)
-    (anna, _), (ben, b) = session(desk), session(desk)
+    (anna, _), (ben, b) = desk.session(), desk.session()
     leg = rtp(anna)
     ben.call("endpoint.remove", endpoint_id=rtp(ben))
     transfer(anna, leg, b)
@@ -120,7 +115,7 @@ def test_a_target_without_endpoints_moves_to_the_worker_instead_of_being_spread(
 
 def test_a_spread_session_that_is_left_on_one_worker_is_at_home_there() -> None:
     desk = Desk(workers=2)
-    (anna, _), (ben, b) = session(desk), session(desk)
+    (anna, _), (ben, b) = desk.session(), desk.session()
     leg, theirs = rtp(anna), rtp(ben)
     transfer(anna, leg, b)
     assert desk.workers[0].peers[b]
@@ -132,7 +127,7 @@ def test_a_spread_session_that_is_left_on_one_worker_is_at_home_there() -> None:
 @pytest.mark.parametrize("kind", ["endpoint.create_tone", "session.bridge"])
 def test_only_rtp_endpoints_can_go(kind: str) -> None:
     desk = Desk()
-    (anna, _), (_ben, b) = session(desk), session(desk)
+    (anna, _), (_ben, b) = desk.session(), desk.session()
     params = {"tone": "beep"} if "tone" in kind else {"target_session_id": b}
     made = anna.call(kind, **params)["endpoint_id"]
     with pytest.raises(Refused, match="cannot be transferred") as refused:
@@ -142,7 +137,7 @@ def test_only_rtp_endpoints_can_go(kind: str) -> None:
 
 def test_what_is_not_there_is_refused_by_name() -> None:
     desk = Desk()
-    (anna, a), (_ben, b) = session(desk), session(desk)
+    (anna, a), (_ben, b) = desk.session(), desk.session()
     leg = rtp(anna)
     for endpoint, target, code in (
         (leg, a, "INVALID_PARAMS"),
@@ -153,7 +148,7 @@ def test_what_is_not_there_is_refused_by_name() -> None:
         with pytest.raises(Refused) as refused:
             transfer(anna, endpoint, target)
         assert refused.value.code == code
-    other, c = session(desk, "other app")
+    other, c = desk.session("other app")
     with pytest.raises(Refused) as refused:
         transfer(anna, leg, c)
     assert refused.value.code == "SESSION_NOT_FOUND"
@@ -162,7 +157,7 @@ def test_what_is_not_there_is_refused_by_name() -> None:
 
 def test_a_full_target_refuses_and_nothing_has_changed() -> None:
     desk = Desk(workers=2, config="max_endpoints_per_session = 1")
-    (anna, a), (ben, b) = session(desk), session(desk)
+    (anna, a), (ben, b) = desk.session(), desk.session()
     leg, theirs = rtp(anna), rtp(ben)
     with pytest.raises(Refused, match="maximum of 1") as refused:
         transfer(anna, leg, b)
@@ -178,7 +173,7 @@ def test_a_worker_that_cannot_take_part_refuses_and_everything_is_given_back(kin
     if (kind, where) == (ms.MoveEndpoint, 1):
         return
     desk = Desk(workers=2)
-    (anna, a), (ben, b) = session(desk), session(desk)
+    (anna, a), (ben, b) = desk.session(), desk.session()
     leg, theirs = rtp(anna), rtp(ben)
     desk.workers[where].refuse[kind] = ms.Failed(code="ENDPOINT_ERROR", message="no slot")
     with pytest.raises(Refused, match="no slot") as refused:
@@ -195,7 +190,7 @@ def test_a_worker_that_cannot_take_part_refuses_and_everything_is_given_back(kin
 
 def test_into_a_session_that_another_worker_records_nobody_goes() -> None:
     desk = Desk(workers=2)
-    (anna, a), (ben, b) = session(desk), session(desk)
+    (anna, a), (ben, b) = desk.session(), desk.session()
     leg, theirs = rtp(anna), rtp(ben)
     recording = ben.call("recording.start", file_path="/rec/all.wav")["recording_id"]
     with pytest.raises(Refused, match="recorded as a whole") as refused:
@@ -209,7 +204,7 @@ def test_into_a_session_that_another_worker_records_nobody_goes() -> None:
 
 def test_a_move_that_comes_too_late_is_undone_and_a_retry_is_not() -> None:
     desk = Desk(workers=2)
-    (anna, a), (ben, b) = session(desk), session(desk)
+    (anna, a), (ben, b) = desk.session(), desk.session()
     leg = rtp(anna)
     rtp(ben)
     desk.workers[0].mute.add(ms.MoveEndpoint)
@@ -230,7 +225,7 @@ def test_a_move_that_comes_too_late_is_undone_and_a_retry_is_not() -> None:
 @pytest.mark.parametrize("who", ["source", "target", "worker of the target"])
 def test_whoever_ends_meanwhile_nothing_is_left_behind(who: str) -> None:
     desk = Desk(workers=2, config="disconnect_timeout_secs = 1")
-    (anna, _), (ben, b) = session(desk), session(desk)
+    (anna, _), (ben, b) = desk.session(), desk.session()
     leg, theirs = rtp(anna), rtp(ben)
     desk.workers[0].stalled = True
     asked = anna.send("endpoint.transfer", endpoint_id=leg, target_session_id=b)
@@ -259,7 +254,7 @@ def test_whoever_ends_meanwhile_nothing_is_left_behind(who: str) -> None:
 def test_a_target_that_ends_while_the_endpoint_is_moved_gives_it_back() -> None:
     for answered_within_s in (1, 7):
         desk = Desk()
-        (anna, a), (ben, b) = session(desk), session(desk)
+        (anna, a), (ben, b) = desk.session(), desk.session()
         leg = rtp(anna)
         desk.workers[0].stalled = True
         asked = anna.send("endpoint.transfer", endpoint_id=leg, target_session_id=b)
@@ -275,7 +270,7 @@ def test_a_target_that_ends_while_the_endpoint_is_moved_gives_it_back() -> None:
 
 def test_over_a_restart_of_control_the_endpoint_is_the_targets() -> None:
     desk = Desk(workers=2)
-    (anna, a), (ben, b) = session(desk), session(desk)
+    (anna, a), (ben, b) = desk.session(), desk.session()
     mine, leg = rtp(anna), rtp(anna)
     theirs = rtp(ben)
     transfer(anna, leg, b)

@@ -7,12 +7,6 @@ from roomtone.control.core.effects import WorkerReply, WorkerStarted
 from roomtone.engine import messages as ms
 
 
-def refusal(client: Client, method: str, **params: object) -> str:
-    with pytest.raises(Refused) as refused:
-        client.call(method, **params)
-    return refused.value.code
-
-
 def test_no_answer_in_five_seconds_is_unresponsive_and_a_late_success_is_undone(
     desk: Desk, client: Client
 ) -> None:
@@ -93,7 +87,7 @@ def test_a_workers_refusal_is_passed_on_and_changes_nothing(desk: Desk, client: 
 
 def test_an_unknown_code_of_a_worker_becomes_an_internal_error(desk: Desk, client: Client) -> None:
     desk.workers[0].refuse[ms.CreateRtp] = ms.Failed(code="WHATEVER", message="odd")
-    assert refusal(client, "endpoint.create_from_offer", sdp=OFFER) == "INTERNAL_ERROR"
+    assert client.refusal("endpoint.create_from_offer", sdp=OFFER) == "INTERNAL_ERROR"
 
 
 def test_an_endpoint_the_worker_has_lost_can_be_removed(desk: Desk, client: Client) -> None:
@@ -117,7 +111,7 @@ def test_sessions_of_a_dead_worker_are_lost_once_and_others_live() -> None:
         lost = client.events("session.lost")
         if client in dead:
             assert lost == [{"session_id": session_id, "reason": "worker_lost"}]
-            assert refusal(client, "session.info") == "SESSION_GONE"
+            assert client.refusal("session.info") == "SESSION_GONE"
         else:
             assert not lost and client.call("session.info")
     desk.restart(0)
@@ -160,7 +154,7 @@ def test_a_close_begun_too_late_is_sent_again(desk: Desk, client: Client) -> Non
 def test_a_removal_that_fails_for_another_reason_keeps_the_endpoint(desk: Desk, client: Client) -> None:
     endpoint_id = client.call("endpoint.create_tone", tone="beep")["endpoint_id"]
     desk.workers[0].refuse[ms.RemoveEndpoint] = ms.Failed(code="INTERNAL_ERROR", message="odd")
-    assert refusal(client, "endpoint.remove", endpoint_id=endpoint_id) == "INTERNAL_ERROR"
+    assert client.refusal("endpoint.remove", endpoint_id=endpoint_id) == "INTERNAL_ERROR"
     assert len(client.call("session.info")["endpoints"]) == 1
 
 
@@ -175,7 +169,7 @@ def test_without_workers_sessions_can_be_made_but_not_endpoints() -> None:
     desk = Desk(started=False)
     client = desk.connect()
     client.call("session.create")
-    assert refusal(client, "endpoint.create_from_offer", sdp=OFFER) == "SESSION_UNRESPONSIVE"
+    assert client.refusal("endpoint.create_from_offer", sdp=OFFER) == "SESSION_UNRESPONSIVE"
     desk.restart(0)
     assert client.call("endpoint.create_from_offer", sdp=OFFER)
 
