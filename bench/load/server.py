@@ -203,7 +203,7 @@ class Engine(Server):
         log.close()
         await self._ready()
         self.place()
-        self.board = Switchboard(f"ws://{IP}:{self.port}/")
+        self.board = Switchboard(IP, self.port)
 
     async def _ready(self) -> None:
         assert self.process

@@ -9,17 +9,26 @@ One session a connection, with one endpoint for each offer, subscribed to `stats
 events are read and counted and pings are answered.  "count" answers the totals since the last "count".
 """
 
-import base64
 import json
 import os
 import select
 import socket
-import struct
 import sys
 import time
 from typing import Any
 
 from roomtone.bench.load import proc
+from roomtone.bench.load.websocket import (
+    CLOSE,
+    FIN_TEXT,
+    HEAD_END,
+    PING,
+    PONG,
+    SWITCHED,
+    frame,
+    split,
+    upgrade,
+)
 
 TOGETHER = 25  # connections set up at a time
 SETUP_WAIT_S = 20.0  # for one answer
@@ -28,44 +37,13 @@ READ_BYTES = 65536
 MOST_READY = 16384  # sockets taken from one epoll call
 NS_PER_MS = 1_000_000
 
-# RFC 6455 section 5.2
-FIN_TEXT, PING, PONG, CLOSE = 0x81, 0x89, 0x8A, 0x88
-MASKED = 0x80
-LENGTH_16, LENGTH_64 = 126, 127
-NO_MASK = bytes(4)  # a key of zeros: masked text reads as it is
-
-UPGRADE = (
-    "GET / HTTP/1.1\r\nHost: {ip}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
-)
-
 
 class HolderError(RuntimeError):
     """The server refused, closed or did not answer in time."""
 
 
-def frame(first: int, payload: bytes) -> bytes:
-    """A client's frame."""
-    size = len(payload)
-    if size < LENGTH_16:
-        return bytes((first, MASKED | size)) + NO_MASK + payload
-    return struct.pack(">BBH", first, MASKED | LENGTH_16, size) + NO_MASK + payload
-
-
 def request(number: int, method: str, **params: Any) -> bytes:
     return frame(FIN_TEXT, json.dumps({"id": str(number), "method": method, "params": params}).encode())
-
-
-def split(data: bytes, begin: int = 0) -> tuple[int, int, int] | None:
-    """(first byte, begin and end of the payload) of the frame at `begin`; None: it is not all there."""
-    if len(data) < begin + 2:
-        return None
-    size, at = data[begin + 1], begin + 2
-    if size == LENGTH_16:
-        size, at = int.from_bytes(data[at : at + 2], "big"), at + 2
-    elif size == LENGTH_64:
-        size, at = int.from_bytes(data[at : at + 8], "big"), at + 8
-    return (data[begin], at, at + size) if len(data) >= at + size else None
 
 
 class Holder:
@@ -93,10 +71,9 @@ class Holder:
         return {"open": len(self.sockets)}
 
     def _open_some(self, count: int, ip: str, port: int, offers: list[str], interval_ms: int) -> None:
-        key = base64.b64encode(os.urandom(16)).decode()
         some = [socket.create_connection((ip, port), timeout=SETUP_WAIT_S) for _ in range(count)]
         for each in some:
-            each.sendall(UPGRADE.format(ip=ip, key=key).encode())
+            each.sendall(upgrade(ip))
         for each in some:
             if self._upgraded(each):
                 raise HolderError("the server speaks first")
@@ -115,11 +92,11 @@ class Holder:
     def _upgraded(self, each: socket.socket) -> bytes:
         """What came behind the answer's head."""
         head = b""
-        while b"\r\n\r\n" not in head:
+        while HEAD_END not in head:
             head += self._more(each)
-        if not head.startswith(b"HTTP/1.1 101"):
+        if not head.startswith(SWITCHED):
             raise HolderError(head.split(b"\r\n", 1)[0].decode())
-        return head.partition(b"\r\n\r\n")[2]
+        return head.partition(HEAD_END)[2]
 
     def _answered(self, each: socket.socket, replies: int) -> None:
         data, at = b"", 0

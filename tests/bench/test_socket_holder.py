@@ -6,7 +6,8 @@ import struct
 
 import pytest
 
-from roomtone.bench.load.socket_holder import FIN_TEXT, PING, PONG, Holder, HolderError, frame, split
+from roomtone.bench.load.socket_holder import Holder, HolderError
+from roomtone.bench.load.websocket import FIN_TEXT, PING, PONG, frame, split
 
 
 @pytest.fixture
