@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -335,8 +336,10 @@ class Supervisor:
         for message, fds in link.receive():
             heard = True
             if type(message) is pm.Hold:
-                close_all(slot.held.pop(message.key, ()))
-                slot.held[message.key] = tuple(fds)
+                passed = iter(fds)
+                for key, count in message.held:
+                    close_all(slot.held.pop(key, ()))
+                    slot.held[key] = tuple(islice(passed, count))
                 continue
             close_all(fds)
             if type(message) is pm.Release:

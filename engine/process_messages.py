@@ -46,14 +46,14 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
 # -- supervisor <-> worker, one MessagePack struct a datagram, descriptors by SCM_RIGHTS ---------------------
 
 
-class Hold(msgspec.Struct, tag="hold", tag_field="t", array_like=False):
-    """Worker -> supervisor: keep a duplicate of these media sockets (descriptors: RTP, RTCP if not muxed).
+class Hold(msgspec.Struct, tag="hold", tag_field="t"):
+    """Worker -> supervisor: keep duplicates of these media sockets, descriptors in that order.
 
-    A second Hold of one key replaces the first (rtcp-mux agreed: the odd port goes).
+    An endpoint has one for RTP and, without rtcp-mux, one for RTCP.  A second Hold of one key replaces the
+    first (rtcp-mux agreed: the odd port goes).
     """
 
-    key: int  # the endpoint's handle
-    ports: tuple[int, ...] = ()
+    held: list[tuple[int, int]]  # (the endpoint's handle, how many descriptors)
 
 
 class Release(msgspec.Struct, tag="release", tag_field="t"):

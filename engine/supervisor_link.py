@@ -19,7 +19,8 @@ import msgspec
 DATAGRAM_BYTES = 16384  # more than the longest message: a `Release` of KEYS_A_MESSAGE keys
 KEYS_A_MESSAGE = 1000  # 5 bytes a key in MessagePack
 SOCKETS_A_MESSAGE = 200  # (key, address, port): at most 60 bytes each
-_MAX_FDS = 4  # an RTP and an RTCP socket; room for two more
+HELD_A_MESSAGE = 64  # endpoints in a `Hold`
+_MAX_FDS = 2 * HELD_A_MESSAGE  # an RTP and an RTCP socket each; the kernel takes 253 (SCM_MAX_FD)
 
 _INT = struct.Struct("i")
 _CONTROL_BYTES = socket.CMSG_SPACE(_MAX_FDS * _INT.size)

@@ -95,7 +95,7 @@ class Worker:
             port_max=config.rtp_port_max,
         )
         self.outbox = Outbox(send, config.index, config.epoch)
-        self.retirement = Retirement(media, link, self.ports)
+        self.retirement = Retirement(media, link, self.ports, self.timers)
         self.keys = Keys(media, self.timers)
         self.arenas: dict[tuple[int, int], Arena] = {}  # other workers', by (worker, epoch)
         self.spread: dict[str, Session] = {}  # sessions that add other workers' partial sums

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import aiohttp
 import msgspec
@@ -121,9 +121,8 @@ class Steering(asyncio.BufferedProtocol):
     # -- what the loop calls ---------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(upgrade(self._ip))
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(upgrade(self._ip))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended.set_result(None)

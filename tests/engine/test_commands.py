@@ -40,6 +40,7 @@ def test_an_endpoint_from_an_offer_is_opened_told_and_put_on_its_bus(bench: Benc
 
 def test_the_supervisor_holds_the_sockets_of_every_endpoint(bench: BenchWorker) -> None:
     created = bench.rtp()
+    bench.tell()
     fds = bench.held[created.handle]
     ports = [socket.socket(fileno=os.dup(fd)) for fd in fds]
     assert [held.getsockname()[1] for held in ports] == [created.rtp_port, created.rtcp_port]
@@ -50,6 +51,7 @@ def test_the_supervisor_holds_the_sockets_of_every_endpoint(bench: BenchWorker) 
 def test_with_rtcp_mux_the_odd_port_is_never_bound(bench: BenchWorker) -> None:
     created = bench.rtp(rtcp_mux=True)
     assert created.rtcp_port == created.rtp_port
+    bench.tell()
     assert len(bench.held[created.handle]) == 1
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", created.rtp_port + 1))
@@ -57,7 +59,9 @@ def test_with_rtcp_mux_the_odd_port_is_never_bound(bench: BenchWorker) -> None:
 
 def test_rtcp_mux_agreed_later_releases_the_odd_port(bench: BenchWorker) -> None:
     created = bench.rtp()
+    bench.tell()
     assert bench.do(m.UpdateRtp(endpoint="e", rtcp_mux=True)) == m.Done()
+    bench.tell()
     assert len(bench.replaced) == 2 and len(bench.held[created.handle]) == 1
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", created.rtcp_port))
@@ -67,6 +71,7 @@ def test_the_odd_port_stays_bound_until_the_media_thread_has_let_go(bench: Bench
     created = bench.rtp()
     bench.media.hold()
     bench.do(m.UpdateRtp(endpoint="e", rtcp_mux=True))
+    bench.tell()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, pytest.raises(OSError):
         other.bind(("127.0.0.1", created.rtcp_port))
 
@@ -110,6 +115,7 @@ def test_relearning_writes_the_remote_again(bench: BenchWorker) -> None:
 
 def test_a_removed_endpoint_is_answered_when_the_media_thread_let_go(bench: BenchWorker) -> None:
     created = bench.rtp()
+    bench.tell()
     bench.media.hold()
     n = bench.post(m.RemoveEndpoint("e"))
     bench.turn(3)
@@ -117,13 +123,16 @@ def test_a_removed_endpoint_is_answered_when_the_media_thread_let_go(bench: Benc
     bench.media.apply()
     bench.turn(3)
     assert bench.reply(n) == m.Done()
+    bench.tell()
     assert not bench.held and created.handle not in bench.media.in_use
 
 
 def test_port_and_slot_are_free_only_when_the_supervisor_let_go(bench: BenchWorker) -> None:
     created = bench.rtp()
+    bench.tell()
     bench.answer_releases = False
     assert bench.do(m.RemoveEndpoint("e")) == m.Done()
+    bench.tell()
     assert created.handle in bench.media.in_use
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, pytest.raises(OSError):
         other.bind(("127.0.0.1", created.rtp_port))
@@ -132,6 +141,36 @@ def test_port_and_slot_are_free_only_when_the_supervisor_let_go(bench: BenchWork
     assert created.handle not in bench.media.in_use
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", created.rtp_port))
+
+
+def test_who_comes_and_goes_at_once_leaves_nothing_behind(bench: BenchWorker) -> None:
+    """Sooner than the supervisor was told, also with rtcp-mux agreed in between."""
+    before = len(os.listdir("/proc/self/fd"))
+    for name in ("plain", "muxed"):
+        bench.rtp(endpoint=name)
+        bench.do(m.UpdateRtp(endpoint=name, rtcp_mux=True if name == "muxed" else None))
+        assert bench.do(m.RemoveEndpoint(name)) == m.Done()
+    bench.tell()
+    assert not bench.held and not bench.media.in_use
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert bench.do(m.GetMetrics()).gauges["ports_resting"] == 2
+
+
+def test_a_crowd_is_told_in_few_messages_and_bounded_pieces(make_bench: Callable[..., BenchWorker]) -> None:
+    bench = make_bench(pairs=256, endpoints=300)
+    created = [bench.rtp(endpoint=f"e{number}", rtcp_mux=number % 2 == 0) for number in range(200)]
+    bench.tell()
+    assert 0 < len(bench.held) < 200
+    for _ in range(3):
+        bench.advance(1)
+    for number, each in enumerate(created):
+        assert len(bench.held[each.handle]) == 1 + number % 2
+    bench.do(m.CloseSession("s"), turns=10)
+    bench.tell()
+    assert 0 < len(bench.held) < 200
+    for _ in range(3):
+        bench.advance(1)
+    assert not bench.held and not bench.media.in_use
 
 
 def test_closing_a_session_removes_everything_of_it_and_nothing_else(
@@ -144,6 +183,7 @@ def test_closing_a_session_removes_everything_of_it_and_nothing_else(
     bench.do(m.CreateTone(session="big", endpoint="tone", phase=0, tone="busy"))
     bench.rtp("other", "stays")
     assert bench.do(m.CloseSession("big"), turns=10) == m.Done()
+    bench.tell()
     assert len(bench.held) == 1 and len(bench.media.in_use) == 1 and len(bench.media.buses_in_use) == 1
     assert bench.do(m.CloseSession("big")) == m.Done()
     assert [entry.endpoint for entry in bench.do(m.TakeSnapshot()).endpoints] == ["stays"]
@@ -242,6 +282,7 @@ def test_a_full_arena_gives_the_ports_back(make_bench: Callable[..., BenchWorker
     failed = bench.rtp("new", endpoint="b")
     assert isinstance(failed, m.Failed) and failed.code == "ENDPOINT_ERROR"
     assert bench.do(m.GetMetrics()).gauges["ports_used"] == 1
+    bench.tell()
     assert "new" not in bench.worker.plan.sessions and len(bench.held) == 1
 
 

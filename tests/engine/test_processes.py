@@ -181,6 +181,8 @@ def test_a_killed_worker_returns_and_its_endpoints_and_ports_can_still_be_seen(
     running.event(m.WorkerUp, 0, 1)
     made = [running.create(0, 1, f"e{number}") for number in range(3)]
     old_pid = running.spawned[0].pid
+    while not all(each["bound"] for report in collect(running.runtime_dir) for each in report.endpoints):
+        pass  # the supervisor is told of new sockets at intervals
     running.kill(old_pid)
     assert running.told() == pm.WorkerExited(worker=0, epoch=1, status=-signal.SIGKILL)
     again = running.told()

@@ -31,9 +31,9 @@ def open_fds() -> int:
 def test_a_descriptor_arrives_as_the_same_file_and_is_not_inherited(ends: Ends) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
         made.bind(("127.0.0.1", 0))
-        ends[0].send(pm.Hold(5, (1, 2)), (made.fileno(),))
+        ends[0].send(pm.Hold([(5, 1)]), (made.fileno(),))
         [(message, fds)] = list(ends[1].receive())
-        assert message == pm.Hold(5, (1, 2)) and not os.get_inheritable(fds[0])
+        assert message == pm.Hold([(5, 1)]) and not os.get_inheritable(fds[0])
         with socket.socket(fileno=fds[0]) as copy:
             assert copy.getsockname() == made.getsockname()
 
@@ -55,7 +55,7 @@ def test_a_socket_is_closed_only_after_the_message_that_passes_it(ends: Ends) ->
     reader, writer = os.pipe()
     while not ends[0].waiting:
         ends[0].send(pm.Release([0]))
-    ends[0].send(pm.Hold(1), (reader,))
+    ends[0].send(pm.Hold([(1, 1)]), (reader,))
     ends[0].send(pm.Release([1]), close_first=(reader,))
     os.fstat(reader)
     while ends[0].waiting:

@@ -17,6 +17,7 @@ from roomtone.engine import messages as m
 from roomtone.engine import process_messages as pm
 from roomtone.engine.codecs import Codec
 from roomtone.engine.log import Log
+from roomtone.engine.retirement import TELL_US
 from roomtone.engine.supervisor_link import SupervisorLink
 from roomtone.engine.worker import Worker
 
@@ -125,11 +126,13 @@ class BenchWorker:
             self.worker.turn()
             for message, fds in self.supervisor.receive():
                 if isinstance(message, pm.Hold):
-                    old = self.held.pop(message.key, ())
-                    self.replaced.extend(old)
-                    for fd in old:
-                        os.close(fd)
-                    self.held[message.key] = tuple(fds)
+                    for key, count in message.held:
+                        old = self.held.pop(key, ())
+                        self.replaced.extend(old)
+                        for fd in old:
+                            os.close(fd)
+                        self.held[key] = tuple(fds[:count])
+                        del fds[:count]
                 elif isinstance(message, pm.Release) and self.answer_releases:
                     self.release(message.keys)
 
@@ -143,7 +146,7 @@ class BenchWorker:
 
     def release(self, keys: list[int]) -> None:
         for key in keys:
-            for fd in self.held.pop(key):
+            for fd in self.held.pop(key, ()):
                 os.close(fd)
         self.supervisor.send(pm.Released(keys))
 
@@ -172,6 +175,10 @@ class BenchWorker:
         """Let time pass, then turn until nothing is due."""
         self.now_us += int(ms * 1000)
         self.turn(2)
+
+    def tell(self) -> None:
+        """Let the time pass after which the supervisor is told who came and went."""
+        self.advance(TELL_US / 1000)
 
     def events(self) -> list[Any]:
         out, self._events = self._events, []
