@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from roomtone.ext.flow.endpoint cimport addr_t, endpoint_t
-from roomtone.ext.flow.graph cimport arena_header_t, bus_t, partial_t
+from roomtone.ext.flow.graph cimport arena_header_t, bus_t, published_t
 
 
 cdef uint64_t layout_hash() noexcept nogil
@@ -21,4 +21,4 @@ cdef class Arena:
     cdef readonly bint writable
     cdef endpoint_t* endpoint(self, uint32_t index) noexcept
     cdef bus_t* bus(self, uint32_t index) noexcept
-    cdef partial_t* partial(self, uint32_t slot) noexcept
+    cdef published_t* published(self, uint32_t slot) noexcept

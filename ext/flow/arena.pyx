@@ -13,10 +13,10 @@ import os
 import socket
 
 from roomtone.ext.base.types cimport rt_fence_acquire, rt_load_acquire32
-from roomtone.ext.flow.constants cimport ARENA_LAYOUT, ARENA_MAGIC, PARTIAL_DEPTH, PARTIAL_SLOTS
+from roomtone.ext.flow.constants cimport ARENA_LAYOUT, ARENA_MAGIC, PARTIAL_SLOTS
 from roomtone.ext.flow.counters cimport worker_t
 from roomtone.ext.flow.endpoint cimport KIND_BRIDGE, KIND_FILE, KIND_FREE, KIND_RTP, KIND_TONE, addr_t, endpoint_t
-from roomtone.ext.flow.graph cimport arena_header_t, bus_t, partial_t
+from roomtone.ext.flow.graph cimport arena_header_t, bus_t, partial_t, published_t
 
 KIND_NAMES = {KIND_RTP: "rtp", KIND_TONE: "tone", KIND_FILE: "file", KIND_BRIDGE: "bridge"}
 
@@ -41,7 +41,7 @@ cdef uint64_t layout_hash() noexcept nogil:
     h = fold(h, sizeof(worker_t))
     h = fold(h, sizeof(endpoint_t))
     h = fold(h, sizeof(bus_t))
-    h = fold(h, sizeof(partial_t))
+    h = fold(h, sizeof(published_t))
     h = fold(h, offset(&e, &e.rx_ssrc))
     h = fold(h, offset(&e, &e.tx_ssrc))
     h = fold(h, offset(&e, &e.local))
@@ -57,7 +57,7 @@ cdef void layout_offsets(arena_header_t* header, uint32_t endpoints) noexcept no
     header.endpoint_offset = pages(sizeof(arena_header_t))
     header.bus_offset = header.endpoint_offset + pages(<uint64_t> endpoints * sizeof(endpoint_t))
     header.partial_offset = header.bus_offset + pages(<uint64_t> endpoints * sizeof(bus_t))
-    header.bytes = header.partial_offset + pages(<uint64_t> PARTIAL_SLOTS * PARTIAL_DEPTH * sizeof(partial_t))
+    header.bytes = header.partial_offset + pages(<uint64_t> PARTIAL_SLOTS * sizeof(published_t))
 
 
 cdef uint64_t layout_bytes(uint32_t endpoints) noexcept nogil:
@@ -143,14 +143,14 @@ cdef class Arena:
     cdef bus_t* bus(self, uint32_t index) noexcept:
         return <bus_t*> (<uint8_t*> self.header + self.header.bus_offset) + index
 
-    cdef partial_t* partial(self, uint32_t slot) noexcept:
-        return (<partial_t*> (<uint8_t*> self.header + self.header.partial_offset)) + slot * PARTIAL_DEPTH
+    cdef published_t* published(self, uint32_t slot) noexcept:
+        return <published_t*> (<uint8_t*> self.header + self.header.partial_offset) + slot
 
     def partial_address(self, uint32_t slot):
         """Address of a partial-sum slot in this process; valid until close()."""
         if slot >= PARTIAL_SLOTS:
             raise ValueError("no such partial slot")
-        return <uint64_t> self.partial(slot)
+        return <uint64_t> self.published(slot)
 
     def inspect(self):
         """Every endpoint in use, read under its sequence lock; works on a dead worker's arena."""
@@ -219,6 +219,7 @@ def layout():
         }),
         "bus_t": (sizeof(bus_t), {}),
         "partial_t": (sizeof(partial_t), {}),
+        "published_t": (sizeof(published_t), {}),
         "worker_t": (sizeof(worker_t), {}),
         "arena_header_t": (sizeof(arena_header_t), {}),
     }

@@ -44,7 +44,9 @@ from roomtone.ext.flow.graph cimport (
     media_t,
     mix_t,
     partial_t,
+    published_t,
 )
+from roomtone.ext.flow.key cimport key_from_peers
 from roomtone.ext.flow.partial cimport partial_add, partial_bridges, partial_close, partial_open
 from roomtone.ext.flow.route cimport bus_defer, bus_undefer, source_tick_off
 from roomtone.ext.flow.rx_decode cimport source_frame
@@ -295,13 +297,13 @@ cdef bint partials_collect(media_t* m, uint32_t bus, int64_t now_us) noexcept no
     """Add what the other workers have published of this tick.  True: that is all, or was waited for long enough."""
     cdef bus_t* b = &m.buses[bus]
     cdef bus_private_t* p = &m.bus_privates[bus]
-    cdef const partial_t* theirs
+    cdef const published_t* theirs
     cdef uint32_t i
     cdef uint32_t missing = 0
     for i in range(p.peer_count):
         if p.added >> i & 1:
             continue
-        theirs = <partial_t*> p.peers[i]
+        theirs = <published_t*> p.peers[i]
         if partial_add(m, p.mix.sum8, p.mix.sum16, theirs, b.send_tick, True, &b.hushed) == RT_LATE:
             missing += 1
         else:
@@ -352,6 +354,8 @@ cdef void bus_tick(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexc
     if b.relay_codec and not b.mixes:
         watch_sources(m, b, tick)
         return
+    if m.bus_privates[bus].peer_count:
+        key_from_peers(m, bus, now_us)
     mix = mix_of(m, b, bus)
     sum_sources(m, b, mix, tick, now_us)
     if b.next_in_phase != NONE:

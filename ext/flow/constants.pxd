@@ -3,7 +3,7 @@
 
 cdef enum:
     ARENA_MAGIC = 0x524D544E            # "RMTN"
-    ARENA_LAYOUT = 3                    # raised by hand when a struct of the arena changes its meaning
+    ARENA_LAYOUT = 4                    # raised by hand when a struct of the arena changes its meaning
     NONE = 0xFFFFFFFF                   # no index
 
     TICK_US = 20000                     # one tick, and the packet time we send
@@ -32,6 +32,8 @@ cdef enum:
     BUS_SLICES_MAX = 14                 # so that the last slice is over before the next tick
     PARTIAL_SLOTS = 2048                # buses a worker can publish: spread or bridged ones
     PARTIAL_DEPTH = 4                   # ticks kept: slot = tick mod 4
+    PEERS_MAX = 63                      # other workers a session spreads over
+    KEYS_PUBLISHED = 64                 # packets of keys kept; a power of two
     PARTIAL_WAIT_MS = 4                 # partials are added this long after the phase,
     PARTIAL_WAIT_MAX_MS = 12            # a late one up to this long; then it is left out
 

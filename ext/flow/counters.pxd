@@ -41,7 +41,8 @@ cdef enum drop_t:
     DROP_PLAYOUT_LATE = 29              # accepted, but its time to be played is over
     DROP_DIRECTION = 30                 # the direction in force does not allow it
     DROP_KEY_COLLISION = 31             # key not relayed: another goes out, or it is the rest of one that has gone out
-    DROP_COUNT = 32
+    DROP_KEY_LATE = 32                  # key not relayed: this worker read another's too late
+    DROP_COUNT = 33
 
 
 cdef enum counter_t:                    # names in snapshot.pyx

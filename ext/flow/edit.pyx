@@ -57,6 +57,7 @@ from roomtone.ext.flow.handover cimport (
     edit_t,
 )
 from roomtone.ext.flow.key cimport key_forget, key_inject
+from roomtone.ext.flow.key_ring cimport key_peers
 from roomtone.ext.flow.report cimport report_cancel, report_schedule, report_send
 from roomtone.ext.flow.route cimport (
     bus_close,
@@ -92,6 +93,7 @@ cdef void open_(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
     memset(p, 0, sizeof(endpoint_private_t))
     limiter_reset(&p.limiter8)
     limiter_reset(&p.limiter16)
+    p.key_name = e.tx_ssrc
     e.born_us = now_us
     e.silent_since_us = now_us
     for which in range(2):
@@ -218,8 +220,7 @@ cdef void spread(media_t* m, uint32_t bus, const edit_t* d, int64_t now_us) noex
     cdef bus_t* b = &m.buses[bus]
     bus_settle(m, bus, now_us)
     b.partial_slot = d.a
-    m.bus_privates[bus].peers = <uint64_t*> d.address
-    m.bus_privates[bus].peer_count = d.b
+    key_peers(&m.bus_privates[bus], <uint64_t*> d.address, d.b)
     bus_plan(m, bus)
 
 

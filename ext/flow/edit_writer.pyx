@@ -13,7 +13,7 @@ import threading
 from roomtone.ext.base.ring cimport ring_init, ring_push, ring_slot
 from roomtone.ext.base.types cimport rt_fence_full, rt_load_acquire32, rt_load_acquire64
 from roomtone.ext.codec.codec cimport codec_get
-from roomtone.ext.flow.constants cimport CNAME_BYTES, EVENT_TYPES, RECEIVE_TYPES
+from roomtone.ext.flow.constants cimport CNAME_BYTES, EVENT_TYPES, PEERS_MAX, RECEIVE_TYPES
 from roomtone.ext.flow.endpoint cimport (
     EP_LEARNING,
     EP_PROBE,
@@ -65,7 +65,6 @@ from roomtone.ext.flow.track cimport Playback
 cdef enum:
     INDEX_MASK = 0xFFFFF
     GATHER_MAX_US = 5000
-    ADDRESSES_MAX = 63
 
 
 cdef int addr_fill(addr_t* a, str ip, int port) except -1:
@@ -87,8 +86,8 @@ cdef uint64_t address_array(addresses) except? 0:
     """A copy the media thread can read; 0 for none."""
     cdef uint64_t* array
     cdef int i
-    if len(addresses) > ADDRESSES_MAX:
-        raise ValueError(f"a session spreads over at most {ADDRESSES_MAX} workers besides one's own")
+    if len(addresses) > PEERS_MAX:
+        raise ValueError(f"a session spreads over at most {PEERS_MAX} workers besides one's own")
     if not addresses:
         return 0
     array = <uint64_t*> calloc(len(addresses), sizeof(uint64_t))

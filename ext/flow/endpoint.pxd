@@ -125,7 +125,7 @@ ctypedef struct endpoint_t:
     uint32_t tx_packets_reported        # at the last SR, tells whether we are a sender
     uint32_t key_tx_ts                  # telephone-event going out by relay: our timestamp,
     uint32_t key_tx_source_ts           # the source's,
-    handle_t key_tx_source              # its sender,
+    uint32_t key_tx_source              # its sender's key_name,
     # line 4
     int64_t key_tx_until_us             # and when it is given up
     uint32_t candidate_ssrc             # a new SSRC that needs a second packet in sequence

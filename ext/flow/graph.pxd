@@ -1,7 +1,7 @@
 """The hot structs of the media thread, and nothing else.
 
 Two kinds of memory, one index:
-  arena    endpoint_t, bus_t, partial_t, worker_t: position-free facts in shared memory (memfd).  A fresh process can
+  arena    endpoint_t, bus_t, published_t, worker_t: position-free facts in shared memory (memfd).  A fresh process can
            map it after a crash and knows every address, SSRC, sequence number and counter.
   private  endpoint_private_t, bus_private_t, playout lines: PCM, filters, machines; rebuilt, never shared.
 
@@ -18,13 +18,22 @@ from roomtone.ext.dsp.dispatch cimport kernel_t
 from roomtone.ext.dsp.limiter cimport limiter_t
 from roomtone.ext.dsp.resample cimport resample_t
 from roomtone.ext.dsp.tone cimport tone_t
-from roomtone.ext.flow.constants cimport FRAME_8K, FRAME_16K, PHASES, RTP_HEADROOM, WHEEL_SLOTS
+from roomtone.ext.flow.constants cimport (
+    FRAME_8K,
+    FRAME_16K,
+    KEYS_PUBLISHED,
+    PARTIAL_DEPTH,
+    PEERS_MAX,
+    PHASES,
+    RTP_HEADROOM,
+    WHEEL_SLOTS,
+)
 from roomtone.ext.flow.counters cimport worker_t
 from roomtone.ext.flow.endpoint cimport endpoint_t
 from roomtone.ext.flow.playback cimport playback_t
 from roomtone.ext.flow.tap_state cimport tap_t
 from roomtone.ext.record.capture cimport capture_ring_t
-from roomtone.ext.wire.telephone_event cimport event_rx_t, event_tx_t
+from roomtone.ext.wire.telephone_event cimport event_rx_t, event_t, event_tx_t
 
 
 cdef enum hushed_t:                     # what of a sum is kept out of recordings, because sensitive keys may sound in it
@@ -86,6 +95,23 @@ ctypedef struct partial_t:              # one tick of one published bus; `tick` 
     sum_t bridges
 
 
+ctypedef struct key_event_t:            # a telephone-event on its way from its source to whoever hears it
+    uint32_t source                     # the source's key_name
+    uint32_t timestamp                  # as the source says it
+    uint32_t rate                       # of timestamp and duration
+    event_t body
+    uint8_t marker
+    uint8_t fresh                       # not the rest of a press that has ended
+    uint8_t sensitive                   # not to be recorded
+
+
+ctypedef struct published_t:            # what a bus publishes (partial.pyx, key_ring.pyx)
+    partial_t ticks[PARTIAL_DEPTH]
+    uint32_t rtp_count                  # RTP members of the bus
+    uint32_t key_head                   # keys written so far, stored last; key i lies in slot i mod KEYS_PUBLISHED
+    key_event_t keys[KEYS_PUBLISHED]
+
+
 ctypedef struct arena_header_t:
     uint32_t magic
     uint32_t layout
@@ -117,9 +143,10 @@ ctypedef struct endpoint_private_t:
     event_rx_t event_rx
     event_tx_t event_tx
     uint32_t key_rate                   # clock of the press in progress
-    uint32_t feed_phase                 # bridge: of the session it brings,
-    uint64_t* feeds                     # and where that session's buses publish: addresses of partial_t[PARTIAL_DEPTH]
+    uint32_t key_name                   # of the time line of its keys, on all workers; another one when that begins anew
+    uint64_t* feeds                     # bridge: where the session it brings publishes: addresses of published_t,
     uint32_t feed_count
+    uint32_t feed_phase                 # and that session's phase
     uint32_t capture_lost               # records of it for which the capture ring had no room,
     uint32_t capture_lost_heard         # and those of them that were sound from it
 
@@ -137,11 +164,11 @@ ctypedef struct mix_t:                  # what a bus keeps between sum and sends
 
 ctypedef struct bus_private_t:
     limiter_t limiter[CODEC_COUNT]      # of the shared encodings
-    uint64_t* peers                     # of a spread bus: addresses of partial_t[PARTIAL_DEPTH] in other workers' arenas
+    uint64_t* peers                     # of a spread bus: addresses of published_t in other workers' arenas
     uint64_t added                      # bit per peer whose partial of this tick is in the sum
     int64_t give_up_us                  # when to send without the missing ones
     uint32_t peer_count                 # 0: not spread
-    uint32_t pad
+    uint32_t keys_seen[PEERS_MAX]       # of each peer's key_head
     mix_t mix                           # touched only by large and spread buses; small ones use media_t.mix
 
 
@@ -173,7 +200,7 @@ ctypedef struct media_t:                # the media thread: everything it owns, 
     uint8_t* lines                      # LINE_BYTES an endpoint
     uint64_t* present                   # PLAYOUT_WORDS an endpoint: bit per 2 ms granule of its line
     tap_t* taps                         # one an endpoint
-    partial_t* partials
+    published_t* published              # PARTIAL_SLOTS
     flood_t* floods                     # index: 2 * endpoint + POLL_RTP or POLL_RTCP
     const kernel_t* kernel
     worker_t* stats

@@ -32,8 +32,18 @@ from roomtone.ext.flow.endpoint cimport (
     endpoint_t,
 )
 from roomtone.ext.flow.fact cimport fact_put
-from roomtone.ext.flow.graph cimport bus_t, count, drop, endpoint_at, media_t
+from roomtone.ext.flow.graph cimport (
+    bus_private_t,
+    bus_t,
+    count,
+    drop,
+    endpoint_at,
+    endpoint_private_t,
+    key_event_t,
+    media_t,
+)
 from roomtone.ext.flow.handover cimport FACT_INJECT_DONE_, FACT_KEY_
+from roomtone.ext.flow.key_ring cimport key_members, key_next, key_publish
 from roomtone.ext.flow.tx_packetize cimport tx_timestamp_at
 from roomtone.ext.flow.tx_socket cimport tx_send
 from roomtone.ext.wire.rtp cimport rtp_header_t, rtp_write
@@ -63,6 +73,7 @@ cdef enum:
     PLACE_GOES_ON = 1
     PLACE_BEGINS = 2
     LATE_S_MAX = 10                 # an older timestamp is a late packet up to here, beyond it a new time line
+    KEY_NAME_STEP = 0x9E3779B9      # odd: no name comes twice before all have been used
 
 
 cdef void report(media_t* m, endpoint_t* e) noexcept nogil:
@@ -113,41 +124,44 @@ cdef void send_event(media_t* m, endpoint_t* d, const event_t* body, uint32_t ti
         d.tx_seq -= 1
 
 
-cdef int relay_place(endpoint_t* source, endpoint_t* d, const event_t* e, const rtp_header_t* h, uint32_t rate,
-                     bint fresh, int64_t now_us) noexcept nogil:
+cdef int relay_place(endpoint_t* d, const key_event_t* k, int64_t now_us) noexcept nogil:
     """Find this packet's place on the destination's line; PLACE_NONE: it must not be relayed.
 
     A peer hears of one press at a time and of none twice: others wait for the end, and what arrives behind the end
-    or behind a newer press of the same source is the rest of an old one.  fresh: not the rest of an ended press.
+    or behind a newer press of the same source is the rest of an old one.
     """
     cdef bint running = d.flags & EP_KEY_TX and now_us < d.key_tx_until_us
+    cdef uint32_t stamp = tx_timestamp_at(d, now_us)
+    cdef uint32_t next_stamp
     cdef int32_t ahead
-    if d.key_tx_source != source.handle:
+    if d.key_tx_source != k.source:
         if running:
             return PLACE_NONE
     else:
-        ahead = ts_diff(h.timestamp, d.key_tx_source_ts)
+        ahead = ts_diff(k.timestamp, d.key_tx_source_ts)
         if ahead == 0:
-            return PLACE_GOES_ON if e.end or not d.flags & EP_KEY_ENDED else PLACE_NONE
-        if -LATE_S_MAX * <int32_t> rate < ahead < 0:
+            return PLACE_GOES_ON if k.body.end or not d.flags & EP_KEY_ENDED else PLACE_NONE
+        if -LATE_S_MAX * <int32_t> k.rate < ahead < 0:
             return PLACE_NONE
+        next_stamp = d.key_tx_ts + <uint32_t> (<int64_t> ahead * d.event_tx_rate // k.rate)
         if running:                     # the next segment of a long press, or a press whose predecessor's end was lost
-            d.key_tx_source_ts = h.timestamp
-            d.key_tx_ts += <uint32_t> (<int64_t> ahead * d.event_tx_rate // rate)
+            d.key_tx_source_ts = k.timestamp
+            d.key_tx_ts = next_stamp
             return PLACE_GOES_ON
-    if not fresh:
+        if 0 < ts_diff(next_stamp, stamp) < <int32_t> d.event_tx_rate:
+            stamp = next_stamp          # held up, and come together with the press before: as far apart as pressed
+    if not k.fresh:
         return PLACE_NONE
-    d.key_tx_source = source.handle
-    d.key_tx_source_ts = h.timestamp
-    d.key_tx_ts = tx_timestamp_at(d, now_us)
+    d.key_tx_source = k.source
+    d.key_tx_source_ts = k.timestamp
+    d.key_tx_ts = stamp
     d.flags &= ~<uint32_t> (EP_KEY_ENDED | EP_KEY_TX)
     return PLACE_BEGINS
 
 
-cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event_t* e, const rtp_header_t* h,
-                      uint32_t rate, bint fresh, int64_t now_us) noexcept nogil:
+cdef void relay_event(media_t* m, endpoint_t* d, const key_event_t* k, int64_t now_us) noexcept nogil:
     """The same event on the destination's own line: its payload type, its clock, its timestamp."""
-    cdef event_t body = e[0]
+    cdef event_t body = k.body
     cdef int place
     if not d.flags & EP_MAY_SEND:
         return
@@ -157,14 +171,14 @@ cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event
     if not d.flags & EP_CONNECTED:
         drop(m, DROP_NOT_LEARNED)
         return
-    place = PLACE_NONE if d.flags & EP_INJECT else relay_place(source, d, e, h, rate, fresh, now_us)
+    place = PLACE_NONE if d.flags & EP_INJECT else relay_place(d, k, now_us)
     if place == PLACE_NONE:
         drop(m, DROP_KEY_COLLISION)
         return
-    if d.event_tx_rate != rate:
-        body.duration = <uint16_t> min(<int64_t> e.duration * d.event_tx_rate // rate, 0xFFFF)
-    send_event(m, d, &body, d.key_tx_ts, h.marker or place == PLACE_BEGINS, source.flags & EP_SENSITIVE != 0, now_us)
-    if e.end:
+    if d.event_tx_rate != k.rate:
+        body.duration = <uint16_t> min(<int64_t> body.duration * d.event_tx_rate // k.rate, 0xFFFF)
+    send_event(m, d, &body, d.key_tx_ts, k.marker or place == PLACE_BEGINS, k.sensitive, now_us)
+    if body.end:
         d.flags &= ~<uint32_t> EP_KEY_TX
         d.flags |= EP_KEY_ENDED
     else:
@@ -172,47 +186,69 @@ cdef void relay_event(media_t* m, endpoint_t* source, endpoint_t* d, const event
         d.key_tx_until_us = now_us + RELAY_GIVE_UP_US
 
 
-cdef void relay_to_bus(media_t* m, endpoint_t* source, const event_t* e, const rtp_header_t* h, uint32_t rate,
-                       bint fresh, int64_t now_us) noexcept nogil:
-    cdef bus_t* b
+cdef void relay_to_bus(media_t* m, const bus_t* b, const endpoint_t* source, const key_event_t* k,
+                       int64_t now_us) noexcept nogil:
+    """source: it does not hear itself; NULL: it is on another worker."""
     cdef endpoint_t* d
     cdef int codec
     cdef uint32_t i
-    if source.bus == NONE or not source.flags & EP_SOURCE:
-        return
-    b = &m.buses[source.bus]
-    if m.bus_privates[source.bus].peer_count or (b.key_relay_limit and b.rtp_count > b.key_relay_limit):
-        drop(m, DROP_KEY_LARGE_BUS)
-        return
     for codec in range(1, CODEC_COUNT):
         i = b.destination_first[codec]
         while i != NONE:
             d = endpoint_at(m, i)
             i = d.next_destination
             if d != source:
-                relay_event(m, source, d, e, h, rate, fresh, now_us)
+                relay_event(m, d, k, now_us)
+
+
+cdef void relay(media_t* m, const endpoint_t* source, const key_event_t* k, int64_t now_us) noexcept nogil:
+    cdef bus_t* b
+    cdef bus_private_t* p
+    if source.bus == NONE or not source.flags & EP_SOURCE:
+        return
+    b = &m.buses[source.bus]
+    p = &m.bus_privates[source.bus]
+    if b.key_relay_limit and key_members(b, p) > b.key_relay_limit:
+        drop(m, DROP_KEY_LARGE_BUS)
+        return
+    relay_to_bus(m, b, source, k, now_us)
+    if p.peer_count:
+        key_publish(m, b, k)
+
+
+cdef void key_from_peers(media_t* m, uint32_t bus, int64_t now_us) noexcept nogil:
+    cdef bus_private_t* p = &m.bus_privates[bus]
+    cdef key_event_t k
+    cdef uint32_t peer
+    for peer in range(p.peer_count):
+        while key_next(m, p, peer, &k):
+            relay_to_bus(m, &m.buses[bus], NULL, &k, now_us)
 
 
 cdef void key_packet(media_t* m, endpoint_t* e, const rtp_header_t* h, int slot, const uint8_t* payload,
                      int64_t now_us) noexcept nogil:
-    cdef event_t body
+    cdef endpoint_private_t* p = &m.privates[endpoint_index(e)]
+    cdef key_event_t k
     cdef int result
-    cdef bint fresh
-    cdef uint32_t rate = e.event_rate[slot]
-    if event_parse(payload, h.payload_bytes, &body) < 0:
+    if event_parse(payload, h.payload_bytes, &k.body) < 0:
         drop(m, DROP_KEY_BAD)
         return
-    m.privates[endpoint_index(e)].key_rate = rate
-    result = event_rx_put(&m.privates[endpoint_index(e)].event_rx, &body, h.timestamp, now_us)
+    p.key_rate = e.event_rate[slot]
+    result = event_rx_put(&p.event_rx, &k.body, h.timestamp, now_us)
     if result == EVENT_RX_END or result == EVENT_RX_SWITCH:
         report(m, e)
-    if m.privates[endpoint_index(e)].event_rx.active:
+    if p.event_rx.active:
         key_list_add(m, e)
     else:
         key_list_remove(m, e)
     # What the machine does not know (flash, fax tones) is not told, but relayed all the same.
-    fresh = result != EVENT_RX_NONE or e.flags & EP_KEY_RX or body.event > EVENT_DIGIT_MAX
-    relay_to_bus(m, e, &body, h, rate, fresh, now_us)
+    k.fresh = result != EVENT_RX_NONE or e.flags & EP_KEY_RX != 0 or k.body.event > EVENT_DIGIT_MAX
+    k.source = p.key_name
+    k.timestamp = h.timestamp
+    k.rate = p.key_rate
+    k.marker = h.marker
+    k.sensitive = e.flags & EP_SENSITIVE != 0
+    relay(m, e, &k, now_us)
 
 
 cdef void key_inject(media_t* m, endpoint_t* e, int event, int duration_ms, int volume, int64_t now_us) noexcept nogil:
@@ -274,8 +310,11 @@ cdef void key_turn(media_t* m, int64_t now_us) noexcept nogil:
             send_event(m, e, &packet.body, packet.timestamp, packet.marker, False, now_us)
 
 
-cdef void key_restarted(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
+cdef void key_restarted(media_t* m, endpoint_t* e, bint another_source, int64_t now_us) noexcept nogil:
     cdef event_rx_t* rx = &m.privates[endpoint_index(e)].event_rx
+    m.privates[endpoint_index(e)].key_name += <uint32_t> KEY_NAME_STEP
+    if not another_source:
+        return
     if event_rx_poll(rx, now_us + PRESS_OVER_US) == EVENT_RX_END:
         report(m, e)
     key_list_remove(m, e)

@@ -26,14 +26,13 @@ from roomtone.ext.flow._socket cimport (
 from roomtone.ext.flow.constants cimport (
     LINE_BYTES,
     NONE,
-    PARTIAL_DEPTH,
     PARTIAL_SLOTS,
     PHASES,
     PLAYOUT_WORDS,
     WHEEL_SLOTS,
 )
 from roomtone.ext.flow.endpoint cimport EP_WATCHED, KIND_FREE, endpoint_t
-from roomtone.ext.flow.graph cimport bus_private_t, endpoint_private_t, flood_t, media_t, partial_t
+from roomtone.ext.flow.graph cimport bus_private_t, endpoint_private_t, flood_t, media_t, published_t
 from roomtone.ext.flow.handover cimport EDIT_RING, FACT_RING, edit_t, fact_t
 from roomtone.ext.flow.pool cimport Slots, pool_resident, pool_room
 from roomtone.ext.flow.rx_socket cimport POLL_WAKE
@@ -69,7 +68,7 @@ cdef class MediaMemory:
         self.m.endpoint_count = self.capacity
         self.m.endpoints = arena.endpoint(0)
         self.m.buses = arena.bus(0)
-        self.m.partials = arena.partial(0)
+        self.m.published = arena.published(0)
         self.m.stats = &arena.header.stats
         self.m.privates = <endpoint_private_t*> pool_room(self.capacity * sizeof(endpoint_private_t))
         self.m.bus_privates = <bus_private_t*> pool_room(self.capacity * sizeof(bus_private_t))
@@ -225,10 +224,13 @@ cdef class MediaMemory:
         self.bus_slots.give_back(bus, self.now())
 
     def partial_take(self):
+        cdef published_t* published
         if not self.free_partials:
             raise RuntimeError("no partial-sum slot is free")
         slot = self.free_partials.pop()
-        memset(self.arena.partial(slot), 0, PARTIAL_DEPTH * sizeof(partial_t))
+        published = self.arena.published(slot)
+        memset(published.ticks, 0, sizeof(published.ticks))     # key_head goes on: a reader knows how far it has read
+        published.rtp_count = 0
         return slot
 
     def partial_address(self, int slot):

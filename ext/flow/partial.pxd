@@ -8,7 +8,7 @@ bridge to bridge.
 
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
-from roomtone.ext.flow.graph cimport bus_t, media_t, mix_t, partial_t
+from roomtone.ext.flow.graph cimport bus_t, media_t, mix_t, partial_t, published_t
 
 
 # The slot of this tick, with what has been summed so far as the bus's own sources.  Not valid until partial_close.
@@ -18,5 +18,5 @@ cdef void partial_bridges(partial_t* out, const mix_t* mix, uint32_t bridged) no
 cdef void partial_close(partial_t* out, const bus_t* b, int64_t tick) noexcept nogil
 # Add a partial of this tick, with or without what it has from bridges.  How many sources and bridges that were, or
 # RT_LATE: it is not there, or changed while it was read.  hushed: gets the hushed_t of what was added besides.
-cdef int partial_add(media_t* m, int32_t* sum8, int32_t* sum16, const partial_t* ring, int64_t tick, bint bridges,
-                     uint32_t* hushed) noexcept nogil
+cdef int partial_add(media_t* m, int32_t* sum8, int32_t* sum16, const published_t* published, int64_t tick,
+                     bint bridges, uint32_t* hushed) noexcept nogil

@@ -8,14 +8,17 @@ from roomtone.ext.base.types cimport (
     rt_fence_acquire,
     rt_fence_release,
     rt_load_acquire64,
+    rt_store_release32,
     rt_store_release64,
 )
 from roomtone.ext.flow.constants cimport FRAME_8K, FRAME_16K, PARTIAL_DEPTH
-from roomtone.ext.flow.graph cimport HUSHED_OWN, bus_t, media_t, mix_t, partial_t, sum_t
+from roomtone.ext.flow.graph cimport HUSHED_OWN, bus_t, media_t, mix_t, partial_t, published_t, sum_t
 
 
 cdef partial_t* partial_open(media_t* m, const bus_t* b, const mix_t* mix, int64_t tick) noexcept nogil:
-    cdef partial_t* out = &m.partials[b.partial_slot * PARTIAL_DEPTH + tick % PARTIAL_DEPTH]
+    cdef published_t* published = &m.published[b.partial_slot]
+    cdef partial_t* out = &published.ticks[tick % PARTIAL_DEPTH]
+    rt_store_release32(&published.rtp_count, b.rtp_count)
     rt_store_release64(<unsigned long*> &out.tick, 0)
     rt_fence_release()                      # no word below becomes visible before the slot is marked as torn
     out.talkers = b.talkers
@@ -49,9 +52,9 @@ cdef void add(media_t* m, int32_t* sum8, int32_t* sum16, const sum_t* theirs) no
     m.kernel.mix_add32(sum16, theirs.sum16, FRAME_16K)
 
 
-cdef int partial_add(media_t* m, int32_t* sum8, int32_t* sum16, const partial_t* ring, int64_t tick, bint bridges,
-                     uint32_t* hushed) noexcept nogil:
-    cdef const partial_t* theirs = ring + tick % PARTIAL_DEPTH
+cdef int partial_add(media_t* m, int32_t* sum8, int32_t* sum16, const published_t* published, int64_t tick,
+                     bint bridges, uint32_t* hushed) noexcept nogil:
+    cdef const partial_t* theirs = &published.ticks[tick % PARTIAL_DEPTH]
     cdef sum_t own
     cdef sum_t bridged
     cdef uint32_t from_own

@@ -61,5 +61,3 @@ cdef void relay_restarted(media_t* m, endpoint_t* source) noexcept nogil:
             i = d.next_destination
             if d.tx_source == source.handle:
                 d.tx_source = NONE
-            if d.key_tx_source == source.handle:
-                d.key_tx_source = NONE

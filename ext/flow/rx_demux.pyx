@@ -164,8 +164,7 @@ cdef void restarted(media_t* m, endpoint_t* e, bint another_source, int64_t now_
     """Timestamps begin anew: nothing that was measured against the old ones is continued."""
     playout_reset(e)
     relay_restarted(m, e)
-    if another_source:
-        key_restarted(m, e, now_us)
+    key_restarted(m, e, another_source, now_us)
 
 
 cdef void rtp(media_t* m, endpoint_t* e, int n, int64_t arrival_us, int64_t now_us) noexcept nogil:

@@ -1,15 +1,12 @@
 """RFC 4733 through the bus: one press is one fact and one press at everybody else's telephone."""
 
 import itertools
-import struct
 
 import pytest
+from keys import BODY, dial, received, told
 from lab import EVENT_TYPE, L16_16K, PCMA, PCMU, Lab, Network, gap_free, silence, timestamp_steps, tone
 
-from roomtone.ext.flow.media import FACT_INJECT_DONE, FACT_KEY
-from roomtone.ext.wire.telephone_event import RX_END, RX_SWITCH, Receiver
-
-BODY = struct.Struct("!BBH")
+from roomtone.ext.flow.media import FACT_INJECT_DONE
 
 
 def pair(lab, *, network=None, **more):
@@ -23,34 +20,6 @@ def pair(lab, *, network=None, **more):
 def trio(lab):
     bus = lab.bus()
     return [lab.peer(bus, signal=silence) for _ in range(3)]
-
-
-def dial(lab, peer, digits, *, press_ms=100, pause_ms=100):
-    """Press after press; speech pauses meanwhile and the timestamp runs on."""
-    for digit in digits:
-        peer.talk(None)
-        peer.press(digit, press_ms)
-        lab.run(press_ms)
-        peer.pause(press_ms)
-        peer.talk(silence)
-        lab.run(pause_ms)
-
-
-def told(lab, peer):
-    return [(digit, ms) for handle, digit, ms in lab.facts(FACT_KEY) if handle == peer.handle]
-
-
-def received(peer, payload_type=EVENT_TYPE, rate=8000):
-    """Presses a telephone would notice: (digit, ms), by the receive machine over what was sent to it."""
-    machine, out = Receiver(), []
-    events = [p for p in peer.heard if p.payload_type == payload_type]
-    for p in events:
-        event, flags, duration = BODY.unpack(p.payload)
-        result, digit, ticks = machine.put(event, bool(flags & 0x80), duration, p.timestamp, p.at_us)
-        if result in (RX_END, RX_SWITCH):
-            out.append((digit, ticks * 1000 // rate))
-    result, digit, ticks = machine.poll(events[-1].at_us + 10_000_000) if events else (0, 0, 0)
-    return [*out, (digit, ticks * 1000 // rate)] if result == RX_END else out
 
 
 def test_each_press_is_one_fact_with_its_duration(lab):

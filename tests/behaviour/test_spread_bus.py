@@ -158,14 +158,3 @@ def test_a_member_alone_on_a_spread_bus_gets_silence_every_20_ms():
     anna = spread.peer(0, signal=tone(440))
     spread.run(1000)
     assert 47 <= len(anna.heard) <= 50 and not np.any(anna.audio())
-
-
-def test_keys_are_told_but_not_relayed_within_a_worker_of_a_spread_bus():
-    spread = Spread()
-    anna, ben = spread.peer(0, signal=silence), spread.peer(0, signal=silence)
-    spread.run(100)
-    anna.talk(None)
-    anna.press(4)
-    spread.run(300)
-    assert ben.presses() == [] and spread.labs[0].drops["key_large_bus"] == 7
-    assert spread.labs[0].counters["keys"] == 1

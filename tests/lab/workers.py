@@ -21,8 +21,8 @@ class Workers:
     def __init__(self, count: int = 2) -> None:
         self.labs = [Lab(endpoints=64, worker=index) for index in range(count)]
 
-    def session(self, *, phase: int = 3, on: Sequence[int] = (0,)) -> Session:
-        return Session(self, phase, on)
+    def session(self, *, phase: int = 3, on: Sequence[int] = (0,), key_relay_limit: int = 20) -> Session:
+        return Session(self, phase, on, key_relay_limit)
 
     def run(self, ms: int, held: Collection[int] = ()) -> None:
         """held: workers that do not get the CPU."""
@@ -43,10 +43,12 @@ class Workers:
 class Session:
     """A bus on each of its workers; spread when there are several."""
 
-    def __init__(self, workers: Workers, phase: int, on: Sequence[int]) -> None:
+    def __init__(self, workers: Workers, phase: int, on: Sequence[int], key_relay_limit: int) -> None:
         self.workers = workers
         self.phase = phase
-        self.buses = {index: workers.labs[index].bus(phase=phase) for index in on}
+        self.buses = {
+            index: workers.labs[index].bus(phase=phase, key_relay_limit=key_relay_limit) for index in on
+        }
         self.slots: dict[int, int] = {}
         if len(on) > 1:
             self.publish()
