@@ -29,7 +29,7 @@ def drops(counters: dict[str, float]) -> dict[str, int]:
 def account(
     scenario: Scenario, total_sent: int, ended: dict[str, float], grown: dict[str, float]
 ) -> dict[str, Any]:
-    """ended: counters after the run, of a server that was fresh before; grown: their growth in the window.
+    """ended: growth of the counters in the whole run; grown: in its window.
 
     unaccounted: packets sent in the whole run that the engine has neither taken nor named.
     unsent: packets the engine owed in the window and did not send; mixes and transcoding: members x ticks

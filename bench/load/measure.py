@@ -91,6 +91,7 @@ async def window(server: Server, callers: Child, scenario: Scenario, plan: Plan)
         "capture_frames": (end_ns - start_ns) // FRAME_NS,
         "first": plan.placement.first,
     }
+    counters_first = await server.counters()
     answer = asyncio.create_task(callers.ask({"run": request}, timeout_s=plan.patience_s))
     cpus = (*plan.placement.measured, *plan.placement.others)
     await sleep_until(start_ns - COUNTERS_LEAD_NS)
@@ -111,7 +112,8 @@ async def window(server: Server, callers: Child, scenario: Scenario, plan: Plan)
     grown = {k: v - counters_before.get(k, 0.0) for k, v in counters_after.items()}
     figures["counters"] = {k: v for k, v in grown.items() if v}
     await sleep_until(at_end + int(SCRAPE_CACHE_S * NS_PER_S))
-    figures |= account(scenario, figures["total_sent"], await server.counters(), grown)
+    ended = {k: v - counters_first.get(k, 0.0) for k, v in (await server.counters()).items()}
+    figures |= account(scenario, figures["total_sent"], ended, grown)
     figures["playout_delay_ms"] = playout
     if playout is not None:
         for key in ("p50", "p99"):
