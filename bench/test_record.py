@@ -2,7 +2,8 @@
 
     pytest bench/test_record.py
 
-The lab's media thread captures (see test_flow); drain and writer are steps here.  Files are in the temporary directory.
+The lab's media thread captures (see test_flow); drain and writer are steps here.  Files are in the
+temporary directory.
 ``ns_per_operation`` in extra_info is the cost of one record: a packet as it came or as it left.
 """
 
@@ -22,7 +23,10 @@ FORMS = {"pcap": 0, "wav": 8000}
 
 
 class Recorded(Room):
-    """Every member of a room is recorded, each into a file of its own; rate_hz 0: a pcap, None: into nothing."""
+    """Every member of a room is recorded, each into a file of its own.
+
+    rate_hz 0: a pcap, None: into nothing.
+    """
 
     def __init__(self, members: int, talkers: int, rate_hz: int | None, folder: str) -> None:
         super().__init__(members, talkers)

@@ -2,6 +2,10 @@
 
 The Python thread puts work in and takes results out; nothing else is shared.  A thread is started when there
 is work and none is free, up to THREADS; a disk that hangs holds one of them, not the worker.
+
+What keeps pace with calls (the recorder) has threads of its own at nice +5: beside a process that burns the
+CPU at nice 0 they get a quarter of it, where nice +19 gets a hundredth and recordings lose a third of their
+packets.  Without the privilege to go up again they keep the Python thread's nice +10: a tenth.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from roomtone.engine.affinity import name_thread
 
 THREADS = 4
 NICE = 19
+PACED_NICE = 5
 
 Work = Callable[[], Any]
 Done = Callable[[Any], None]  # gets the result, or the exception
@@ -50,10 +55,10 @@ class SideThreads:
         self._work.put((work, done))
 
     def own(self, name: str, run: Callable[[], None]) -> threading.Thread:
-        """Start a thread of its own for what runs without an end; `close` does not wait for it."""
+        """Start a thread for what keeps pace with calls until the end; `close` does not wait for it."""
 
         def main() -> None:
-            step_aside(self._cpus)
+            step_aside(self._cpus, PACED_NICE)
             name_thread(name)
             run()
 
@@ -92,11 +97,11 @@ class SideThreads:
             self._wake()
 
 
-def step_aside(cpus: Collection[int]) -> None:
-    """Have the calling thread run when nobody else wants to, on these CPUs (none: where it is)."""
+def step_aside(cpus: Collection[int], nice: int = NICE) -> None:
+    """Have the calling thread yield to others, on these CPUs (none: where it is)."""
     try:
         if cpus:
             os.sched_setaffinity(0, cpus)
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
     except OSError:
         return  # a sandbox may refuse; then it runs as the Python thread does

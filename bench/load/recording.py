@@ -3,9 +3,10 @@
     roomtone bench recordings
     roomtone bench recordings --calls 500 --forms none wav --folder /var/tmp --burn 1
 
-One engine and one set of callers; the forms take turns, so that what the machine does to one it does to all.  A frame
-is a packet that a caller sent.  A pcap has it twice, as it came and as it left; a WAV has it once, decoded: `wav` a
-channel a leg, `mix` one channel.  The media thread copies it aside; drain and writer work beside it, on any CPU.
+One engine and one set of callers; the forms take turns, so that what the machine does to one it does to all.
+A frame is a packet that a caller sent.  A pcap has it twice, as it came and as it left; a WAV has it once,
+decoded: `wav` a channel a leg, `mix` one channel.  The media thread copies it aside; drain and writer work
+beside it, on any CPU.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from roomtone.bench.load.measure import CALLERS_MODULE, Plan, seat, window
 from roomtone.bench.load.options import Args, engine_maker
 from roomtone.bench.load.payload import FORMATS
 from roomtone.bench.load.scenario import Scenario
-from roomtone.bench.load.server import Engine
+from roomtone.bench.load.server import RECORDING_DROPPED, Engine
 
 CALLS = 500
 RUNS = 2  # of each form
@@ -51,7 +52,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 async def run(args: Args, plan: Plan, console: Console) -> int:
     """1: something was dropped, or no run of a form was valid."""
     folder = Path(tempfile.mkdtemp(prefix="roomtone-recordings-", dir=args.folder))
-    args.set = [*(each for each in args.set if not each.startswith("recording_dir")), f"recording_dir={folder}"]
+    args.set = [
+        *(each for each in args.set if not each.startswith("recording_dir")),
+        f"recording_dir={folder}",
+    ]
     scenario = Scenario("relay", args.calls, 2, args.codec, sample=args.sample)
     engine = engine_maker(args, plan, scenario.count)
     try:
@@ -185,9 +189,11 @@ def shown(summary: dict[str, dict[str, Any]], scenario: Scenario, burnt: int) ->
 
 
 def line(form: str, number: int, f: dict[str, Any]) -> str:
-    note = f"  VOID: {'; '.join(f['void'])}" if f["void"] else ""
+    reasons = [k[len(RECORDING_DROPPED) :] for k in f["counters"] if k.startswith(RECORDING_DROPPED)]
+    note = f"  DROPPED: {' '.join(reasons)}" if reasons else ""
+    note += f"  VOID: {'; '.join(f['void'])}" if f["void"] else ""
     return (
-        f"{form} run {number + 1}: media {f['media_us']:.2f}, drain {f['drain_us']:.2f}, writer {f['writer_us']:.2f}"
-        f" us a frame; {f['recorded']} recorded, {f['dropped_packets']} dropped;"
+        f"{form} run {number + 1}: media {f['media_us']:.2f}, drain {f['drain_us']:.2f},"
+        f" writer {f['writer_us']:.2f} us a frame; {f['recorded']} recorded, {f['dropped_packets']} dropped;"
         f" callers at {f['callers_load']:.0%}{note}"
     )

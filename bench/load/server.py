@@ -34,6 +34,7 @@ STOP_WAIT_S = 10.0
 SPARE_SLOTS = 64  # arena slots beyond the callers
 LEAST_SLOTS = 8192  # the engine's default
 RTP_PORTS = (10000, 59999)
+RECORDING_DROPPED = "roomtone_recording_dropped_packets_total"
 COUNTERS = (
     "roomtone_tick_overruns_total",
     "roomtone_ticks_late_total",
@@ -47,6 +48,7 @@ COUNTERS = (
     "roomtone_worker_encodings_total",
     "roomtone_worker_ticks_total",
     "roomtone_worker_partials_late_total",
+    RECORDING_DROPPED,
 )
 KEY = re.compile(r"[A-Za-z0-9_.-]+")
 LABEL = re.compile(r'(?:reason|direction)="([^"]*)"')

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from roomtone.engine.side_threads import NICE, THREADS, SideThreads
+from roomtone.engine.side_threads import NICE, PACED_NICE, THREADS, SideThreads
 
 PATIENCE_S = 30
 
@@ -81,6 +81,12 @@ def test_they_run_when_nobody_else_wants_to(bench: Bench) -> None:
     bench.put(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
     bench.settle()
     assert bench.results == [NICE]
+
+
+def test_what_keeps_pace_with_calls_goes_before_them(bench: Bench) -> None:
+    found: queue.Queue[int] = queue.Queue()
+    bench.side.own("paced", lambda: found.put(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
+    assert found.get(timeout=PATIENCE_S) == PACED_NICE < NICE
 
 
 def test_they_are_on_every_cpu_they_may_use_although_the_worker_is_pinned() -> None:
