@@ -18,7 +18,6 @@ from roomtone.engine import messages as m
 from roomtone.engine.codecs import ENCODING_NAME, Codec
 from roomtone.engine.errors import CommandError
 from roomtone.engine.plan import (
-    KEY_RELAY_LIMIT,
     AudioSocketEndpoint,
     Endpoint,
     FileEndpoint,
@@ -49,8 +48,7 @@ Slices = Generator[None, None, Result]
 
 def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
     plan, media = worker.plan, worker.media
-    if body.endpoint in plan.endpoints:
-        raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} exists")
+    plan.check_new(body.endpoint)
     profile = plan.profile(body.media) if body.media is not None else None
     _check_remote(body.remote)
     audio_socket = body.kind == "websocket"
@@ -62,12 +60,7 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
             yield
         pair = taken
     try:
-        handle = plan.take_slot()
-        try:
-            session = plan.session(body.session, body.phase, body.key_relay_limit)
-        except CommandError:
-            media.endpoint_free(handle)
-            raise
+        handle, session = plan.take_place(body.session, body.phase, body.key_relay_limit)
     except CommandError:
         os.close(pair.rtp_fd)
         if pair.rtcp_fd >= 0:
@@ -148,14 +141,8 @@ def create_tone(worker: Worker, body: m.CreateTone) -> Result:
     kind = TONES.get(body.tone)
     if kind is None:
         raise CommandError("INVALID_PARAMS", f"no such tone: {body.tone!r}")
-    if body.endpoint in plan.endpoints:
-        raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} exists")
-    handle = plan.take_slot()
-    try:
-        session = plan.session(body.session, body.phase, KEY_RELAY_LIMIT)
-    except CommandError:
-        media.endpoint_free(handle)
-        raise
+    plan.check_new(body.endpoint)
+    handle, session = plan.take_place(body.session, body.phase)
     duration_ms = -1 if body.duration_ms is None else body.duration_ms
     ends_us = None if duration_ms < 0 else worker.now_us() + duration_ms * 1000 + TONE_GRACE_US
     media.tone_open(handle, kind=kind, frequency_hz=body.frequency_hz, duration_ms=duration_ms)

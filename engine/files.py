@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from roomtone.engine import messages as m
 from roomtone.engine.decoder import FileError, Identity
 from roomtone.engine.errors import CommandError
-from roomtone.engine.plan import KEY_RELAY_LIMIT, FileEndpoint
+from roomtone.engine.plan import FileEndpoint
 from roomtone.engine.replies import Later
 from roomtone.engine.tape import Reader, Tape, Wait
 from roomtone.engine.tapes import Tapes
@@ -61,8 +61,9 @@ class Files:
     # -- making ----------------------------------------------------------------------------------------------
 
     def create(self, body: m.CreateFile) -> Later:
-        if body.endpoint in self._worker.plan.endpoints or body.endpoint in self._making:
-            raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} exists")
+        self._worker.plan.check_new(body.endpoint)
+        if body.endpoint in self._making:
+            raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} is being made")
         if body.start_ms < 0 or (body.loop_count is not None and body.loop_count < 0):
             raise CommandError("INVALID_PARAMS", "start_ms and loop_count are not negative")
         if not math.isfinite(body.gain_db) or abs(body.gain_db) > MAX_GAIN_DB:
@@ -121,12 +122,7 @@ class Files:
         except FileError as error:
             raise CommandError("ENDPOINT_ERROR", str(error)) from None
         try:
-            handle = plan.take_slot()
-            try:
-                session = plan.session(body.session, body.phase, KEY_RELAY_LIMIT)
-            except CommandError:
-                media.endpoint_free(handle)
-                raise
+            handle, session = plan.take_place(body.session, body.phase)
         except CommandError:
             self._tapes.detach(tape, reader)
             raise

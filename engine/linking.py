@@ -68,14 +68,8 @@ def end_spread(worker: Worker, session: Session) -> None:
 
 def create_bridge(worker: Worker, body: m.CreateBridge) -> m.ReplyBody:
     plan, media = worker.plan, worker.media
-    if body.endpoint in plan.endpoints:
-        raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} exists")
-    handle = plan.take_slot()
-    try:
-        session = plan.session(body.session, body.phase, body.key_relay_limit)
-    except CommandError:
-        media.endpoint_free(handle)
-        raise
+    plan.check_new(body.endpoint)
+    handle, session = plan.take_place(body.session, body.phase, body.key_relay_limit)
     media.bridge_open(handle)
     endpoint = BridgeEndpoint(body.endpoint, session, handle, plan.next_serial())
     endpoint.note = body.note

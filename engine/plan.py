@@ -203,12 +203,23 @@ class Plan:
             raise CommandError("ENDPOINT_ERROR", f"file {id} has ended")
         return endpoint
 
-    def take_slot(self) -> int:
-        """A slot for an endpoint.  CommandError ENDPOINT_ERROR when none is left."""
+    def check_new(self, id: str) -> None:
+        if id in self.endpoints:
+            raise CommandError("ENDPOINT_ERROR", f"endpoint {id} exists")
+
+    def take_place(
+        self, session: str, phase: int, key_relay_limit: int = KEY_RELAY_LIMIT
+    ) -> tuple[int, Session]:
+        """A slot for an endpoint, and its session, made if need be.  CommandError: nothing was taken."""
         try:
-            return self.media.endpoint_take()
+            handle = self.media.endpoint_take()
         except RuntimeError:
             raise CommandError("ENDPOINT_ERROR", "this worker has no endpoint slot left") from None
+        try:
+            return handle, self.session(session, phase, key_relay_limit)
+        except CommandError:
+            self.media.endpoint_free(handle)
+            raise
 
     def next_serial(self) -> int:
         self._serial += 1

@@ -14,11 +14,21 @@ from roomtone.control.core import api, api_file, placing, recall
 from roomtone.control.core.downloads import Copy, Source
 from roomtone.control.core.effects import Located
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, endpoint_not_found
-from roomtone.control.core.run import FILES, Ask, Call, Locate, Procedure, Work, expect
+from roomtone.control.core.run import FILES, Answer, Ask, Call, Locate, Procedure, Work, expect
 from roomtone.control.core.session import Endpoint, EndpointFact, Session
-from roomtone.engine.messages import CreateFile, Done, FileCreated, PauseFile, ResumeFile, SeekFile
+from roomtone.engine.messages import (
+    CommandBody,
+    CreateFile,
+    Done,
+    FileCreated,
+    PauseFile,
+    ResumeFile,
+    SeekFile,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from roomtone.control.core.core import Core
 
 US_PER_MS = 1000
@@ -191,30 +201,25 @@ def seek(core: Core, call: Call, params: api_file.FileSeek) -> Procedure:
 def pause(core: Core, call: Call, params: api_file.FileChange) -> Procedure:
     endpoint = _find_playing(call.session, params.endpoint_id)
     if endpoint.state == "playing":
-        undo = ResumeFile(endpoint.id)
-        answers = yield [
-            Ask(endpoint.worker, PauseFile(endpoint.id), lambda _: core.tell(endpoint.worker, undo))
-        ]
-        expect(answers[0], Done)
-        _changed(call, endpoint, EndpointFact.FILE_PAUSED)
+        body, undo = PauseFile(endpoint.id), ResumeFile(endpoint.id)
+        yield from _change(core, call, endpoint, body, undo, EndpointFact.FILE_PAUSED)
     return api.Empty()
 
 
 def resume(core: Core, call: Call, params: api_file.FileChange) -> Procedure:
     endpoint = _find_playing(call.session, params.endpoint_id)
     if endpoint.state == "paused":
-        undo = PauseFile(endpoint.id)
-        answers = yield [
-            Ask(endpoint.worker, ResumeFile(endpoint.id), lambda _: core.tell(endpoint.worker, undo))
-        ]
-        expect(answers[0], Done)
-        _changed(call, endpoint, EndpointFact.FILE_RESUMED)
+        body, undo = ResumeFile(endpoint.id), PauseFile(endpoint.id)
+        yield from _change(core, call, endpoint, body, undo, EndpointFact.FILE_RESUMED)
     return api.Empty()
 
 
-def _changed(call: Call, endpoint: Endpoint, fact: EndpointFact) -> None:
-    """It may have come to its end while the worker was asked."""
-    _check_playing(endpoint)
+def _change(
+    core: Core, call: Call, endpoint: Endpoint, body: CommandBody, undo: CommandBody, fact: EndpointFact
+) -> Generator[list[Ask], list[Answer], None]:
+    answers = yield [Ask(endpoint.worker, body, lambda _: core.tell(endpoint.worker, undo))]
+    expect(answers[0], Done)
+    _check_playing(endpoint)  # it may have come to its end while the worker was asked
     old, new = endpoint.happened(fact)
     call.emit(api.StateChanged(endpoint.id, old, new))
 
