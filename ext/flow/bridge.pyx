@@ -8,7 +8,7 @@ from roomtone.ext.dsp.limiter cimport limiter_run
 from roomtone.ext.flow.capture cimport capture_own
 from roomtone.ext.flow.constants cimport FRAME_8K, FRAME_16K, NONE, PHASES
 from roomtone.ext.flow.counters cimport COUNT_BRIDGE_LATE
-from roomtone.ext.flow.endpoint cimport EP_CAPTURED, endpoint_index, endpoint_t
+from roomtone.ext.flow.endpoint cimport EP_CAPTURED, endpoint_t
 from roomtone.ext.flow.graph cimport (
     HUSHED_BRIDGES,
     bus_t,
@@ -18,6 +18,8 @@ from roomtone.ext.flow.graph cimport (
     media_t,
     mix_t,
     published_t,
+    ticked_in,
+    ticked_out,
 )
 from roomtone.ext.flow.partial cimport partial_add
 
@@ -28,21 +30,12 @@ cdef enum:
 
 
 cdef void bridge_on(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
-    e.prev_ticked = NONE
-    e.next_ticked = b.first_bridge
-    if b.first_bridge != NONE:
-        endpoint_at(m, b.first_bridge).prev_ticked = endpoint_index(e)
-    b.first_bridge = endpoint_index(e)
+    ticked_in(m, &b.first_bridge, e)
     b.bridge_count += 1
 
 
 cdef void bridge_off(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
-    if e.prev_ticked != NONE:
-        endpoint_at(m, e.prev_ticked).next_ticked = e.next_ticked
-    else:
-        b.first_bridge = e.next_ticked
-    if e.next_ticked != NONE:
-        endpoint_at(m, e.next_ticked).prev_ticked = e.prev_ticked
+    ticked_out(m, &b.first_bridge, e)
     b.bridge_count -= 1
 
 

@@ -18,6 +18,7 @@ cdef class EditWriter(MediaMemory):
         uint64_t edits_written
     cdef void wake(self, bint always) noexcept
     cdef edit_t* edit_new(self, uint32_t kind) except NULL
+    cdef edit_t* edit_for(self, uint32_t handle, uint32_t kind) except NULL
     cdef uint64_t edit_done(self) noexcept
     cdef edit_t* bus_edit(self, uint32_t kind, uint32_t bus) except NULL
     cdef uint64_t member_edit(self, uint32_t kind, uint32_t bus, uint32_t handle) except 0

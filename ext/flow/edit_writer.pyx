@@ -125,6 +125,14 @@ cdef class EditWriter(MediaMemory):
         d.kind = kind
         return d
 
+    cdef edit_t* edit_for(self, uint32_t handle, uint32_t kind) except NULL:
+        """A record about an endpoint."""
+        cdef edit_t* d
+        self.slot(handle)
+        d = self.edit_new(kind)
+        d.handle = handle
+        return d
+
     cdef uint64_t edit_done(self) noexcept:
         ring_push(&self.m.edits)
         self.edits_written += 1
@@ -155,20 +163,18 @@ cdef class EditWriter(MediaMemory):
         e.kind = KIND_RTP
         lock_end(e)
         self.touch(handle)
-        self.edit_new(EDIT_OPEN).handle = handle
+        self.edit_for(handle, EDIT_OPEN)
         return self.edit_done()
 
     def endpoint_media(self, uint32_t handle, *, receive, int send_payload_type, int send_codec, event_receive,
                        event_send, bint may_receive, bint may_send):
         cdef edit_t* d
         cdef int i
-        self.slot(handle)
         if len(receive) > RECEIVE_TYPES or len(event_receive) > EVENT_TYPES:
             raise ValueError("too many payload types")
         if codec_get(send_codec) == NULL or any(codec_get(codec) == NULL for _, codec in receive):
             raise ValueError("unknown codec number")
-        d = self.edit_new(EDIT_MEDIA)
-        d.handle = handle
+        d = self.edit_for(handle, EDIT_MEDIA)
         d.receive_count = len(receive)
         for i in range(len(receive)):
             d.receive_type[i], d.receive_codec[i] = receive[i]
@@ -187,10 +193,8 @@ cdef class EditWriter(MediaMemory):
     def endpoint_remote(self, uint32_t handle, *, remote, int rtcp_port, bint learn, bint send_at_once):
         cdef addr_t address
         cdef edit_t* d
-        self.slot(handle)
         addr_fill(&address, remote[0], remote[1])
-        d = self.edit_new(EDIT_REMOTE)
-        d.handle = handle
+        d = self.edit_for(handle, EDIT_REMOTE)
         d.addr = address
         d.a = rtcp_port
         d.b = learn
@@ -198,8 +202,7 @@ cdef class EditWriter(MediaMemory):
         return self.edit_done()
 
     def endpoint_mux(self, uint32_t handle):
-        self.slot(handle)
-        self.edit_new(EDIT_MUX).handle = handle
+        self.edit_for(handle, EDIT_MUX)
         return self.edit_done()
 
     def watch_take(self):
@@ -216,8 +219,7 @@ cdef class EditWriter(MediaMemory):
         cdef edit_t* d
         self.slot(handle)
         self.touch_tap(handle)
-        d = self.edit_new(EDIT_WATCH)
-        d.handle = handle
+        d = self.edit_for(handle, EDIT_WATCH)
         d.a = (EP_WATCH_SPEECH if speech else 0) | (EP_WATCH_FAX if fax else 0) | (EP_WATCH_FRAMES if frames else 0)
         d.b = serial
         d.x = threshold
@@ -230,16 +232,12 @@ cdef class EditWriter(MediaMemory):
         return self.edit_done()
 
     def sensitive(self, uint32_t handle, bint enabled):
-        cdef edit_t* d
-        self.slot(handle)
-        d = self.edit_new(EDIT_SENSITIVE)
-        d.handle = handle
+        cdef edit_t* d = self.edit_for(handle, EDIT_SENSITIVE)
         d.a = enabled
         return self.edit_done()
 
     def endpoint_close(self, uint32_t handle):
-        self.slot(handle)
-        self.edit_new(EDIT_CLOSE).handle = handle
+        self.edit_for(handle, EDIT_CLOSE)
         n = self.edit_done()
         self.retire_array(handle, n)
         return n
@@ -248,20 +246,14 @@ cdef class EditWriter(MediaMemory):
         return self.member_edit(EDIT_MOVE, bus, handle)
 
     def inject(self, uint32_t handle, *, int event, int duration_ms, int volume):
-        cdef edit_t* d
-        self.slot(handle)
-        d = self.edit_new(EDIT_INJECT)
-        d.handle = handle
+        cdef edit_t* d = self.edit_for(handle, EDIT_INJECT)
         d.a = event
         d.b = duration_ms
         d.c = volume
         return self.edit_done()
 
     def capture(self, uint32_t handle, bint on):
-        cdef edit_t* d
-        self.slot(handle)
-        d = self.edit_new(EDIT_CAPTURE)
-        d.handle = handle
+        cdef edit_t* d = self.edit_for(handle, EDIT_CAPTURE)
         d.a = on
         d.address = <uint64_t> &self.capture_ring
         return self.edit_done()
@@ -291,8 +283,7 @@ cdef class EditWriter(MediaMemory):
         e.kind = KIND_TONE
         lock_end(e)
         self.touch(handle)
-        d = self.edit_new(EDIT_TONE)
-        d.handle = handle
+        d = self.edit_for(handle, EDIT_TONE)
         d.a = kind
         d.b = <int32_t> min(duration_ms, 0x7FFFFFFF)
         d.x = frequency_hz
@@ -306,25 +297,18 @@ cdef class EditWriter(MediaMemory):
         lock_end(e)
         self.touch(handle)
         self.playbacks[handle] = playback
-        d = self.edit_new(EDIT_FILE)
-        d.handle = handle
+        d = self.edit_for(handle, EDIT_FILE)
         d.address = <uint64_t> &playback.p
         d.x = 10 ** (gain_db / 20)
         return self.edit_done()
 
     def file_seek(self, uint32_t handle, *, int64_t position):
-        cdef edit_t* d
-        self.slot(handle)
-        d = self.edit_new(EDIT_FILE_SEEK)
-        d.handle = handle
+        cdef edit_t* d = self.edit_for(handle, EDIT_FILE_SEEK)
         d.address = <uint64_t> position
         return self.edit_done()
 
     def file_pause(self, uint32_t handle, *, bint paused):
-        cdef edit_t* d
-        self.slot(handle)
-        d = self.edit_new(EDIT_FILE_PAUSE)
-        d.handle = handle
+        cdef edit_t* d = self.edit_for(handle, EDIT_FILE_PAUSE)
         d.a = paused
         return self.edit_done()
 
@@ -338,16 +322,12 @@ cdef class EditWriter(MediaMemory):
         e.kind = KIND_BRIDGE
         lock_end(e)
         self.touch(handle)
-        self.edit_new(EDIT_BRIDGE).handle = handle
+        self.edit_for(handle, EDIT_BRIDGE)
         return self.edit_done()
 
     def bridge_feed(self, uint32_t handle, *, int phase, feeds):
-        cdef uint64_t array
-        cdef edit_t* d
-        self.slot(handle)
-        array = address_array(feeds)
-        d = self.edit_new(EDIT_BRIDGE_FEED)
-        d.handle = handle
+        cdef edit_t* d = self.edit_for(handle, EDIT_BRIDGE_FEED)
+        cdef uint64_t array = address_array(feeds)
         d.a = phase
         d.b = len(feeds)
         d.address = array
@@ -406,8 +386,8 @@ cdef class EditWriter(MediaMemory):
         return n
 
     def bus_spread(self, uint32_t bus, *, int slot, peers):
-        cdef uint64_t array = address_array(peers)
         cdef edit_t* d = self.bus_edit(EDIT_BUS_SPREAD, bus)
+        cdef uint64_t array = address_array(peers)
         d.a = slot
         d.b = len(peers)
         d.address = array

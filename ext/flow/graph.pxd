@@ -22,6 +22,7 @@ from roomtone.ext.flow.constants cimport (
     FRAME_8K,
     FRAME_16K,
     KEYS_PUBLISHED,
+    NONE,
     PARTIAL_DEPTH,
     PEERS_MAX,
     PHASES,
@@ -29,7 +30,7 @@ from roomtone.ext.flow.constants cimport (
     WHEEL_SLOTS,
 )
 from roomtone.ext.flow.counters cimport worker_t
-from roomtone.ext.flow.endpoint cimport endpoint_t
+from roomtone.ext.flow.endpoint cimport endpoint_index, endpoint_t
 from roomtone.ext.flow.playback cimport playback_t
 from roomtone.ext.flow.tap_state cimport tap_t
 from roomtone.ext.record.capture cimport capture_ring_t
@@ -254,6 +255,24 @@ ctypedef struct media_t:                # the media thread: everything it owns, 
 
 cdef inline endpoint_t* endpoint_at(media_t* m, uint32_t index) noexcept nogil:
     return m.endpoints + index
+
+
+cdef inline void ticked_in(media_t* m, uint32_t* first, endpoint_t* e) noexcept nogil:
+    """Onto the list of the sources a bus reads on its tick, or on that of its bridges."""
+    e.prev_ticked = NONE
+    e.next_ticked = first[0]
+    if first[0] != NONE:
+        endpoint_at(m, first[0]).prev_ticked = endpoint_index(e)
+    first[0] = endpoint_index(e)
+
+
+cdef inline void ticked_out(media_t* m, uint32_t* first, endpoint_t* e) noexcept nogil:
+    if e.prev_ticked != NONE:
+        endpoint_at(m, e.prev_ticked).next_ticked = e.next_ticked
+    else:
+        first[0] = e.next_ticked
+    if e.next_ticked != NONE:
+        endpoint_at(m, e.next_ticked).prev_ticked = e.prev_ticked
 
 
 cdef inline void drop(media_t* m, int reason) noexcept nogil:

@@ -20,7 +20,7 @@ from roomtone.ext.flow.endpoint cimport (
     endpoint_t,
     is_made,
 )
-from roomtone.ext.flow.graph cimport bus_private_t, bus_t, endpoint_at, media_t
+from roomtone.ext.flow.graph cimport bus_private_t, bus_t, endpoint_at, media_t, ticked_in, ticked_out
 from roomtone.ext.flow.rx_playout cimport playout_rephase, playout_reset
 from roomtone.ext.flow.rx_socket cimport rx_poll_rtp, rx_stamp, rx_unpoll_rtp
 
@@ -282,20 +282,11 @@ cdef void source_tick_on(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
         rx_stamp(e)
     e.flags |= EP_TICKED
     e.idle_reads = 0
-    e.prev_ticked = NONE
-    e.next_ticked = b.first_ticked
-    if b.first_ticked != NONE:
-        endpoint_at(m, b.first_ticked).prev_ticked = endpoint_index(e)
-    b.first_ticked = endpoint_index(e)
+    ticked_in(m, &b.first_ticked, e)
 
 
 cdef void tick_unlink(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
-    if e.prev_ticked != NONE:
-        endpoint_at(m, e.prev_ticked).next_ticked = e.next_ticked
-    else:
-        b.first_ticked = e.next_ticked
-    if e.next_ticked != NONE:
-        endpoint_at(m, e.next_ticked).prev_ticked = e.prev_ticked
+    ticked_out(m, &b.first_ticked, e)
     e.flags &= ~<uint32_t> (EP_TICKED | EP_TALKING)
 
 
