@@ -14,9 +14,12 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from roomtone.client import Client
 
 START_LIMIT_S = 20.0
 STOP_LIMIT_S = 15.0
@@ -117,6 +120,11 @@ class Product:
         os.kill(pid, signal.SIGKILL)
         return int(pid)
 
+    def wait_for_another(self, title: str, old: int) -> None:
+        """Until a new process stands in for one that was killed, and the product is ready."""
+        wait_for(lambda: self.children().get(title, old) != old, what=f"a new {title}")
+        wait_for(self.ready, what="readiness")
+
     def stop(self) -> int:
         """SIGTERM, then the exit code."""
         if self.process.poll() is None:
@@ -203,6 +211,17 @@ class Phone:
 
     def sequence_numbers(self) -> list[int]:
         return [int.from_bytes(data[2:4], "big") for data in self.heard]
+
+
+async def call(client: Client, phones: Sequence[Phone]) -> list[str]:
+    """All phones into the client's session, sending; their endpoints."""
+    ids = []
+    for one in phones:
+        made = await client.call("endpoint.create_from_offer", sdp=one.offer())
+        one.answered(made["sdp_answer"])
+        ids.append(made["endpoint_id"])
+        one.call()
+    return ids
 
 
 def gaps(numbers: list[int]) -> int:

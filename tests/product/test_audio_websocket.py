@@ -273,10 +273,7 @@ def test_after_control_died_its_bots_are_told_as_gone(serve: Callable[..., Produ
             await bot.until_heard(0.2)
             old = product.kill("roomtone: control")
             await bot.ended.wait()
-            await asyncio.to_thread(
-                wait_for, lambda: product.children().get("roomtone: control", old) != old, what="a new one"
-            )
-            await asyncio.to_thread(wait_for, product.ready, what="readiness")
+            await asyncio.to_thread(product.wait_for_another, "roomtone: control", old)
             async with await connect(product.url) as client:
                 await client.call("session.attach", session_id=session)
                 gone = await client.event("endpoint.ws.disconnected")

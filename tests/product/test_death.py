@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from product import Phone, Product, gaps, wait_for
+from product import Phone, Product, call, gaps, wait_for
 
 from roomtone.client import Client, Reconnected, RoomtoneError, connect
 
@@ -16,12 +16,7 @@ pytestmark = pytest.mark.process
 
 async def pair(client: Client, phones: list[Phone]) -> list[str]:
     """Both phones in the client's session, talking."""
-    ids = []
-    for one in phones:
-        made = await client.call("endpoint.create_from_offer", sdp=one.offer())
-        one.answered(made["sdp_answer"])
-        ids.append(made["endpoint_id"])
-        one.call()
+    ids = await call(client, phones)
     await asyncio.to_thread(wait_for, lambda: all(len(one.heard) > 20 for one in phones), what="audio")
     return ids
 
@@ -58,17 +53,14 @@ def test_a_session_nobody_claims_after_control_died_is_ended(
     product = serve(workers=1, disconnect_timeout_secs=1)
     phones = [phone(), phone()]
 
-    async def scenario() -> None:
+    async def scenario() -> int:
         async with await connect(product.url) as client:
             await client.call("session.create")
             await pair(client, phones)
-            old = product.kill("roomtone: control")
-        await asyncio.to_thread(
-            wait_for, lambda: product.children().get("roomtone: control", old) != old, what="a new control"
-        )
+            return product.kill("roomtone: control")
 
-    asyncio.run(scenario())
-    wait_for(product.ready, what="readiness")
+    old = asyncio.run(scenario())
+    product.wait_for_another("roomtone: control", old)
     wait_for(lambda: product.get("/sessions")[1].strip() == "[]", what="no session")
     wait_for(lambda: product.total("roomtone_endpoints") == 0, what="no endpoint")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from product import Phone, Product, wait_for
+from product import Phone, Product, call, wait_for
 
 from roomtone.client import Client, connect
 from roomtone.engine.neural import loader
@@ -69,16 +69,6 @@ def talker() -> Iterator[Callable[..., Talker]]:
         one.hang_up()
 
 
-async def call(client: Client, *phones: Talker) -> list[str]:
-    ids = []
-    for one in phones:
-        made = await client.call("endpoint.create_from_offer", sdp=one.offer())
-        one.answered(made["sdp_answer"])
-        ids.append(made["endpoint_id"])
-        one.call()
-    return ids
-
-
 async def told(client: Client, count: int, prefix: tuple[str, ...], limit_s: float = 20.0) -> list[Any]:
     """The next so many events with one of these names' beginnings."""
     out: list[Any] = []
@@ -102,7 +92,7 @@ def test_a_caller_who_speaks_twice_is_told_of_with_the_silence_between(
     async def scenario() -> None:
         async with await connect(product.url) as client:
             await client.call("session.create")
-            caller, *_ = await call(client, *phones)
+            caller, *_ = await call(client, phones)
             await client.call("vad.start", endpoint_id=caller, silence_interval_ms=1000, model=model)
             assert (await client.call("session.info"))["vad_active"] == [caller]
             phones[0].say(rest(500), sentence, rest(1500), sentence)
@@ -130,7 +120,7 @@ def test_keys_in_the_audio_of_a_relayed_call_are_told_once_each(
     async def scenario() -> None:
         async with await connect(product.url) as client:
             await client.call("session.create")
-            caller, _ = await call(client, *phones)
+            caller, _ = await call(client, phones)
             for one in phones:  # the second has telephone-events: its tones are no keys
                 one.say(rest(400), *(part for digit in CODES for part in (key(digit, 80), rest(80))))
             await asyncio.to_thread(wait_for, lambda: not any(one.saying for one in phones))
@@ -155,15 +145,12 @@ def test_what_is_watched_outlives_control(
     async def scenario() -> None:
         async with await connect(product.url) as client:
             session = (await client.call("session.create"))["session_id"]
-            (caller,) = await call(client, phone)
+            (caller,) = await call(client, [phone])
             await client.call("vad.start", endpoint_id=caller, silence_interval_ms=500)
             await client.call("fax_detect.start", endpoint_id=caller)
             await client.call("endpoint.dtmf.set_sensitive", endpoint_id=caller, enabled=True)
             old = product.kill("roomtone: control")
-        await asyncio.to_thread(
-            wait_for, lambda: product.children().get("roomtone: control", old) != old, what="a new control"
-        )
-        await asyncio.to_thread(wait_for, product.ready, what="readiness")
+        await asyncio.to_thread(product.wait_for_another, "roomtone: control", old)
         async with await connect(product.url) as client:
             await client.call("session.attach", session_id=session)
             info = await client.call("session.info")

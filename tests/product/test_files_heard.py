@@ -152,10 +152,7 @@ def test_files_play_on_while_control_is_replaced_and_end_once(
             await client.call("endpoint.file.pause", endpoint_id=paused)
             before = {e["endpoint_id"]: e for e in (await client.call("session.info"))["endpoints"]}
             old = product.kill("roomtone: control")
-        await asyncio.to_thread(
-            wait_for, lambda: product.children().get("roomtone: control", old) != old, what="a new control"
-        )
-        await asyncio.to_thread(wait_for, product.ready, what="readiness")
+        await asyncio.to_thread(product.wait_for_another, "roomtone: control", old)
         async with await connect(product.url) as client:
             await client.call("session.attach", session_id=session)
             ended = [data for name, data in await until(client, "endpoint.file.finished")]

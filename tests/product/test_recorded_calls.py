@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from product import Phone, Product, gaps, wait_for
+from product import Phone, Product, call, gaps, wait_for
 
 from roomtone.client import Client, connect
 from roomtone.ext.codec import codec
@@ -37,12 +37,7 @@ def spoken(hz: int) -> bytes:
 async def talk(client: Client, phones: list[Phone]) -> list[str]:
     """All phones in the client's session, talking."""
     await client.call("session.create")
-    ids = []
-    for one in phones:
-        made = await client.call("endpoint.create_from_offer", sdp=one.offer())
-        one.answered(made["sdp_answer"])
-        ids.append(made["endpoint_id"])
-        one.call()
+    ids = await call(client, phones)
     await heard(phones, 20)
     return ids
 
