@@ -132,7 +132,7 @@ class Facts:
     def take(self, now_us: int) -> tuple[bool, Iterator[None] | None]:
         """Handle at most FACTS_A_TURN facts.  Returns (more may wait, re-reading in slices)."""
         if self._outbox.backlog >= BACKLOG_ITEMS:
-            return False, None  # the ring overflows and says so later; nothing that is also state is lost
+            return True, None  # the ring overflows and says so later; nothing that is also state is lost
         resync = None
         facts = self._media.facts(FACTS_A_TURN)
         for fact in facts:

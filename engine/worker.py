@@ -7,6 +7,7 @@ looks at everything once, a bounded amount each.  It never touches a packet.
 from __future__ import annotations
 
 import os
+import select
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
@@ -54,6 +55,8 @@ IDLE_MS = 1000
 SIDE_STOP_SECS = 0.5  # a side thread that hangs on a disk does not hold the end up
 LOAD_REPORT_US = 1_000_000  # how often control is told the load while the level stays
 _US_A_MS = 1000
+COMMANDS_READY, FACTS_READY, SUPERVISOR_READY = 1, 2, 4
+EVERYTHING = COMMANDS_READY | FACTS_READY | SUPERVISOR_READY
 
 
 class Receiver(Protocol):
@@ -129,6 +132,7 @@ class Worker:
         self._decode = msgspec.msgpack.Decoder(m.Command).decode
         # sliced work: (command number or 0, the generator)
         self._chores: deque[tuple[int, Generator[None, None, Any] | Iterator[None]]] = deque()
+        self._left = 0  # of what was ready, what was not looked at to the end
         self._more = False  # work is left that no descriptor announces
         self._supervisor_lost = False
         self._watching = False  # a look for silence is due
@@ -151,29 +155,35 @@ class Worker:
             self.timers.at(self.now_us() + SILENCE_PERIOD_US, self._look_for_silence)
 
     def run(self, dealer: Any, push: Any) -> None:
-        """Turn until `Stop`, or until the supervisor has been gone for 10 s."""
-        poller = zmq.Poller()
-        poller.register(dealer, zmq.POLLIN)
-        poller.register(self._fact_fd, zmq.POLLIN)
-        taking, linked, writing = True, False, False
-        while not self.ended:
-            self.turn()
+        """Turn until `Stop`, or until the supervisor has been gone for 10 s.
+
+        ZeroMQ's own descriptors are waited for: they say that something may be there, until it is looked.
+        """
+        commands, room = (int(end.getsockopt(zmq.FD)) for end in (dealer, push))
+        supervisor = self._link.fileno()
+        kinds = {commands: COMMANDS_READY, room: 0, self._fact_fd: FACTS_READY, supervisor: SUPERVISOR_READY}
+        poller = select.poll()
+        for fd in (commands, self._fact_fd, supervisor):
+            poller.register(fd, select.POLLIN)
+        taking, linked, writing = True, True, False
+        ready = EVERYTHING
+        while True:
+            self.turn(ready)
+            if self.ended:
+                return
             if taking == self.outbox.blocked:  # a blocked outbox stops the taking of commands
                 taking = not taking
-                if taking:
-                    poller.unregister(push)
-                    poller.register(dealer, zmq.POLLIN)
-                else:
-                    poller.unregister(dealer)
-                    poller.register(push, zmq.POLLOUT)
-            if linked == self._link.closed or writing != self._link.waiting:
+                poller.unregister(room if taking else commands)
+                poller.register(commands if taking else room, select.POLLIN)
+            if linked and (self._link.closed or writing != self._link.waiting):
                 linked, writing = not self._link.closed, self._link.waiting
                 if linked:
-                    poller.register(self._link.fileno(), zmq.POLLIN | (zmq.POLLOUT if writing else 0))
-                elif self._link.fileno() in poller:
-                    poller.unregister(self._link.fileno())
-            if not self.ended:
-                poller.poll(self.sleep_ms())
+                    poller.modify(supervisor, select.POLLIN | (select.POLLOUT if writing else 0))
+                else:
+                    poller.unregister(supervisor)
+            ready = 0
+            for fd, _ in poller.poll(self.sleep_ms()):
+                ready |= kinds[fd]
 
     def close(self) -> None:
         """After the media thread has ended."""
@@ -185,19 +195,18 @@ class Worker:
         self._probe.close()
         self._link.close()
 
-    def turn(self) -> None:
-        """Look at everything once, a bounded amount each; never waits."""
+    def turn(self, ready: int = EVERYTHING) -> None:
+        """Look at everything that may have come once, a bounded amount each; never waits."""
         now_us = self.now_us()
-        self._more = False
-        clear_eventfd(self._fact_fd)
-        more, resync = self._facts.take(now_us)
-        self._more |= more
-        if resync is not None:
-            self._chores.append((0, resync))
-        self.watching.look_streams(now_us)
-        self._take_supervisor(now_us)
-        self._more |= self.tapes.turn()
-        self._take_commands()
+        ready |= self._left
+        self._left = 0
+        if ready & FACTS_READY:
+            self._take_facts(now_us)
+        if ready & SUPERVISOR_READY:
+            self._take_supervisor(now_us)
+        self._more = self.tapes.turn()
+        if ready & COMMANDS_READY:
+            self._take_commands()
         self._run_chores()
         self.recorder.turn()
         self.retirement.run(self.now_us())
@@ -208,7 +217,7 @@ class Worker:
 
     def sleep_ms(self) -> int:
         """How long nothing needs doing unless a descriptor says so."""
-        if self._more or (self._chores and not self.outbox.blocked):
+        if self._more or ((self._left or self._chores) and not self.outbox.blocked):
             return 0
         if self.retirement.pending:
             return RETIRE_POLL_MS
@@ -217,11 +226,22 @@ class Worker:
             return IDLE_MS
         return max(0, min(IDLE_MS, -((self.now_us() - due_us) // _US_A_MS)))
 
+    # -- facts -----------------------------------------------------------------------------------------------
+
+    def _take_facts(self, now_us: int) -> None:
+        clear_eventfd(self._fact_fd)
+        more, resync = self._facts.take(now_us)
+        if more:
+            self._left |= FACTS_READY
+        if resync is not None:
+            self._chores.append((0, resync))
+        self.watching.look_streams(now_us)
+
     # -- commands --------------------------------------------------------------------------------------------
 
     def _take_commands(self) -> None:
         until_us = self.now_us() + COMMANDS_US
-        while not self.outbox.blocked:
+        while not self.outbox.blocked and self.now_us() < until_us:
             try:
                 data = self._commands.recv(zmq.NOBLOCK)
             except zmq.Again:
@@ -233,9 +253,7 @@ class Worker:
                 self.log.error("command_undecodable", error=str(error))
                 continue
             self._begin(command)
-            if self.now_us() >= until_us:
-                self._more = True
-                return
+        self._left |= COMMANDS_READY
 
     def _begin(self, command: m.Command) -> None:
         self._taken += 1

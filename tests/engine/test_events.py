@@ -10,6 +10,7 @@ from bench_worker import BenchWorker
 from roomtone.engine import messages as m
 from roomtone.engine import process_messages as pm
 from roomtone.engine.events import BACKLOG_ITEMS, BATCH_ITEMS, FACTS_A_TURN
+from roomtone.engine.retirement import TELL_US
 from roomtone.ext.flow.media import (
     FACT_BYE,
     FACT_INJECT_DONE,
@@ -239,15 +240,20 @@ def test_the_probe_tells_every_second_whether_media_still_hears(bench: BenchWork
 
 
 def test_a_worker_without_supervisor_goes_on_for_ten_seconds(bench: BenchWorker) -> None:
-    handle = bench.rtp().handle
+    handle, other = bench.rtp().handle, bench.rtp(endpoint="other").handle
     bench.answer_releases = False
     bench.do(m.RemoveEndpoint("e"))
+    bench.tell()
     assert handle in bench.media.in_use
+    bench.do(m.RemoveEndpoint("other"))
     bench.supervisor.close()
     bench.worker.turn()
     bench.worker.turn()
-    assert handle not in bench.media.in_use  # nobody will answer the release
-    bench.now_us += 9_999_000
+    assert handle not in bench.media.in_use  # nobody will answer the release,
+    bench.now_us += TELL_US
+    bench.worker.turn()
+    assert other not in bench.media.in_use  # nor take this one
+    bench.now_us += 9_999_000 - TELL_US
     bench.worker.turn()
     assert not bench.worker.ended
     bench.now_us += 1_000
