@@ -180,10 +180,12 @@ def remove_endpoint(worker: Worker, body: m.RemoveEndpoint) -> Result:
 def close_session(worker: Worker, body: m.CloseSession) -> Slices:
     plan = worker.plan
     worker.files.cancel_all(body.session)
-    worker.recorder.session_ended(body.session, body.reason)
+    recorder = worker.recorder
+    if body.reason is not None:
+        recorder.session_ended(body.session, body.reason)
     session = plan.sessions.pop(body.session, None)
     if session is None:
-        return worker.recorder.after(body.session, m.Done())
+        return recorder.after(body.session, m.Done())
     for number, endpoint in enumerate(list(session.members.values()), 1):
         if not endpoint.gone:
             _retire(worker, endpoint)
@@ -192,7 +194,7 @@ def close_session(worker: Worker, body: m.CloseSession) -> Slices:
     linking.end_spread(worker, session)
     number = plan.close_session(session)
     worker.retirement.after(number, worker.media.bus_free, session.bus)
-    return worker.recorder.after(body.session, After(number, m.Done()))
+    return recorder.after(body.session, After(number, m.Done()))
 
 
 def inject_key(worker: Worker, body: m.InjectKey) -> Result:
@@ -244,6 +246,17 @@ def start_recording(worker: Worker, body: m.StartRecording) -> Slices:
     while not worker.media.capture_prepare():
         yield
     return worker.recorder.start(recording, body.app_id)
+
+
+def open_feed(worker: Worker, body: m.OpenFeed) -> Result:
+    return worker.recorder.open_feed(body)
+
+
+def start_feed(worker: Worker, body: m.StartFeed) -> Slices:
+    while not worker.media.capture_prepare():
+        yield
+    worker.recorder.start_feed(body)
+    return m.Done()
 
 
 def stop_recording(worker: Worker, body: m.StopRecording) -> Result:
@@ -438,6 +451,8 @@ COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
     m.DetectFax: detect_fax,
     m.SetSensitive: set_sensitive,
     m.StartRecording: start_recording,
+    m.OpenFeed: open_feed,
+    m.StartFeed: start_feed,
     m.StopRecording: stop_recording,
     m.GetStats: get_stats,
     m.PollStats: poll_stats,

@@ -2,6 +2,9 @@
 
     start -> opened (side thread) -> running -> ended (for one reason) -> closed (told once) -> forgotten
 
+A session on several workers is recorded by one of them.  The others feed it: for the drain that is a
+recording too, whose file is a named pipe to the worker that keeps the real one, and of which nothing is told.
+
 The drain and the writers (ext/record) have threads of their own, made with the first recording: one writer a
 file system, so that a disk that hangs holds up nobody else's recordings.  Opening a file may wait for the
 disk as well and is side work.
@@ -12,15 +15,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from roomtone.engine import messages as m
 from roomtone.engine import recording_path
-from roomtone.engine.codecs import Codec
 from roomtone.engine.errors import CommandError
-from roomtone.engine.plan import Endpoint, RtpEndpoint
+from roomtone.engine.plan import Endpoint
 from roomtone.engine.process_messages import HIDDEN_SLOTS
 from roomtone.engine.replies import Later
 from roomtone.ext.record.drain import LOSS_NAMES, Drain
@@ -33,17 +34,27 @@ RECORDING_ERROR = "RECORDING_ERROR"
 STOPPED = "stopped"  # by recording.stop; all other reasons are told by an event
 WIDE_HZ, NARROW_HZ = 16000, 8000
 MADE_HERE = frozenset({"tone", "file"})  # endpoints whose channel the next such one may take over
+FEED = "{runtime_dir}/feed-{recording}-{worker}"  # the pipe by which that worker feeds it
+HELLO = bytes(
+    64
+)  # a record that says nothing (ext/record/capture.pxd): then the end of the pipe is waited for
+NEXT_CHANNEL = -1
 CLOSE_POLL_S = 0.01
 JOIN_S = 1.0
 _US_A_MS = 1000
 
 
 class Recording:
-    """One recording.  id: public; number: the drain's.  endpoint None: of the whole session."""
+    """One recording.  id: public; number: the drain's.  endpoint None: of the whole session.
+
+    target None: it feeds another worker's.  channels: by endpoint id, of those it begins with.
+    """
 
     __slots__ = (
         "answer",
+        "channels",
         "endpoint",
+        "feeders",
         "id",
         "legs",
         "number",
@@ -54,15 +65,26 @@ class Recording:
         "target",
         "told",
         "wall_offset_us",
+        "wide",
     )
 
     def __init__(
-        self, id: str, session: str, endpoint: Endpoint | None, target: recording_path.Target
+        self,
+        id: str,
+        session: str,
+        endpoint: Endpoint | None,
+        target: recording_path.Target | None,
+        legs: list[str],
+        *,
+        wide: bool = False,
     ) -> None:
         self.id = id
         self.session = session
         self.endpoint = endpoint
         self.target = target
+        self.channels = {leg: channel for channel, leg in enumerate(legs)}
+        self.wide = wide
+        self.feeders: dict[int, str] = {}  # path of the pipe, by worker
         self.number = 0
         self.legs: dict[int, Endpoint] = {}  # by handle
         self.reason = ""  # why it ended
@@ -79,7 +101,7 @@ class Recorder:
         self._wake_fd = wake_fd
         self._config = worker.config
         self._drain: Drain | None = None
-        self._writers: dict[int, Writer] = {}  # by device
+        self._writers: dict[tuple[str, int], Writer] = {}  # of a disk by device, of a worker by index
         self._recordings: dict[str, Recording] = {}  # opening, running or ending, by id
         self._numbers: dict[int, Recording] = {}
         self._by_handle: dict[int, list[Recording]] = {}
@@ -107,17 +129,45 @@ class Recorder:
             endpoint = self._worker.plan.endpoints.get(body.endpoint)
             if endpoint is None or endpoint.session.id != body.session:
                 raise CommandError(RECORDING_ERROR, f"Endpoint not found: {body.endpoint}")
-        recording = Recording(body.recording, body.session, endpoint, target)
+        legs = [endpoint.id] if endpoint is not None else body.legs
+        recording = Recording(body.recording, body.session, endpoint, target, legs, wide=body.wide)
         self._recordings[recording.id] = recording
         return recording
 
     def start(self, recording: Recording, app_id: str) -> Later:
         """Begin an admitted recording once its file is open; the capture ring is ready."""
         folder, later = self._config.recording_dir, Later()
-        assert folder is not None
+        assert folder is not None and recording.target is not None
         create = partial(recording_path.create, folder, recording.target.parts, app_id)
         self._worker.side.put(create, partial(self._opened, recording, later))
         return later
+
+    def open_feed(self, body: m.OpenFeed) -> m.FeedOpened:
+        """Let another worker send its part of a recording that runs here.  CommandError."""
+        recording = self._recordings.get(body.recording)
+        if recording is None or recording.reason or not recording.number:
+            raise CommandError(RECORDING_ERROR, f"Recording not found: {body.recording}")
+        assert self._drain is not None
+        path = FEED.format(runtime_dir=self._config.runtime_dir, recording=recording.id, worker=body.worker)
+        try:
+            fd = recording_path.open_feed(path)
+        except OSError as error:
+            raise CommandError(RECORDING_ERROR, f"No way to the other worker: {error.strerror}") from None
+        self._drain.feed(recording.number, fd, position=self._worker.media.capture_position())
+        recording.feeders[body.worker] = path
+        return m.FeedOpened(path)
+
+    def start_feed(self, body: m.StartFeed) -> None:
+        """Send what the session's endpoints here say and hear to another worker.  CommandError."""
+        if body.recording in self._recordings:
+            raise CommandError(RECORDING_ERROR, f"recording {body.recording} exists")
+        try:
+            fd = recording_path.join_feed(body.path, HELLO)
+        except OSError as error:
+            raise CommandError(RECORDING_ERROR, f"No way to the other worker: {error.strerror}") from None
+        recording = Recording(body.recording, body.session, None, None, body.legs)
+        self._recordings[recording.id] = recording
+        self._begin(recording, ("worker", body.keeper), fd, wav=body.wav)
 
     def stop(self, body: m.StopRecording) -> Later:
         """End a recording; answered when its file is complete, or after recording_flush_timeout_secs."""
@@ -137,9 +187,10 @@ class Recorder:
                 endpoint=recording.endpoint.id if recording.endpoint is not None else None,
                 file_path=recording.target.file_path,
                 started_us=recording.started_us,
+                feeders=list(recording.feeders),
             )
             for recording in self._recordings.values()
-            if recording.number and not recording.reason
+            if recording.target is not None and recording.number and not recording.reason
         ]
 
     # -- what happens to endpoints and sessions --------------------------------------------------------------
@@ -169,8 +220,8 @@ class Recorder:
                 self._end(recording, reason)
 
     def after(self, session: str, result: Any) -> Any:
-        """The result of a command that is not to be answered before the session's recordings are complete."""
-        if all(recording.told for recording in self._recordings.values() if recording.session == session):
+        """The result of a command that is not to be answered before recordings it has ended are complete."""
+        if not self._ending(session):
             return result
         later = Later()
         self._waiting.setdefault(session, []).append((later, result))
@@ -179,12 +230,14 @@ class Recorder:
     # -- beginning -------------------------------------------------------------------------------------------
 
     def _opened(self, recording: Recording, later: Later, opened: recording_path.Opened | Exception) -> None:
+        target = recording.target
+        assert target is not None
         if isinstance(opened, Exception):
             self._forget(recording)
             reason = opened.strerror if isinstance(opened, OSError) else str(opened)
             later.refuse(CommandError(RECORDING_ERROR, f"The file cannot be made: {reason}"))
         elif recording.reason or (recording.endpoint is not None and recording.endpoint.gone):
-            discard = partial(recording_path.discard, opened, recording.target.parts)
+            discard = partial(recording_path.discard, opened, target.parts)
             self._worker.side.put(discard, lambda _: None)
             self._forget(recording)
             over = CommandError(RECORDING_ERROR, "What was to be recorded has ended meanwhile")
@@ -192,38 +245,57 @@ class Recorder:
             if recording.answer is not None:
                 recording.answer.refuse(over)
         else:
-            self._begin(recording, opened)
+            self._begin(
+                recording,
+                ("disk", opened.device),
+                opened.fd,
+                folder_fd=opened.folder_fd,
+                name=target.parts[-1].encode(),
+                wav=target.wav,
+                mix=target.mix,
+            )
             started_us = recording.started_us + recording.wall_offset_us
-            path = recording.target.file_path
-            later.answer(m.RecordingStarted(file_path=path, started_at_epoch_ms=started_us // _US_A_MS))
+            later.answer(
+                m.RecordingStarted(file_path=target.file_path, started_at_epoch_ms=started_us // _US_A_MS)
+            )
             if not opened.owned and not self._owner_warned:
                 self._owner_warned = True
                 self._worker.log.warning("recording_without_owner", path=self._config.recording_dir)
 
-    def _begin(self, recording: Recording, opened: recording_path.Opened) -> None:
-        worker, target = self._worker, recording.target
+    def _begin(
+        self,
+        recording: Recording,
+        writer: tuple[str, int],
+        fd: int,
+        *,
+        folder_fd: int = -1,
+        name: bytes = b"",
+        wav: bool = False,
+        mix: bool = False,
+    ) -> None:
+        worker = self._worker
         if self._drain is None:
             slots = self._config.endpoints + HIDDEN_SLOTS
             self._drain = Drain(worker.media.capture_ring_address(), slots)
             self._threads.append(worker.side.own("record-drain", self._drain.run))
-        members = self._members(recording)
         now_us = recording.started_us = worker.now_us()
         recording.wall_offset_us = time.time_ns() // 1000 - now_us
         recording.number = self._drain.begin(
-            self._writer(opened.device),
-            fd=opened.fd,
-            folder_fd=opened.folder_fd,
-            name=target.parts[-1].encode(),
-            rate_hz=_rate(members) if target.wav else 0,
-            channels=len(members),
-            mix=target.mix,
+            self._writer(writer),
+            fd=fd,
+            folder_fd=folder_fd,
+            name=name,
+            rate_hz=(WIDE_HZ if recording.wide else NARROW_HZ) if wav else 0,
+            channels=len(recording.channels),
+            mix=mix,
             started_us=now_us,
             wall_offset_us=recording.wall_offset_us,
             limit=self._config.recording_channel_size,
             position=worker.media.capture_position(),
+            feeding=recording.target is None,
         )
         self._numbers[recording.number] = recording
-        for endpoint in members:
+        for endpoint in self._members(recording):
             self._begin_leg(recording, endpoint)
         worker.log.info("recording_started", recording=recording.id, session=recording.session)
 
@@ -233,10 +305,10 @@ class Recorder:
         session = self._worker.plan.sessions.get(recording.session)
         return list(session.members.values()) if session is not None else []
 
-    def _writer(self, device: int) -> Writer:
-        writer = self._writers.get(device)
+    def _writer(self, whose: tuple[str, int]) -> Writer:
+        writer = self._writers.get(whose)
         if writer is None:
-            writer = self._writers[device] = Writer(self._wake_fd)
+            writer = self._writers[whose] = Writer(self._wake_fd)
             self._threads.append(self._worker.side.own("record-write", writer.run))
         return writer
 
@@ -251,6 +323,7 @@ class Recorder:
             at_us=self._worker.now_us(),
             lost=media.capture_lost(handle),
             made_here=endpoint.kind in MADE_HERE,
+            channel=recording.channels.pop(endpoint.id, NEXT_CHANNEL),
         )
         others = self._by_handle.setdefault(handle, [])
         if not others:
@@ -300,7 +373,7 @@ class Recorder:
         counts = self._drain.counts(recording.number)
         packets, dropped = counts["packets"], sum(counts["lost"].values())
         duration_ms = (recording.stopped_us - recording.started_us) // _US_A_MS
-        path = recording.target.file_path
+        path = recording.target.file_path if recording.target is not None else ""
         self._worker.log.info(
             "recording_ended",
             recording=recording.id,
@@ -321,7 +394,7 @@ class Recorder:
                     stopped_at_epoch_ms=stopped_us // _US_A_MS,
                 )
             )
-        else:
+        elif recording.target is not None:
             self._worker.outbox.put(
                 m.RecordingStopped(
                     session=recording.session,
@@ -337,11 +410,16 @@ class Recorder:
 
     def _release(self, session: str) -> None:
         """What waited for the session's last recording."""
-        if session in self._waiting and all(
-            recording.told for recording in self._recordings.values() if recording.session == session
-        ):
+        if session in self._waiting and not self._ending(session):
             for later, result in self._waiting.pop(session):
                 later.answer(result)
+
+    def _ending(self, session: str) -> bool:
+        return any(
+            recording.reason and not recording.told
+            for recording in self._recordings.values()
+            if recording.session == session
+        )
 
     def _forget(self, recording: Recording) -> None:
         del self._recordings[recording.id]
@@ -367,7 +445,10 @@ class Recorder:
             recording.reason = "write_error"
         if not recording.told:
             self._tell(recording)
-        _add(self._past, self._drain.counts(recording.number))
+        for path in recording.feeders.values():
+            recording_path.unlink(path)  # of a worker that never came
+        if recording.target is not None:
+            _add(self._past, self._drain.counts(recording.number))
         self._drain.forget(recording.number)
         del self._numbers[recording.number]
         self._forget(recording)
@@ -395,25 +476,15 @@ class Recorder:
     def counters(self) -> dict[str, int]:
         """Totals since the start; drops by reason."""
         total = dict(self._past)
-        for number in self._numbers:
+        for number, recording in self._numbers.items():
             assert self._drain is not None
-            _add(total, self._drain.counts(number))
+            if recording.target is not None:  # what is fed is counted where it is kept
+                _add(total, self._drain.counts(number))
         lost = {f"recording_dropped_{name}": total[name] for name in LOSS_NAMES}
         return {"recording_packets": total["packets"], "recording_bytes": total["bytes"], **lost}
 
     def gauges(self) -> dict[str, float]:
-        return {"recordings": len(self._numbers)}
-
-
-def _rate(members: Iterable[Endpoint]) -> int:
-    """Of a WAV: wide when somebody is."""
-    wide = any(
-        endpoint.profile.send_codec == Codec.L16_16K
-        or any(codec == Codec.L16_16K for _, codec in endpoint.profile.receive)
-        for endpoint in members
-        if isinstance(endpoint, RtpEndpoint) and endpoint.profile is not None
-    )
-    return WIDE_HZ if wide else NARROW_HZ
+        return {"recordings": sum(each.target is not None for each in self._numbers.values())}
 
 
 def _add(total: dict[str, int], counts: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ belongs to stands in an extended attribute of its file.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 from typing import NamedTuple
@@ -15,7 +16,8 @@ from typing import NamedTuple
 PCAP, WAV, MIX = ".pcap", ".wav", "?mix"
 NAME_BYTES = 240  # of a part; leaves room for the prefix of a file that is being rewritten
 OWNER = "user.roomtone.app"  # also in ext/record/writer.pyx
-FOLDER_MODE, FILE_MODE = 0o750, 0o640
+FOLDER_MODE, FILE_MODE, FEED_MODE = 0o750, 0o640, 0o600
+FEED_BYTES = 1 << 18  # that a pipe holds: what 100 legs bring until the drain looks again
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _BELOW = _FOLDER | os.O_NOFOLLOW
 _FRESH = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -129,3 +131,31 @@ def owner_of(fd: int) -> str | None:
         return os.getxattr(fd, OWNER).decode()
     except (OSError, UnicodeDecodeError):
         return None
+
+
+# -- pipes between workers -----------------------------------------------------------------------------------
+
+
+def open_feed(path: str) -> int:
+    """Make a named pipe; descriptor of its reading end, which never waits.  OSError."""
+    unlink(path)
+    os.mkfifo(path, FEED_MODE)
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with contextlib.suppress(OSError):  # over the user's share of pipe memory: the usual size has to do
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, FEED_BYTES)
+    return fd
+
+
+def join_feed(path: str, hello: bytes) -> int:
+    """Descriptor of the writing end; `hello` is written, and nobody else can come.  OSError: nobody reads."""
+    fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    unlink(path)
+    os.write(fd, hello)
+    os.set_blocking(fd, True)
+    return fd
+
+
+def unlink(path: str) -> None:
+    """If it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

@@ -31,6 +31,7 @@ from roomtone.control.core.procedures import Procedures
 from roomtone.control.core.requests import METHODS, Binding, Method, check_binding
 from roomtone.control.core.run import Call, Run
 from roomtone.control.core.session import Connection, Endpoint, Session
+from roomtone.engine.messages import SnapshotRecording
 
 DEFAULT_APP = "default"  # whose sessions they are when no tokens are configured
 
@@ -60,6 +61,7 @@ class Core(Procedures):
         self.connections: dict[int, Connection] = {}
         self.sessions: dict[str, Session] = {}
         self.departed: dict[str, recordings.Departed] = {}  # by recording id
+        self.strays: list[tuple[int, SnapshotRecording]] = []  # recordings of no known session yet
         self.unheard = set(range(workers))  # they may hold sessions of the time before this process
         self.draining = False
         self.counters = views.Counters()
@@ -98,8 +100,8 @@ class Core(Procedures):
                 self._worker_started(given)
             case effects.WorkerHolds():
                 audio.sockets_lost(self, recall.adopt(self, given.worker, given.endpoints))
-                recordings.adopt(self, given.worker, given.recordings)
                 self.unheard.discard(given.worker)
+                recordings.adopt(self, given.worker, given.recordings)
             case effects.WorkerDied():
                 self._worker_died(given.worker)
             case effects.ShutdownBegan():

@@ -110,7 +110,7 @@ def end(core: Core, session: Session, fact: SessionFact) -> None:
     spread = session.spread.peers if session.spread is not None else ()
     for worker, back in session.arriving:
         core.tell(worker, back)  # before the bus goes on which it may be by then
-    recorders = (recording.worker for recording in session.recordings.values())
+    recorders = (worker for recording in session.recordings.values() for worker in recording.workers)
     for worker in dict.fromkeys((*session.counts, *spread, *recorders)):
         core.tell(worker, CloseSession(session.id, reason))
     recordings.depart(core, session)
@@ -143,6 +143,8 @@ def worker_lost(core: Core, worker: int) -> None:
         if connection is not None:
             core.emit_to(connection, event)
     recordings.worker_lost(core, worker)
+    recordings.keeper_lost(core, worker)
+    recordings.claim(core)
 
 
 # -- time-outs -----------------------------------------------------------------------------------------------

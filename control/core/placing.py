@@ -14,7 +14,6 @@ from roomtone.engine.messages import CommandBody, RemoveEndpoint
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
-NEVER = 1 << 30  # endpoints
 RETRY_HINT_S = 5  # an overload that passes is over then: two levels down, 2 s each (engine/overload.py)
 EMPTY = "empty"  # the timer of a session without endpoints
 US_PER_S = 1_000_000
@@ -54,6 +53,7 @@ def book(core: Core, session: Session, endpoint: Endpoint) -> Generator[list[Ask
     endpoint.number = reserve(core, session, endpoint.worker, endpoint.kind)
     try:
         yield from spreading.join(core, session)
+        yield from recordings.join(core, session)
     except (Problem, GeneratorExit):
         release(core, session, endpoint.worker, endpoint.kind)
         raise
@@ -96,10 +96,8 @@ def _choose(core: Core, session: Session) -> int:
     settle(core, session)
     if session.home is None:
         raise Problem(SESSION_UNRESPONSIVE, "No media worker is running")
-    stays = recordings.whole(session)
-    spread_at = NEVER if stays else core.config.session_spread_at
-    worker = placement.choose(core.workers, session.home, session.counts, spread_at)
-    if worker is None or (stays and worker != session.home):
+    worker = placement.choose(core.workers, session.home, session.counts, core.config.session_spread_at)
+    if worker is None:
         core.counters.endpoints_refused += 1
         raise Problem(
             ENDPOINT_ERROR,

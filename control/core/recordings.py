@@ -7,28 +7,38 @@ A recording is *active* from the reply to recording.start on.  It ends once: wit
 worker that kept the file; of a worker that died only we can tell.  A recording whose session has ended waits,
 *departed*, for its worker's last word, which goes to the connection the session had.
 
-A whole session is recorded by the worker that has its endpoints, so while that goes on new ones stay there.
+A whole session is recorded by the worker that is its home when it begins; that one keeps the file, whatever
+becomes of the endpoints.  Every other worker on which the session has endpoints feeds it: `join` is a step of
+whatever brings an endpoint to a worker, as `spreading.join` is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from roomtone.control.core import api, api_recording, placing
 from roomtone.control.core.problems import RECORDING_ERROR, SESSION_UNRESPONSIVE, Problem
-from roomtone.control.core.run import COMMAND_DEADLINE_US, Ask, Call, Procedure, expect, unanswered
+from roomtone.control.core.run import COMMAND_DEADLINE_US, Answer, Ask, Call, Procedure, expect, unanswered
 from roomtone.engine import messages
-from roomtone.engine.messages import SnapshotRecording, StartRecording, StopRecording
+from roomtone.engine.codecs import Codec
+from roomtone.engine.messages import (
+    CloseSession,
+    OpenFeed,
+    SnapshotRecording,
+    StartFeed,
+    StartRecording,
+    StopRecording,
+)
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
-    from roomtone.control.core.session import Session
+    from roomtone.control.core.session import Endpoint, Session
 
-MIX = "?mix"
+MIX, WAV = "?mix", ".wav"
 US_PER_S = 1_000_000
 
 
@@ -46,7 +56,10 @@ RECORDING_TRANSITIONS: dict[str, dict[RecordingFact, str]] = {
 
 
 class Recording(Struct, kw_only=True, eq=False):
-    """One recording as control knows it.  endpoint_id None: of the whole session."""
+    """One recording as control knows it.  endpoint_id None: of the whole session.
+
+    worker: who keeps the file.  feeders: who else has a part in it.
+    """
 
     id: str
     endpoint_id: str | None
@@ -54,9 +67,14 @@ class Recording(Struct, kw_only=True, eq=False):
     worker: int
     started_us: int
     state: str = "active"
+    feeders: list[int] = field(default_factory=list)
 
     def happened(self, fact: RecordingFact) -> None:
         self.state = RECORDING_TRANSITIONS[self.state][fact]
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        return (self.worker, *self.feeders)
 
 
 class Departed(Struct, frozen=True):
@@ -77,6 +95,7 @@ def start(core: Core, call: Call, params: api_recording.RecordingStart) -> Proce
     if in_use(core, params.file_path.removesuffix(MIX)):
         raise Problem(RECORDING_ERROR, "The file is being written", "file_path")
     worker = _worker_of(core, session, params.endpoint_id)
+    recorded = _recorded(session, params.endpoint_id)
     recording_id = core.next_id()
     body = StartRecording(
         session=session.id,
@@ -84,17 +103,25 @@ def start(core: Core, call: Call, params: api_recording.RecordingStart) -> Proce
         endpoint=params.endpoint_id.lower() if params.endpoint_id is not None else None,
         file_path=params.file_path,
         app_id=session.app_id,
+        legs=[endpoint.id for endpoint in recorded],
+        wide=any(map(_wide, recorded)),
     )
     undo = StopRecording(recording_id)
     answers = yield [Ask(worker, body, lambda _: core.tell(worker, undo))]
     started = expect(answers[0], messages.RecordingStarted)
-    session.recordings[recording_id] = Recording(
+    recording = session.recordings[recording_id] = Recording(
         id=recording_id,
         endpoint_id=body.endpoint,
         file_path=started.file_path,
         worker=worker,
         started_us=core.now_us,
     )
+    try:
+        yield from _feed(core, session, recording, body.legs)
+    except Problem as refused:
+        _forget(session, recording)
+        _stop_all(core, recording)
+        raise Problem(RECORDING_ERROR, f"Not recorded: {refused.message}") from None
     core.log("info", "recording_started", session=session.id, recording=recording_id, worker=worker)
     return api_recording.RecordingStarted(recording_id, started.started_at_epoch_ms)
 
@@ -110,10 +137,21 @@ def _worker_of(core: Core, session: Session, endpoint_id: str | None) -> int:
     placing.settle(core, session)
     if session.home is None:
         raise Problem(SESSION_UNRESPONSIVE, "No media worker is running")
-    if set(session.counts) - {session.home}:
-        message = "The session is spread over several workers: record its endpoints one by one"
-        raise Problem(RECORDING_ERROR, message, "endpoint_id")
     return session.home
+
+
+def _recorded(session: Session, endpoint_id: str | None) -> list[Endpoint]:
+    """Whom the recording begins with, in the order of their making."""
+    if endpoint_id is not None:
+        return [session.endpoints[endpoint_id.lower()]]
+    return [endpoint for endpoint in session.endpoints.values() if endpoint.state != "buffering"]
+
+
+def _wide(endpoint: Endpoint) -> bool:
+    media = endpoint.media
+    return media is not None and (
+        media.send_codec == Codec.L16_16K or any(entry.codec == Codec.L16_16K for entry in media.receive)
+    )
 
 
 def stop(core: Core, call: Call, params: api_recording.RecordingStop) -> Procedure:
@@ -123,14 +161,9 @@ def stop(core: Core, call: Call, params: api_recording.RecordingStop) -> Procedu
         raise Problem(RECORDING_ERROR, f"Recording not found: {params.recording_id}", "recording_id")
     recording.happened(RecordingFact.STOP_ASKED)
     within_us = COMMAND_DEADLINE_US + core.config.recording_flush_timeout_secs * US_PER_S
-    answers = yield [
-        Ask(
-            recording.worker,
-            StopRecording(recording.id),
-            lambda _: _forget(session, recording),
-            within_us=within_us,
-        )
-    ]
+    body = StopRecording(recording.id)
+    keeper = Ask(recording.worker, body, lambda _: _forget(session, recording), within_us=within_us)
+    answers = yield [keeper, *(Ask(worker, body, within_us=within_us) for worker in recording.feeders)]
     if unanswered(answers[0]) and recording.state == "stopping":
         recording.happened(RecordingFact.STOP_UNANSWERED)
     done = expect(answers[0], messages.RecordingDone)
@@ -149,6 +182,59 @@ def _forget(session: Session, recording: Recording) -> None:
         recording.happened(RecordingFact.ENDED)
 
 
+# -- several workers -----------------------------------------------------------------------------------------
+
+
+def join(core: Core, session: Session) -> Generator[list[Ask], list[Answer], None]:
+    """Let every worker that has endpoints of the session, or will have, feed its recordings.
+
+    Raises `Problem` when one of them cannot.
+    """
+    for recording in list(session.recordings.values()):
+        if recording.endpoint_id is None and recording.state == "active":
+            yield from _feed(core, session, recording, [])
+
+
+def _feed(
+    core: Core, session: Session, recording: Recording, legs: list[str]
+) -> Generator[list[Ask], list[Answer], None]:
+    if recording.endpoint_id is not None:
+        return
+    joining = [worker for worker in session.counts if worker not in recording.workers]
+    if not joining:
+        return
+    recording.feeders += joining
+    try:
+        paths = yield [Ask(recording.worker, OpenFeed(recording=recording.id, worker=w)) for w in joining]
+        answers = yield [
+            Ask(worker, _feed_by(session, recording, expect(answer, messages.FeedOpened).path, legs))
+            for worker, answer in zip(joining, paths, strict=True)
+        ]
+        for answer in answers:
+            expect(answer, messages.Done)
+    except (Problem, GeneratorExit):
+        recording.feeders = [worker for worker in recording.feeders if worker not in joining]
+        for worker in joining:
+            core.tell(worker, StopRecording(recording.id))
+        raise
+
+
+def _feed_by(session: Session, recording: Recording, path: str, legs: list[str]) -> StartFeed:
+    return StartFeed(
+        session=session.id,
+        recording=recording.id,
+        keeper=recording.worker,
+        path=path,
+        legs=legs,
+        wav=recording.file_path.endswith(WAV),
+    )
+
+
+def _stop_all(core: Core, recording: Recording) -> None:
+    for worker in recording.workers:
+        core.tell(worker, StopRecording(recording.id))
+
+
 # -- endings -------------------------------------------------------------------------------------------------
 
 
@@ -164,7 +250,10 @@ def stopped(core: Core, event: messages.RecordingStopped) -> None:
     )
     session = core.sessions.get(event.session)
     if session is not None and event.recording in session.recordings:
-        _forget(session, session.recordings[event.recording])
+        recording = session.recordings[event.recording]
+        _forget(session, recording)
+        for feeder in recording.feeders:
+            core.tell(feeder, StopRecording(recording.id))
         core.log("info", "recording_stopped", recording=event.recording, reason=event.reason)
         call = session.run.call if session.run is not None else None
         if call is not None:
@@ -189,18 +278,33 @@ def worker_lost(core: Core, worker: int) -> None:
     """The last word for a dead worker about its recordings: what it wrote nobody has counted."""
     lost = [departed for departed in core.departed.values() if departed.recording.worker == worker]
     for departed in lost:
-        recording = departed.recording
-        del core.departed[recording.id]
-        event = api.RecordingStopped(
-            recording_id=recording.id,
-            file_path=recording.file_path,
-            duration_ms=(core.now_us - recording.started_us) // 1000,
-            packets=0,
-            dropped_packets=0,
-            reason="worker_lost",
-        )
-        core.log("warning", "recording_stopped", recording=recording.id, reason="worker_lost")
-        _tell(core, departed, event)
+        del core.departed[departed.recording.id]
+        _tell(core, departed, _lost(core, departed.recording))
+
+
+def keeper_lost(core: Core, worker: int) -> None:
+    """A worker died that may have kept, or fed, recordings of sessions that have nothing else there."""
+    for session in core.sessions.values():
+        for recording in list(session.recordings.values()):
+            if recording.worker == worker:
+                _forget(session, recording)
+                for feeder in recording.feeders:
+                    core.tell(feeder, StopRecording(recording.id))
+                core.emit(session, _lost(core, recording))
+            elif worker in recording.feeders:
+                recording.feeders.remove(worker)
+
+
+def _lost(core: Core, recording: Recording) -> api.RecordingStopped:
+    core.log("warning", "recording_stopped", recording=recording.id, reason="worker_lost")
+    return api.RecordingStopped(
+        recording_id=recording.id,
+        file_path=recording.file_path,
+        duration_ms=(core.now_us - recording.started_us) // 1000,
+        packets=0,
+        dropped_packets=0,
+        reason="worker_lost",
+    )
 
 
 def _tell(core: Core, departed: Departed, event: api.RecordingStopped) -> None:
@@ -219,11 +323,6 @@ def in_use(core: Core, file_path: str) -> bool:
     return any(recording.file_path == file_path for recording in (*departed, *running))
 
 
-def whole(session: Session) -> bool:
-    """All of the session is being recorded."""
-    return any(recording.endpoint_id is None for recording in session.recordings.values())
-
-
 def infos(session: Session) -> list[api.RecordingInfo]:
     return [
         api.RecordingInfo(
@@ -237,11 +336,24 @@ def infos(session: Session) -> list[api.RecordingInfo]:
 
 
 def adopt(core: Core, worker: int, held: list[SnapshotRecording]) -> None:
-    """Recordings that go on since before this process began."""
-    for entry in held:
+    """Recordings that go on since before this process began.
+
+    The session may have no endpoint on the worker that keeps the file: then the others are waited for.
+    """
+    core.strays += [(worker, entry) for entry in held]
+    claim(core)
+
+
+def claim(core: Core) -> None:
+    """Give every stray recording to its session; when all workers were heard, nobody else will claim it."""
+    strays, core.strays = core.strays, []
+    for worker, entry in strays:
         session = core.sessions.get(entry.session)
-        if session is None:
-            core.tell(worker, messages.CloseSession(entry.session))
+        if session is None and core.unheard:
+            core.strays.append((worker, entry))
+        elif session is None:
+            for each in (worker, *entry.feeders):
+                core.tell(each, CloseSession(entry.session))
         elif entry.recording not in session.recordings:
             session.recordings[entry.recording] = Recording(
                 id=entry.recording,
@@ -249,6 +361,7 @@ def adopt(core: Core, worker: int, held: list[SnapshotRecording]) -> None:
                 file_path=entry.file_path,
                 worker=worker,
                 started_us=entry.started_us,
+                feeders=entry.feeders,
             )
 
 

@@ -153,4 +153,4 @@ def _stop(core: Core, session: Session, worker: int) -> None:
 
 def close(core: Core, session: Session, worker: int) -> None:
     """The session has nothing there any more."""
-    core.tell(worker, CloseSession(session.id), lambda: not _lives(session, worker))
+    core.tell(worker, CloseSession(session.id, None), lambda: not _lives(session, worker))

@@ -71,11 +71,10 @@ def _move(
     """Returns the endpoint's number in the target.  Raises `Problem`: it is where it was."""
     worker = endpoint.worker
     placing.check_room(core, target)
-    if recordings.whole(target) and worker != target.home:
-        raise Problem(TRANSFER_FAILED, "The target session is recorded as a whole, by another worker")
     number = placing.reserve(core, target, worker, endpoint.kind)
     try:
         yield from spreading.join(core, target)
+        yield from recordings.join(core, target)
         yield from _carry_out(core, session, endpoint, target, number)
     except (Problem, GeneratorExit):
         placing.release(core, target, worker, endpoint.kind)

@@ -380,7 +380,9 @@ class Workers:
                 self._timed_out(n)
         if recall:
             self._hand_over(worker, body)
-        unknown = {each.session for each in body.recordings if not self._known_session(each.session)}
+        # Of what was recalled, `core` knows which session has still to be heard of.
+        held = () if recall else body.recordings
+        unknown = {each.session for each in held if not self._known_session(each.session)}
         for endpoint in body.endpoints:
             if not self._known_session(endpoint.session):
                 unknown.add(endpoint.session)

@@ -67,9 +67,12 @@ from roomtone.engine.messages.linking import (
     SpreadPeer,
 )
 from roomtone.engine.messages.recordings import (
+    FeedOpened,
+    OpenFeed,
     RecordingDone,
     RecordingStarted,
     RecordingStopped,
+    StartFeed,
     StartRecording,
     StopRecording,
 )
@@ -97,8 +100,8 @@ from roomtone.engine.messages.worker import (
 CommandBody = (
     CreateRtp | UpdateRtp | CreateTone | CreateFile | SeekFile | PauseFile | ResumeFile | CreateBridge
     | FeedBridge | MoveEndpoint | RemoveEndpoint | CloseSession | InjectKey | StartVad | StopVad | DetectFax
-    | SetSensitive | StartRecording | StopRecording | GetStats | PollStats | GetActivity | OpenSpread
-    | SetSpread | CloseSpread | TakeSnapshot | GetMetrics
+    | SetSensitive | StartRecording | OpenFeed | StartFeed | StopRecording | GetStats | PollStats
+    | GetActivity | OpenSpread | SetSpread | CloseSpread | TakeSnapshot | GetMetrics
 )  # fmt: skip
 
 
@@ -122,7 +125,7 @@ class Failed(msgspec.Struct, tag="failed", tag_field="t", kw_only=True):
 
 
 ReplyBody = (
-    Done | RtpCreated | FileCreated | SpreadOpened | RecordingStarted | RecordingDone | Stats
+    Done | RtpCreated | FileCreated | SpreadOpened | RecordingStarted | FeedOpened | RecordingDone | Stats
     | StatsPolled | Activity | Snapshot | Metrics | Failed
 )  # fmt: skip
 

@@ -131,11 +131,12 @@ class RemoveEndpoint(msgspec.Struct, tag="remove", tag_field="t"):
 class CloseSession(msgspec.Struct, tag="close_session", tag_field="t"):
     """Remove every endpoint of the session here, and its bus.  Reply `Done`; unknown session: also `Done`.
 
-    Its recordings end for that reason and are complete when the reply comes.
+    Its recordings end for that reason and are complete when the reply comes.  None: the session goes on
+    elsewhere, and so do they.
     """
 
     session: str
-    reason: str = "session_destroyed"
+    reason: str | None = "session_destroyed"
 
 
 class InjectKey(msgspec.Struct, tag="inject_key", tag_field="t", kw_only=True):

@@ -8,7 +8,9 @@ import msgspec
 class StartRecording(msgspec.Struct, tag="start_recording", tag_field="t", kw_only=True):
     """Record one endpoint, or (None) the whole session with those who join later.  Reply: `RecordingStarted`.
 
-    file_path: as the client gave it, ``?mix`` included.  app_id: whose recording it is.
+    file_path: as the client gave it, ``?mix`` included.  app_id: whose recording it is.  legs: the endpoints
+    it begins with, also those on other workers (`OpenFeed`), in the order of their channels.  wide: a WAV of
+    16 kHz.
     """
 
     session: str
@@ -16,6 +18,36 @@ class StartRecording(msgspec.Struct, tag="start_recording", tag_field="t", kw_on
     endpoint: str | None
     file_path: str
     app_id: str
+    legs: list[str] = []
+    wide: bool = False
+
+
+class OpenFeed(msgspec.Struct, tag="open_feed", tag_field="t", kw_only=True):
+    """To the worker that keeps a recording: that other worker has endpoints of it.  Reply: `FeedOpened`."""
+
+    recording: str
+    worker: int
+
+
+class FeedOpened(msgspec.Struct, tag="feed_opened", tag_field="t"):
+    """A named pipe, to be opened once."""
+
+    path: str
+
+
+class StartFeed(msgspec.Struct, tag="start_feed", tag_field="t", kw_only=True):
+    """To that other worker: send what the session's endpoints say and hear to `path`.  Reply: `Done`.
+
+    Until `StopRecording`, or until nobody reads it.  keeper: the worker that does.  legs as in
+    `StartRecording`; wav: only what sources say.
+    """
+
+    session: str
+    recording: str
+    keeper: int
+    path: str
+    legs: list[str]
+    wav: bool
 
 
 class RecordingStarted(msgspec.Struct, tag="recording_started", tag_field="t", kw_only=True):
@@ -26,7 +58,9 @@ class RecordingStarted(msgspec.Struct, tag="recording_started", tag_field="t", k
 
 
 class StopRecording(msgspec.Struct, tag="stop_recording", tag_field="t"):
-    """Reply: `RecordingDone` when the file is complete, after recording_flush_timeout_secs in any case."""
+    """To all who have a part in it.  Reply: `RecordingDone` when the file, or what is sent to the worker that
+    keeps it, is complete, after recording_flush_timeout_secs in any case.
+    """
 
     recording: str
 

@@ -77,11 +77,14 @@ class SnapshotEndpoint(msgspec.Struct, kw_only=True):
 
 
 class SnapshotRecording(msgspec.Struct, kw_only=True):
+    """feeders: workers that have sent to it."""
+
     session: str
     recording: str
     endpoint: str | None
     file_path: str
     started_us: int
+    feeders: list[int] = []
 
 
 class Snapshot(msgspec.Struct, tag="snapshot", tag_field="t"):

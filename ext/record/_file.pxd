@@ -53,6 +53,7 @@ cdef extern from "<errno.h>" nogil:
     int errno
     enum: EINTR
     enum: EIO
+    enum: EAGAIN
     enum: ENOENT
 
 cdef extern from *:

@@ -9,7 +9,7 @@ from libc.string cimport memset
 from roomtone.ext.dsp.limiter cimport limiter_run
 from roomtone.ext.record.chunk cimport chunk_room, chunk_silence, chunk_used
 from roomtone.ext.record.leg cimport leg_sounds, leg_take
-from roomtone.ext.record.recording cimport BLOCK_US, HOLD_BLOCKS, WINDOW_BLOCKS, drain_t, leg_t, recording_t
+from roomtone.ext.record.recording cimport BLOCK_US, FEED_BLOCKS, HOLD_BLOCKS, WINDOW_BLOCKS, drain_t, leg_t, recording_t
 
 
 cdef int mix(drain_t* d, recording_t* r, int16_t* out) noexcept nogil:
@@ -67,6 +67,8 @@ cdef void write_block(drain_t* d, recording_t* r, int64_t now_us) noexcept nogil
 cdef void blocks_advance(drain_t* d, recording_t* r, int64_t now_us) noexcept nogil:
     """Write what is older than the window's hold."""
     cdef int64_t due = (now_us - r.started_us) // BLOCK_US - HOLD_BLOCKS
+    if r.first_feed != NULL:
+        due -= FEED_BLOCKS
     while r.blocks < due:
         write_block(d, r, now_us)
 

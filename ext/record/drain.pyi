@@ -41,14 +41,28 @@ class Drain:
         wall_offset_us: int,  # CLOCK_REALTIME - CLOCK_MONOTONIC
         limit: int,  # packets that may wait for the disk
         position: int,
+        feeding: bool = False,  # for another worker: fd is its pipe, there is no directory and no name
     ) -> int:
-        """Begin a recording; returns its id."""
+        """Begin a recording; returns its id.  channels: kept for those whose `leg` names them."""
     def leg(
-        self, id: int, handle: int, *, position: int, at_us: int, lost: tuple[int, int], made_here: bool
+        self,
+        id: int,
+        handle: int,
+        *,
+        position: int,
+        at_us: int,
+        lost: tuple[int, int],
+        made_here: bool,
+        channel: int = -1,
     ) -> None:
-        """An endpoint is recorded from now on.  lost: `Media.capture_lost`; made_here: a tone or a file."""
+        """An endpoint is recorded from now on.  lost: `Media.capture_lost`; made_here: a tone or a file.
+
+        channel: -1, the next one.
+        """
     def leg_end(self, id: int, handle: int, *, position: int, lost: tuple[int, int]) -> None: ...
     def end(self, id: int, *, position: int, stopped_us: int) -> None: ...
+    def feed(self, id: int, fd: int, *, position: int) -> None:
+        """What another worker sends belongs to it too.  fd: the drain's from now on, open without waiting."""
     def abandon(self, id: int) -> None:
         """What waits for the disk is not written any more."""
     def counts(self, id: int) -> dict[str, Any]:

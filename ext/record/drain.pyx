@@ -5,13 +5,12 @@ and ends at an exact packet however late the drain comes to it.  While something
 TURN_US; else it sleeps until an order wakes it.
 """
 
-from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from roomtone.ext.base.clock cimport clock_us
 from roomtone.ext.base.stack cimport node_t, stack_push, stack_take
-from roomtone.ext.base.types cimport RT_LATE
 from roomtone.ext.dsp.limiter cimport limiter_reset
 from roomtone.ext.record._file cimport (
     EFD_CLOEXEC,
@@ -25,49 +24,50 @@ from roomtone.ext.record._file cimport (
     rt_load32,
     rt_load64,
     rt_store32,
-    rt_store64,
     rt_wake,
 )
 from roomtone.ext.record.blocks cimport blocks_advance, blocks_finish
 from roomtone.ext.record.capture cimport (
-    CAPTURE_FRAME,
-    CAPTURE_RTP_IN,
+    capture_data,
     capture_head,
     capture_peek,
     capture_pop,
     capture_ring_t,
     capture_t,
 )
-from roomtone.ext.record.chunk cimport (
-    chunk_flush,
-    chunk_order,
-    chunk_room,
-    chunk_used,
-    chunk_waiting,
+from roomtone.ext.record.chunk cimport chunk_flush, chunk_order, chunk_room, chunk_used
+from roomtone.ext.record.feed cimport (
+    FEED_LEG,
+    FEED_LEG_END,
+    FEED_LOST,
+    feed_close,
+    feed_free,
+    feed_leg_of,
+    feed_leg_t,
+    feed_new,
+    feed_next,
+    feed_number,
 )
-from roomtone.ext.record.leg cimport leg_put
-from roomtone.ext.record.pcap cimport PCAP_HEADER_BYTES, PCAP_OVERHEAD_MAX, pcap_header, pcap_packet
+from roomtone.ext.record.legs cimport leg_begin, leg_end_order, leg_order, leg_record, legs_free, lose
+from roomtone.ext.record.pcap cimport PCAP_HEADER_BYTES, pcap_header
 from roomtone.ext.record.recording cimport (
     BLOCK_US,
     CHANNELS_MAX,
     CHUNK_CLOSE,
     CHUNK_DATA,
-    CHUNK_WIDEN,
     FORMAT_PCAP,
     FORMAT_WAV,
-    LOSS_CHANNEL,
-    LOSS_CHANNELS,
-    LOSS_FILE,
-    LOSS_LATE,
-    LOSS_RING,
+    LOSS_COUNT,
     NAME_BYTES,
+    NEXT_CHANNEL,
     ORDER_CLOSE,
+    ORDER_FEED,
     ORDER_LEG,
     ORDER_LEG_END,
     ORDER_OPEN,
     WAV_HEADER_BYTES,
-    WINDOW_BLOCKS,
     drain_t,
+    feed_t,
     leg_t,
     order_t,
     recording_t,
@@ -86,57 +86,7 @@ cdef enum:
 LOSS_NAMES = ("ring_full", "channel_full", "late", "channels", "file")
 
 
-cdef inline void lose(recording_t* r, int reason, uint64_t packets) noexcept nogil:
-    rt_store64(&r.lost[reason], r.lost[reason] + packets)
-
-
 # -- records -----------------------------------------------------------------------------------------------------------
-
-cdef inline bint wanted(const recording_t* r, const capture_t* record) noexcept nogil:
-    """A WAV wants what sources say, a pcap what was on the wire."""
-    if r.format == FORMAT_PCAP:
-        return record.kind != CAPTURE_FRAME
-    return record.kind == CAPTURE_FRAME or (record.kind == CAPTURE_RTP_IN and record.codec != 0)
-
-
-cdef void count_lost(leg_t* leg, uint32_t lost, uint32_t lost_heard) noexcept nogil:
-    """The ring's losses since the last look."""
-    cdef uint32_t total = lost if leg.recording.format == FORMAT_PCAP else lost_heard
-    if total != leg.lost_known:
-        lose(leg.recording, LOSS_RING, total - leg.lost_known)
-        leg.lost_known = total
-
-
-cdef void put_pcap(recording_t* r, const capture_t* record) noexcept nogil:
-    cdef uint8_t* room = chunk_room(r, PCAP_OVERHEAD_MAX + record.bytes, record.at_us)
-    if room == NULL:
-        lose(r, LOSS_FILE, 1)
-        return
-    chunk_used(r, pcap_packet(room, record, record.at_us + r.wall_offset_us), 1)
-
-
-cdef void put_wav(drain_t* d, leg_t* leg, const capture_t* record) noexcept nogil:
-    blocks_advance(d, leg.recording, record.at_us)
-    if leg.window == NULL:
-        lose(leg.recording, LOSS_CHANNELS, 1)
-    elif leg_put(leg, record) == RT_LATE:
-        lose(leg.recording, LOSS_LATE, 1)
-
-
-cdef void put(drain_t* d, leg_t* leg, const capture_t* record) noexcept nogil:
-    cdef recording_t* r = leg.recording
-    count_lost(leg, record.lost, record.lost_heard)
-    if not wanted(r, record):
-        return
-    if rt_load32(&r.error):
-        lose(r, LOSS_FILE, 1)
-    elif chunk_waiting(r) >= <int64_t> r.limit:
-        lose(r, LOSS_CHANNEL, 1)
-    elif r.format == FORMAT_PCAP:
-        put_pcap(r, record)
-    else:
-        put_wav(d, leg, record)
-
 
 cdef void consume(drain_t* d, uint64_t until) noexcept nogil:
     cdef const capture_t* record = capture_peek(d.ring, until)
@@ -145,7 +95,7 @@ cdef void consume(drain_t* d, uint64_t until) noexcept nogil:
         leg = d.legs[record.handle & INDEX_MASK]
         while leg != NULL:
             if leg.handle == record.handle:
-                put(d, leg, record)
+                leg_record(d, leg, record)
             leg = leg.next_here
         capture_pop(d.ring, record)
         record = capture_peek(d.ring, until)
@@ -155,7 +105,7 @@ cdef void consume(drain_t* d, uint64_t until) noexcept nogil:
 
 cdef void begin(drain_t* d, recording_t* r) noexcept nogil:
     """An empty file of its kind is a file already."""
-    cdef uint8_t* room = chunk_room(r, WAV_HEADER_BYTES, r.started_us)
+    cdef uint8_t* room = chunk_room(r, WAV_HEADER_BYTES, r.started_us) if not r.feeding else NULL
     r.prev = NULL
     r.next = d.first
     if d.first != NULL:
@@ -174,97 +124,17 @@ cdef void begin(drain_t* d, recording_t* r) noexcept nogil:
     chunk_flush(r)
 
 
-cdef leg_t* used_channel(recording_t* r, bint made_here) noexcept nogil:
-    """One that may serve again: of a source made here that has ended, or any where there are no channels to tell apart."""
-    cdef leg_t* leg = r.first_leg
-    while leg != NULL:
-        if not leg.here and ((leg.made_here and made_here) or r.mix or r.format == FORMAT_PCAP):
-            return leg
-        leg = leg.next
-    return NULL
-
-
-cdef leg_t* new_channel(recording_t* r) noexcept nogil:
-    cdef leg_t* leg = <leg_t*> calloc(1, sizeof(leg_t))
-    if leg == NULL:
-        return NULL
-    leg.recording = r
-    leg.channel = r.leg_count
-    r.leg_count += 1
-    if r.last_leg == NULL:
-        r.first_leg = leg
-    else:
-        r.last_leg.next = leg
-    r.last_leg = leg
-    if r.format == FORMAT_PCAP or (not r.mix and leg.channel >= CHANNELS_MAX):
-        return leg
-    leg.window = <int16_t*> calloc(WINDOW_BLOCKS * r.block, sizeof(int16_t))
-    if not r.mix and leg.channel >= r.channels:
-        chunk_order(r, CHUNK_WIDEN, r.blocks * r.block, leg.channel + 1, r.channels)
-        r.channels = leg.channel + 1
-        r.end = WAV_HEADER_BYTES + 2 * r.blocks * r.block * r.channels
-    return leg
-
-
-cdef void begin_leg(drain_t* d, const order_t* order) noexcept nogil:
-    cdef recording_t* r = order.recording
-    cdef leg_t* leg
-    if r.format == FORMAT_WAV:
-        blocks_advance(d, r, order.at_us)
-    leg = used_channel(r, order.made_here)
-    if leg == NULL:
-        leg = new_channel(r)
-    if leg == NULL:
-        return
-    leg.handle = order.handle
-    leg.here = 1
-    leg.made_here = order.made_here
-    leg.lost_known = order.lost
-    leg.anchored = 0
-    leg.next_here = d.legs[order.handle & INDEX_MASK]
-    d.legs[order.handle & INDEX_MASK] = leg
-
-
-cdef void leave(drain_t* d, leg_t* leg) noexcept nogil:
-    """Records of its endpoint go past it from now on."""
-    cdef leg_t** at = &d.legs[leg.handle & INDEX_MASK]
-    while at[0] != NULL and at[0] != leg:
-        at = &at[0].next_here
-    if at[0] == leg:
-        at[0] = leg.next_here
-    leg.here = 0
-
-
-cdef void end_leg(drain_t* d, const order_t* order) noexcept nogil:
-    cdef leg_t* leg = order.recording.first_leg
-    while leg != NULL:
-        if leg.here and leg.handle == order.handle:
-            count_lost(leg, order.lost, order.lost)
-            leave(d, leg)
-            return
-        leg = leg.next
-
-
-cdef void free_legs(drain_t* d, recording_t* r) noexcept nogil:
-    cdef leg_t* leg = r.first_leg
-    cdef leg_t* next_leg
-    cdef int i
-    while leg != NULL:
-        next_leg = leg.next
-        if leg.here:
-            leave(d, leg)
-        for i in range(WINDOW_BLOCKS):
-            lose(r, LOSS_FILE, leg.packets[i])      # of a file that failed; else they are written
-        free(leg.window)
-        free(leg)
-        leg = next_leg
-    r.first_leg = r.last_leg = NULL
-
-
-cdef void end(drain_t* d, recording_t* r, int64_t stopped_us) noexcept nogil:
-    if r.format == FORMAT_WAV and not rt_load32(&r.error):
-        blocks_finish(d, r, stopped_us)
-    free_legs(d, r)
+cdef void end(drain_t* d, recording_t* r) noexcept nogil:
+    cdef feed_t* f
+    if r.feeding:
+        feed_close(r)
+    elif r.format == FORMAT_WAV and not rt_load32(&r.error):
+        blocks_finish(d, r, r.stopped_us)
+    legs_free(d, r)
+    while r.first_feed != NULL:
+        f = r.first_feed
+        r.first_feed = f.next
+        feed_free(f)
     if r.prev != NULL:
         r.prev.next = r.next
     else:
@@ -278,11 +148,14 @@ cdef void carry_out(drain_t* d, const order_t* order) noexcept nogil:
     if order.kind == ORDER_OPEN:
         begin(d, order.recording)
     elif order.kind == ORDER_LEG:
-        begin_leg(d, order)
+        leg_order(d, order)
     elif order.kind == ORDER_LEG_END:
-        end_leg(d, order)
+        leg_end_order(d, order)
+    elif order.kind == ORDER_FEED:
+        feed_new(order.recording, order.fd)
     elif order.kind == ORDER_CLOSE:
-        end(d, order.recording, order.at_us)
+        order.recording.closing = 1
+        order.recording.stopped_us = order.at_us
 
 
 cdef void take_orders(drain_t* d) noexcept nogil:
@@ -298,11 +171,64 @@ cdef void take_orders(drain_t* d) noexcept nogil:
     d.pending_last = <order_t*> node
 
 
+# -- feeds -------------------------------------------------------------------------------------------------------------
+
+cdef void fed(drain_t* d, feed_t* f, const capture_t* record) noexcept nogil:
+    cdef recording_t* r = f.recording
+    cdef leg_t* leg = feed_leg_of(f, record.handle)
+    cdef const feed_leg_t* begins = <const feed_leg_t*> capture_data(record)
+    cdef const uint64_t* lost = <const uint64_t*> begins
+    cdef int i
+    if record.kind == FEED_LEG:
+        leg = leg_begin(d, r, f, begins.channel, begins.made_here, record.at_us)
+        feed_number(f, record.handle, leg)
+    elif record.kind == FEED_LOST:
+        for i in range(LOSS_COUNT):
+            lose(r, i, lost[i])
+    elif leg == NULL:
+        return
+    elif record.kind == FEED_LEG_END:
+        leg.here = 0
+        feed_number(f, record.handle, NULL)
+    elif not r.closing or record.at_us <= r.stopped_us:
+        leg_record(d, leg, record)
+
+
+cdef bint feeds_take(drain_t* d, recording_t* r) noexcept nogil:
+    """What other workers have sent.  True: no more will come."""
+    cdef feed_t* f = r.first_feed
+    cdef const capture_t* record
+    cdef bint over = True
+    cdef uint32_t i
+    while f != NULL:
+        record = feed_next(f)
+        while record != NULL:
+            fed(d, f, record)
+            record = feed_next(f)
+        if f.fd >= 0:
+            over = over and not f.spoken
+        else:
+            for i in range(f.leg_count):        # of one that died in the middle of it
+                if f.legs[i] != NULL:
+                    f.legs[i].here = 0
+                    f.legs[i] = NULL
+        f = f.next
+    return over
+
+
 # -- the turn ----------------------------------------------------------------------------------------------------------
 
 cdef void look(drain_t* d, recording_t* r, int64_t now_us) noexcept nogil:
     """What became due."""
+    cdef bint over = feeds_take(d, r)
+    if r.closing:
+        if over or rt_load32(&r.abandoned) or rt_load32(&r.error):
+            end(d, r)
+        return
     if rt_load32(&r.error):
+        return
+    if r.feeding:
+        chunk_flush(r)
         return
     if r.format == FORMAT_WAV:
         blocks_advance(d, r, now_us)
@@ -316,6 +242,7 @@ cdef void look(drain_t* d, recording_t* r, int64_t now_us) noexcept nogil:
 cdef void drain_turn(drain_t* d, int64_t now_us) noexcept nogil:
     cdef order_t* order
     cdef recording_t* r
+    cdef recording_t* next_one
     cdef uint64_t head
     take_orders(d)
     head = capture_head(d.ring)         # not before the orders: what they stand behind is in the ring
@@ -328,8 +255,9 @@ cdef void drain_turn(drain_t* d, int64_t now_us) noexcept nogil:
     consume(d, head)
     r = d.first
     while r != NULL:
+        next_one = r.next
         look(d, r, now_us)
-        r = r.next
+        r = next_one
 
 
 cdef void drain_run(drain_t* d) noexcept nogil:
@@ -395,10 +323,10 @@ cdef class Drain:
         rt_wake(self.d.wake_fd)
 
     def begin(self, Writer writer not None, *, int fd, int folder_fd, bytes name, int rate_hz, int channels, bint mix,
-              int64_t started_us, int64_t wall_offset_us, uint64_t limit, uint64_t position):
+              int64_t started_us, int64_t wall_offset_us, uint64_t limit, uint64_t position, bint feeding=False):
         cdef recording_t* r
-        if len(name) >= NAME_BYTES or channels > CHANNELS_MAX or rate_hz not in (0, 8000, 16000):
-            raise ValueError("a name of up to 255 bytes, up to 64 channels, 8 or 16 kHz (0: a pcap)")
+        if len(name) >= NAME_BYTES or channels < 0 or rate_hz not in (0, 8000, 16000):
+            raise ValueError("a name of up to 255 bytes, 8 or 16 kHz (0: a pcap)")
         r = <recording_t*> calloc(1, sizeof(recording_t))
         if r == NULL:
             raise MemoryError
@@ -408,7 +336,9 @@ cdef class Drain:
         r.rate_hz = rate_hz
         r.block = rate_hz // (1000000 // BLOCK_US)
         r.mix = mix
-        r.channels = r.header_channels = 1 if mix else max(1, channels)
+        r.feeding = feeding
+        r.leg_count = channels
+        r.channels = r.header_channels = 1 if mix else min(max(1, channels), CHANNELS_MAX)
         r.started_us = started_us
         r.wall_offset_us = wall_offset_us
         r.limit = limit
@@ -421,7 +351,8 @@ cdef class Drain:
         self.post(self.order(r.id, ORDER_OPEN, position))
         return r.id
 
-    def leg(self, id, uint32_t handle, *, uint64_t position, int64_t at_us, lost, bint made_here):
+    def leg(self, id, uint32_t handle, *, uint64_t position, int64_t at_us, lost, bint made_here,
+            int channel=NEXT_CHANNEL):
         cdef order_t* order
         if handle & INDEX_MASK >= self.d.capacity:
             raise ValueError("no such endpoint handle")
@@ -430,6 +361,7 @@ cdef class Drain:
         order.at_us = at_us
         order.lost = lost[order.recording.format == FORMAT_WAV]
         order.made_here = made_here
+        order.channel = channel
         self.post(order)
 
     def leg_end(self, id, uint32_t handle, *, uint64_t position, lost):
@@ -441,6 +373,11 @@ cdef class Drain:
     def end(self, id, *, uint64_t position, int64_t stopped_us):
         cdef order_t* order = self.order(id, ORDER_CLOSE, position)
         order.at_us = stopped_us
+        self.post(order)
+
+    def feed(self, id, int fd, *, uint64_t position):
+        cdef order_t* order = self.order(id, ORDER_FEED, position)
+        order.fd = fd
         self.post(order)
 
     def abandon(self, id):

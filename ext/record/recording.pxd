@@ -2,6 +2,9 @@
 
     Python --order_t--> drain --chunk_t--> writer --news_t--> Python
 
+A session on several workers is recorded by one of them, who keeps the file.  The others *feed* it: each has a recording of
+its own endpoints whose file is a pipe, and the keeper's drain reads it (feed.pxd).
+
 A recording is filled in by the Python thread before the drain hears of it, and freed by it after CLOSED.  Times are
 CLOCK_MONOTONIC microseconds, `offset` and `end` bytes of the file, positions those of the capture ring.
 """
@@ -20,8 +23,10 @@ cdef enum:
     BLOCK_SAMPLES_MAX = 320
     WINDOW_BLOCKS = 64              # of a leg's sound that are kept to be put in order: one bit each in leg_t.touched
     HOLD_BLOCKS = 25                # 500 ms: so late a packet still finds its place
+    FEED_BLOCKS = 5                 # and so long it may take from another worker
     CHUNK_BYTES = 16384             # or one block, if that is more
     CHANNELS_MAX = 64
+    NEXT_CHANNEL = -1
     NAME_BYTES = 256                # NAME_MAX of Linux, and the final zero
     WAV_HEADER_BYTES = 44
 
@@ -46,6 +51,7 @@ ctypedef struct recording_t:
     int32_t format
     int32_t rate_hz
     int32_t mix
+    int32_t feeding                 # its file is the pipe to the worker that keeps the recording
     int32_t abandoned               # atomic: the rest is not worth waiting for
     int64_t started_us
     int64_t wall_offset_us          # CLOCK_REALTIME - CLOCK_MONOTONIC when it began
@@ -59,10 +65,12 @@ ctypedef struct recording_t:
     recording_t* prev
     leg_t* first_leg                # in the order of their channels
     leg_t* last_leg
+    feed_t* first_feed              # what other workers bring
     uint32_t leg_count
     uint32_t channels               # of the file, once all chunks are written
     int32_t block                   # samples
     int32_t closing
+    int64_t stopped_us              # when it is closing
     chunk_t* chunk                  # being filled
     int64_t chunk_us                # since when
     int64_t told_us                 # when the writer last got one
@@ -85,8 +93,9 @@ ctypedef struct leg_t:              # an endpoint's part of a recording; the dra
     leg_t* next_here                # of the same endpoint slot
     leg_t* next                     # of the recording
     recording_t* recording
+    feed_t* feed                    # that brings it; NULL: the endpoint is here
     handle_t handle
-    uint32_t channel
+    uint32_t channel                # of the file; feeding: its number in the feed
     int32_t here                    # its endpoint is still recorded
     int32_t made_here               # a tone or a file: its channel may serve the next one
     uint32_t lost_known             # capture_t.lost, as far as it is counted
@@ -98,6 +107,18 @@ ctypedef struct leg_t:              # an endpoint's part of a recording; the dra
     uint32_t anchor_ts
     int64_t anchor                  # sample of the recording at that timestamp
     resample_t resample
+
+
+ctypedef struct feed_t:             # the reading end of another worker's pipe; the drain's
+    feed_t* next                    # of the recording
+    recording_t* recording
+    int32_t fd                      # -1: it has ended
+    int32_t spoken                  # something came: when nobody writes any more, it has ended
+    uint32_t fill                   # bytes in `data`,
+    uint32_t at                     # and how many of them were taken
+    uint32_t leg_count
+    leg_t** legs                    # by the number that the other worker gave it
+    uint8_t* data
 
 
 cdef enum chunk_kind_t:
@@ -122,6 +143,7 @@ cdef enum order_kind_t:
     ORDER_LEG = 2
     ORDER_LEG_END = 3
     ORDER_CLOSE = 4
+    ORDER_FEED = 5
 
 
 ctypedef struct order_t:            # carried out when everything captured before `position` has been seen
@@ -133,6 +155,8 @@ ctypedef struct order_t:            # carried out when everything captured befor
     handle_t handle
     uint32_t lost
     int32_t made_here
+    int32_t channel                 # NEXT_CHANNEL: the next one
+    int32_t fd
 
 
 cdef enum news_kind_t:

@@ -38,6 +38,7 @@ from roomtone.ext.record._file cimport (
     rt_wake,
     stat_t,
     unlinkat,
+    write,
 )
 from roomtone.ext.record.recording cimport (
     CHANNELS_MAX,
@@ -81,6 +82,19 @@ cdef int put(int fd, const uint8_t* data, int64_t n, int64_t offset) noexcept no
         data += done
         offset += done
         n -= done
+    return 0
+
+
+cdef int feed(recording_t* r, const chunk_t* chunk) noexcept nogil:
+    """All of it into the pipe, however long the other worker takes; 0, or errno."""
+    cdef int64_t at = 0
+    cdef ssize_t n
+    while at < chunk.bytes:
+        n = write(r.fd, chunk.data + at, chunk.bytes - at)
+        if n > 0:
+            at += n
+        elif errno != EINTR:
+            return errno
     return 0
 
 
@@ -208,9 +222,10 @@ cdef void fail(writer_t* w, recording_t* r, int error) noexcept nogil:
     if r.error:
         return
     rt_store32(&r.error, error)
-    ftruncate(r.fd, r.good_end)
-    if r.format == FORMAT_WAV:
-        header(r, r.good_end)
+    if not r.feeding:
+        ftruncate(r.fd, r.good_end)
+        if r.format == FORMAT_WAV:
+            header(r, r.good_end)
     tell(w, r, NEWS_FAILED)
 
 
@@ -218,7 +233,7 @@ cdef void finish(writer_t* w, recording_t* r, int64_t end) noexcept nogil:
     cdef int error = 0
     if rt_load32(&r.abandoned):
         end = r.good_end
-    if not r.error:
+    if not r.error and not r.feeding:
         error = check_name(r)
         if error == 0 and ftruncate(r.fd, end) < 0:
             error = errno
@@ -226,7 +241,8 @@ cdef void finish(writer_t* w, recording_t* r, int64_t end) noexcept nogil:
             error = header(r, end)
     if close(r.fd) < 0 and error == 0 and errno != EINTR:
         error = errno
-    close(r.folder_fd)
+    if not r.feeding:
+        close(r.folder_fd)
     if error and not r.error:
         rt_store32(&r.error, error)
     tell(w, r, NEWS_CLOSED)
@@ -245,7 +261,7 @@ cdef void one(writer_t* w, chunk_t* chunk) noexcept nogil:
     if chunk.kind == CHUNK_WIDEN:
         error = widen(w, r, chunk.offset, chunk.packets, chunk.bytes)
     else:
-        error = data(r, chunk)
+        error = feed(r, chunk) if r.feeding else data(r, chunk)
         if error:
             rt_store64(&r.refused, r.refused + chunk.packets)
         else:

@@ -175,3 +175,67 @@ def test_a_snapshot_names_what_is_being_recorded(recording: BenchWorker, tmp_pat
         "a",
         f"{tmp_path}/leg.wav",
     )
+
+
+def test_another_worker_sends_its_part_until_nobody_reads(
+    make_bench: Callable[..., BenchWorker], tmp_path: Path
+) -> None:
+    config = {
+        "recording_dir": str(tmp_path),
+        "runtime_dir": str(tmp_path),
+        "recording_flush_timeout_ms": 2000,
+    }
+    keeper, feeder = make_bench(**config), make_bench(**config)
+    keeper.rtp(endpoint="a")
+    handle = feeder.rtp(endpoint="b").handle
+    start(keeper, tmp_path / "call.pcap")
+    opened = keeper.do(m.OpenFeed(recording="r", worker=1))
+    assert isinstance(opened, m.FeedOpened)
+    feed = m.StartFeed(session="s", recording="r", keeper=0, path=opened.path, legs=["a", "b"], wav=False)
+    assert feeder.do(feed) == m.Done()
+    assert captured(feeder) == [(handle, True)]
+    assert not list(tmp_path.glob("feed-*")), "nobody else can come by that pipe"
+    assert keeper.do(m.TakeSnapshot()).recordings[0].feeders == [1]
+    assert feeder.do(m.TakeSnapshot()).recordings == []
+    assert (keeper.worker.recorder.gauges(), feeder.worker.recorder.gauges()) == (
+        {"recordings": 1},
+        {"recordings": 0},
+    )
+    late = feeder.rtp(endpoint="c").handle
+    assert captured(feeder)[1:] == [(late, True)]
+    stopping = keeper.post(m.StopRecording("r"))
+    assert isinstance(ask(feeder, m.StopRecording("r")), m.RecordingDone)
+    assert isinstance(settle(keeper, lambda: keeper.reply(stopping)), m.RecordingDone)
+    assert captured(feeder)[2:] == [(handle, False), (late, False)]
+    assert not [event for event in feeder.events() if isinstance(event, m.RecordingStopped)]
+
+
+def test_a_feed_for_which_nobody_waits_is_refused_and_a_pipe_nobody_opened_removed(
+    make_bench: Callable[..., BenchWorker], tmp_path: Path
+) -> None:
+    bench = make_bench(recording_dir=str(tmp_path), runtime_dir=str(tmp_path))
+    bench.rtp(endpoint="a")
+    refused = bench.do(m.OpenFeed(recording="r", worker=1))
+    assert isinstance(refused, m.Failed) and refused.code == "RECORDING_ERROR"
+    feed = m.StartFeed(session="s", recording="r", keeper=0, path=f"{tmp_path}/none", legs=[], wav=False)
+    refused = bench.do(feed)
+    assert isinstance(refused, m.Failed) and refused.code == "RECORDING_ERROR"
+    assert captured(bench) == []
+    start(bench, tmp_path / "call.wav")
+    bench.do(m.OpenFeed(recording="r", worker=1))
+    assert len(list(tmp_path.glob("feed-*"))) == 1
+    ask(bench, m.StopRecording("r"))
+    assert not list(tmp_path.glob("feed-*"))
+
+
+def test_a_session_that_goes_on_elsewhere_goes_on_being_recorded(
+    recording: BenchWorker, tmp_path: Path
+) -> None:
+    bench = recording
+    bench.rtp(endpoint="a")
+    start(bench, tmp_path / "call.wav")
+    ask(bench, m.CloseSession("s", None))
+    assert not [event for event in bench.events() if isinstance(event, m.RecordingStopped)]
+    handle = bench.rtp(endpoint="b").handle
+    assert captured(bench)[-1] == (handle, True)
+    assert isinstance(ask(bench, m.StopRecording("r")), m.RecordingDone)

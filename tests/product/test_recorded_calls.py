@@ -42,6 +42,11 @@ async def talk(client: Client, phones: list[Phone]) -> list[str]:
     return ids
 
 
+async def said(one: Phone, packets: int) -> None:
+    mark = one.sent + packets
+    await asyncio.to_thread(wait_for, lambda: one.sent >= mark, what="a phone")
+
+
 async def heard(phones: list[Phone], packets: int) -> None:
     marks = [len(one.heard) + packets for one in phones]
     await asyncio.to_thread(
@@ -65,6 +70,16 @@ def tshark(path: Path, *words: str) -> str:
         ["tshark", "-r", str(path), *words], capture_output=True, text=True, timeout=60, check=True
     )
     return done.stdout
+
+
+def rtp_at(ports: list[int]) -> list[str]:
+    """That these ports are RTP, for tshark."""
+    return [word for port in ports for word in ("-d", f"udp.port=={port},rtp")]
+
+
+def streams_of(path: Path, ports: list[int]) -> list[tuple[str, ...]]:
+    """RTP streams of a pcap: source port, destination port, packets, lost."""
+    return STREAM.findall(tshark(path, *rtp_at(ports), "-q", "-z", "rtp,streams"))
 
 
 def probe(path: Path) -> dict[str, Any]:
@@ -107,12 +122,12 @@ def test_wireshark_and_ffmpeg_find_the_call_in_its_recordings(
 
     began, ended, done, ports = asyncio.run(scenario())
     file = tmp_path / "a" / "call.pcap"
-    decode = [word for port in ports for word in ("-d", f"udp.port=={port},rtp")]
+    decode = rtp_at(ports)
     times = [float(t) for t in tshark(file, "-T", "fields", "-e", "frame.time_epoch").split()]
     assert len(times) == done["packets"] and done["dropped_packets"] == 0
     assert began - 0.05 <= min(times) and max(times) <= ended + 0.05
     assert tshark(file, *decode, "-Y", "_ws.malformed or ip.checksum.status == 0") == ""
-    streams = STREAM.findall(tshark(file, *decode, "-q", "-z", "rtp,streams"))
+    streams = streams_of(file, ports)
     assert len(streams) == 4
     assert all(int(packets) >= 100 and lost == "0" for *_, packets, lost in streams)
     shown = probe(tmp_path / "a" / "legs.wav")
@@ -125,6 +140,74 @@ def test_wireshark_and_ffmpeg_find_the_call_in_its_recordings(
         assert level_at(channel[1600:14400], other) < 100
     (both,) = channels(tmp_path / "mixed.wav")
     assert min(level_at(both[1600:14400], hz) for hz in (400, 1000)) > 7000
+
+
+def test_a_session_on_several_workers_is_one_recording(
+    serve: Callable[..., Product], phone: Callable[..., Phone], tmp_path: Path
+) -> None:
+    product = serve(workers=2, session_spread_at=1, recording_dir=str(tmp_path))
+    tones = (400, 1000, 1700)
+    phones = [phone(payload=spoken(hz)) for hz in tones]
+
+    async def scenario() -> tuple[list[dict[str, Any]], list[int]]:
+        async with await connect(product.url) as client:
+            await talk(client, phones)
+            names = ("legs.wav", "mixed.wav?mix", "call.pcap")
+            begun = [await client.call("recording.start", file_path=f"{tmp_path}/{name}") for name in names]
+            await heard(phones, 100)
+            done = [await client.call("recording.stop", recording_id=each["recording_id"]) for each in begun]
+            return done, [one.to[1] for one in phones if one.to]
+
+    done, ports = asyncio.run(scenario())
+    assert [each["dropped_packets"] for each in done] == [0, 0, 0]
+    legs = channels(tmp_path / "legs.wav")
+    (mixed,) = channels(tmp_path / "mixed.wav")
+    assert len(legs) == 3
+    for channel, hz in zip(legs, tones, strict=True):
+        for each in tones:
+            level = level_at(channel[1600:14400], each)
+            assert level == pytest.approx(8000, rel=0.05) if each == hz else level < 100
+        assert level_at(mixed[1600:14400], hz) > 5000
+    streams = streams_of(tmp_path / "call.pcap", ports)
+    assert len(streams) == 6
+    assert all(int(packets) >= 95 and lost == "0" for *_, packets, lost in streams)
+    assert len(tshark(tmp_path / "call.pcap").splitlines()) == done[2]["packets"]
+    assert not list(Path(product.folder.name, "run").glob("feed-*"))
+
+
+def test_transfers_end_the_recording_of_an_endpoint_and_not_that_of_a_session(
+    serve: Callable[..., Product], phone: Callable[..., Phone], tmp_path: Path
+) -> None:
+    product = serve(workers=2, recording_dir=str(tmp_path))
+    anna, ben = phone(payload=spoken(400)), phone(payload=spoken(1000))
+
+    async def scenario() -> tuple[dict[str, Any], dict[str, Any]]:
+        async with await connect(product.url) as here, await connect(product.url) as there:
+            ours, theirs = [(await client.call("session.create"))["session_id"] for client in (here, there)]
+            (anna_id,), (ben_id,) = await call(here, [anna]), await call(there, [ben])
+            whole = await here.call("recording.start", file_path=f"{tmp_path}/whole.wav")
+            leg = await here.call("recording.start", file_path=f"{tmp_path}/leg.wav", endpoint_id=anna_id)
+            await said(anna, 50)
+            await here.call("endpoint.transfer", endpoint_id=anna_id, target_session_id=theirs)
+            told = await stopped(here, leg["recording_id"])
+            info = await here.call("session.info")
+            assert info["endpoints"] == []
+            assert [r["recording_id"] for r in info["recordings"]] == [whole["recording_id"]]
+            await there.call("endpoint.transfer", endpoint_id=ben_id, target_session_id=ours)
+            await said(ben, 50)
+            return told, await here.call("recording.stop", recording_id=whole["recording_id"])
+
+    told, done = asyncio.run(scenario())
+    assert told["reason"] == "endpoint_transferred" and told["packets"] > 40
+    (leg,) = channels(tmp_path / "leg.wav")
+    assert len(leg) / 8000 == pytest.approx(told["duration_ms"] / 1000, abs=0.1)
+    assert level_at(leg[1600:6400], 400) == pytest.approx(8000, rel=0.05)
+    first, second = channels(tmp_path / "whole.wav")
+    assert done["dropped_packets"] == 0
+    assert len(first) / 8000 == pytest.approx(done["duration_ms"] / 1000, abs=0.1)
+    assert level_at(first[1600:6400], 400) == pytest.approx(8000, rel=0.05)
+    assert not first[-6400:].any() and not second[:6400].any()
+    assert level_at(second[-6400:-800], 1000) == pytest.approx(8000, rel=0.05)
 
 
 def test_files_are_listed_read_in_parts_and_removed_over_http(

@@ -70,8 +70,8 @@ class BenchWorker:
         self.worker = Worker(
             pm.WorkerConfig(
                 index=config.pop("index", 0), workers=config.pop("workers", 1), epoch=config.pop("epoch", 1),
-                cpu=None, runtime_dir="", arena_fd=-1, supervisor_fd=-1, endpoints=endpoints,
-                rtp_port_min=port_min, rtp_port_max=port_max, **config,
+                cpu=None, runtime_dir=config.pop("runtime_dir", ""), arena_fd=-1, supervisor_fd=-1,
+                endpoints=endpoints, rtp_port_min=port_min, rtp_port_max=port_max, **config,
             ),
             self.media,
             fact_fd=self._fact_fd,

@@ -109,6 +109,10 @@ class FakeWorker:
                 return ms.RecordingStarted(
                     file_path=body.file_path.removesuffix("?mix"), started_at_epoch_ms=1_700_000_000_000
                 )
+            case ms.OpenFeed():
+                return ms.FeedOpened(f"/run/feed-{body.recording}-{body.worker}")
+            case ms.StartFeed():
+                return ms.Done()
             case ms.StopRecording():
                 return ms.RecordingDone(
                     file_path="/rec/a.pcap",

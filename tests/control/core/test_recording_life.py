@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fake_worker import OFFER, Client, Desk, Refused
 
-from roomtone.control.core.effects import ShutdownBegan, WorkerHolds
+from roomtone.control.core.effects import ShutdownBegan, WorkerHolds, WorkerStarted
 from roomtone.control.core.recordings import RECORDING_TRANSITIONS, RecordingFact
 from roomtone.engine import messages as ms
 
@@ -21,8 +21,8 @@ def rtp(client: Client) -> str:
 
 
 def session_of(desk: Desk) -> str:
-    (session,) = desk.core.sessions
-    return session
+    """The first one."""
+    return next(iter(desk.core.sessions))
 
 
 def ended(desk: Desk, session: str, recording: str, reason: str, worker: int = 0) -> None:
@@ -167,22 +167,117 @@ def test_a_start_nobody_waits_for_any_more_is_undone(desk: Desk, client: Client)
     assert client.call("session.info")["recordings"] == []
 
 
-def test_a_recorded_session_stays_on_its_worker_and_a_spread_one_is_recorded_leg_by_leg() -> None:
+def spread_desk() -> tuple[Desk, Client]:
+    """Two workers; a session's second endpoint is on the second one."""
     desk = Desk(workers=2, config="session_spread_at = 1")
     client = desk.connect()
     client.call("session.create")
-    whole = start(client)
-    home = {desk.core.sessions[session_of(desk)].home}
-    for _ in range(3):
-        rtp(client)
-    assert set(desk.core.sessions[session_of(desk)].counts) == home
-    client.call("recording.stop", recording_id=whole)
-    away = rtp(client)
-    with pytest.raises(Refused, match="several workers"):
+    return desk, client
+
+
+def test_a_session_on_several_workers_is_kept_by_its_home_and_fed_by_the_others() -> None:
+    desk, client = spread_desk()
+    legs = [rtp(client), rtp(client)]
+    home = desk.core.sessions[session_of(desk)].home
+    assert home is not None
+    recording = start(client, "a.wav?mix")
+    (begun,) = desk.workers[home].of(ms.StartRecording)
+    (asked,) = desk.workers[home].of(ms.OpenFeed)
+    (fed,) = desk.workers[1 - home].of(ms.StartFeed)
+    assert begun.legs == legs and not begun.wide
+    assert (asked.recording, asked.worker) == (recording, 1 - home)
+    assert fed.path == f"/run/feed-{recording}-{1 - home}" and fed.legs == legs
+    assert (fed.session, fed.recording, fed.keeper, fed.wav) == (session_of(desk), recording, home, True)
+    client.call("recording.stop", recording_id=recording)
+    assert [len(worker.of(ms.StopRecording)) for worker in desk.workers.values()] == [1, 1]
+
+
+def test_who_comes_to_another_worker_while_it_is_recorded_is_fed_first() -> None:
+    desk, client = spread_desk()
+    start(client, "a.pcap")
+    rtp(client)
+    home = desk.core.sessions[session_of(desk)].home
+    assert home is not None
+    away = desk.workers[1 - home]
+    assert away.of(ms.StartFeed) == []
+    rtp(client)
+    kinds = [type(body) for body in away.commands]
+    assert kinds.index(ms.StartFeed) < kinds.index(ms.CreateRtp)
+    assert not away.of(ms.StartFeed)[0].wav
+    rtp(client)
+    assert len(away.of(ms.StartFeed)) == 1
+
+
+@pytest.mark.parametrize("kind", [ms.OpenFeed, ms.StartFeed])
+def test_a_session_that_cannot_be_fed_is_not_recorded(kind: type) -> None:
+    desk, client = spread_desk()
+    legs = [rtp(client), rtp(client)]
+    refusal = ms.Failed(code="RECORDING_ERROR", message="No way to the other worker")
+    for worker in desk.workers.values():
+        worker.refuse[kind] = refusal
+    with pytest.raises(Refused, match="No way to the other worker"):
         start(client)
-    start(client, endpoint_id=away)
-    (elsewhere,) = {0, 1} - home
-    assert len(desk.workers[elsewhere].of(ms.StartRecording)) == 1
+    assert client.call("session.info")["recordings"] == []
+    assert all(worker.of(ms.StopRecording) for worker in desk.workers.values())
+    start(client, endpoint_id=legs[0])
+
+
+def moved_away() -> tuple[Desk, Client, Client, str, int]:
+    """A recorded session, all of whose endpoints went to another one; then one of another worker came."""
+    desk = Desk(workers=2)
+    clients = [desk.connect(), desk.connect()]
+    sessions = [client.call("session.create")["session_id"] for client in clients]
+    legs = [rtp(client) for client in clients]
+    keeper, other = (desk.core.sessions[session].home for session in sessions)
+    assert keeper is not None and keeper != other
+    recording = start(clients[0])
+    for client, leg, target in zip(clients, legs, reversed(sessions), strict=True):
+        client.call("endpoint.transfer", endpoint_id=leg, target_session_id=target)
+    return desk, clients[0], clients[1], recording, keeper
+
+
+def test_a_recording_goes_on_when_its_session_has_moved_away() -> None:
+    desk, client, _, recording, keeper = moved_away()
+    closed = [c for c in desk.workers[keeper].of(ms.CloseSession) if c.session == session_of(desk)]
+    assert closed and all(c.reason is None for c in closed), "it lives on elsewhere"
+    assert [r["recording_id"] for r in client.call("session.info")["recordings"]] == [recording]
+    (fed,) = desk.workers[1 - keeper].of(ms.StartFeed)
+    assert (fed.recording, fed.keeper) == (recording, keeper)
+    client.call("session.destroy")
+    for worker in desk.workers.values():
+        assert worker.of(ms.CloseSession)[-1].reason == "session_destroyed"
+
+
+def test_a_recording_whose_keeper_dies_is_told_though_its_session_lives_on() -> None:
+    desk, client, _, recording, keeper = moved_away()
+    desk.kill(keeper)
+    (told,) = client.events("recording.stopped")
+    assert (told["recording_id"], told["reason"]) == (recording, "worker_lost")
+    assert client.call("session.info")["recordings"] == []
+    assert not client.events("session.lost")
+
+
+def test_a_new_control_process_finds_the_session_of_a_recording_on_another_worker() -> None:
+    desk, _, _, recording, keeper = moved_away()
+    (moved,) = desk.workers[1 - keeper].of(ms.MoveEndpoint)
+    entry = ms.SnapshotEndpoint(session=moved.session, endpoint=moved.endpoint, kind="rtp", note=moved.note)
+    held = [
+        ms.SnapshotRecording(
+            session=session, recording=id, endpoint=None, file_path="/rec/a.wav", started_us=5,
+            feeders=[1 - keeper],
+        )
+        for session, id in ((moved.session, recording), ("gone", "r2"))
+    ]  # fmt: skip
+    fresh = Desk(workers=2, unheard=2, started=False)
+    for index in range(2):
+        fresh.give(WorkerStarted(index, 1, running=True))
+    fresh.give(WorkerHolds(keeper, [], held))
+    assert not fresh.workers[keeper].of(ms.CloseSession)
+    fresh.give(WorkerHolds(1 - keeper, [entry], []))
+    shown = fresh.core.session(moved.session)
+    assert shown is not None and [r.recording_id for r in shown.recordings] == [recording]
+    for worker in fresh.workers.values():
+        assert [closed.session for closed in worker.of(ms.CloseSession)] == ["gone"]
 
 
 def test_a_new_control_process_knows_what_is_being_recorded(desk: Desk, client: Client) -> None:

@@ -188,20 +188,6 @@ def test_a_worker_that_cannot_take_part_refuses_and_everything_is_given_back(kin
     assert desk.workers[0].endpoints == {leg: b}
 
 
-def test_into_a_session_that_another_worker_records_nobody_goes() -> None:
-    desk = Desk(workers=2)
-    (anna, a), (ben, b) = desk.session(), desk.session()
-    leg, theirs = rtp(anna), rtp(ben)
-    recording = ben.call("recording.start", file_path="/rec/all.wav")["recording_id"]
-    with pytest.raises(Refused, match="recorded as a whole") as refused:
-        transfer(anna, leg, b)
-    assert refused.value.code == "TRANSFER_FAILED"
-    assert desk.workers[0].endpoints == {leg: a} and listed(ben) == [theirs]
-    ben.call("recording.stop", recording_id=recording)
-    transfer(anna, leg, b)
-    assert listed(ben) == [theirs, leg]
-
-
 def test_a_move_that_comes_too_late_is_undone_and_a_retry_is_not() -> None:
     desk = Desk(workers=2)
     (anna, a), (ben, b) = desk.session(), desk.session()

@@ -18,7 +18,7 @@ from roomtone.ext.record.writer import Writer
 
 TURN_MS = 50
 WALL_OFFSET_US = 1_700_000_000_000_000 - 1_000_000  # the lab begins on 2023-11-14 at 22:13:20 UTC
-NEVER_LOST = (0, 0)
+HELLO = bytes(64)
 ETHERNET, IPV4, IPV6, UDP = 14, 20, 40, 8
 
 
@@ -32,10 +32,10 @@ class Recording:
 class Recorded:
     """start and stop recordings of peers; `run` lets time pass.  writing False: the disk does not answer."""
 
-    def __init__(self, folder: Path, workers: Workers | None = None) -> None:
-        """workers: several, of which the first records."""
+    def __init__(self, folder: Path, workers: Workers | None = None, index: int = 0) -> None:
+        """workers: several, of which that one records."""
         self.folder = folder
-        self.lab = Lab() if workers is None else workers.labs[0]
+        self.lab = Lab() if workers is None else workers.labs[index]
         self.clock = self.lab if workers is None else workers
         while not self.lab.media.capture_prepare():
             pass
@@ -55,25 +55,41 @@ class Recorded:
         """rate_hz 0: a pcap."""
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
+        fds = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL), os.open(path.parent, os.O_RDONLY)
+        return self._begin(path, peers, *fds, rate_hz=rate_hz, mix=mix, limit=limit, channels=len(peers))
+
+    def feed(
+        self, keeper: Recorded, kept: Recording, peers: list[Peer], *, rate_hz: int = 0, limit: int = 1000
+    ) -> Recording:
+        """Send what these peers say and hear to another worker's recording."""
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(reading, False)
+        keeper.drain.feed(kept.id, reading, position=keeper.lab.media.capture_position())
+        os.write(writing, HELLO)
+        return self._begin(kept.path, peers, writing, -1, rate_hz=rate_hz, limit=limit, feeding=True)
+
+    def _begin(
+        self, path: Path, peers: list[Peer], fd: int, folder_fd: int, *, channels: int = 0, mix: bool = False,
+        **more: Any,
+    ) -> Recording:  # fmt: skip
         number = self.drain.begin(
             self.writer,
-            fd=os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL),
-            folder_fd=os.open(path.parent, os.O_RDONLY),
+            fd=fd,
+            folder_fd=folder_fd,
             name=path.name.encode(),
-            rate_hz=rate_hz,
-            channels=len(peers),
+            channels=channels,
             mix=mix,
             started_us=self.lab.now_us,
             wall_offset_us=WALL_OFFSET_US,
-            limit=limit,
             position=self.lab.media.capture_position(),
+            **more,
         )
         recording = Recording(path, number)
-        for peer in peers:
-            self.join(recording, peer.handle)
+        for channel, peer in enumerate(peers):
+            self.join(recording, peer.handle, channel=channel if channels else -1)
         return recording
 
-    def join(self, recording: Recording, handle: int, *, made_here: bool = False) -> None:
+    def join(self, recording: Recording, handle: int, *, made_here: bool = False, channel: int = -1) -> None:
         recording.handles.append(handle)
         self.drain.leg(
             recording.id,
@@ -82,6 +98,7 @@ class Recorded:
             at_us=self.lab.now_us,
             lost=self.lab.media.capture_lost(handle),
             made_here=made_here,
+            channel=channel,
         )
         self.captured[handle] = self.captured.get(handle, 0) + 1
         self.lab.media.capture(handle, True)
@@ -113,11 +130,17 @@ class Recorded:
 
     def stop(self, recording: Recording) -> dict[str, Any]:
         """End it and let it be written; returns its counts."""
+        self.end(recording)
+        self.turn()
+        return self.ended(recording)
+
+    def end(self, recording: Recording) -> None:
         for handle in list(recording.handles):
             self.leave(recording, handle)
         position = self.lab.media.capture_position()
         self.drain.end(recording.id, position=position, stopped_us=self.lab.now_us)
-        self.turn()
+
+    def ended(self, recording: Recording) -> dict[str, Any]:
         assert (recording.id, False) in self.news
         counts = self.drain.counts(recording.id)
         self.drain.forget(recording.id)
