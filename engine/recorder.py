@@ -371,7 +371,7 @@ class Recorder:
         assert self._drain is not None
         recording.told = True
         counts = self._drain.counts(recording.number)
-        packets, dropped = counts["packets"], sum(counts["lost"].values())
+        packets, dropped = counts["packets"], counts["waiting"] + sum(counts["lost"].values())
         duration_ms = (recording.stopped_us - recording.started_us) // _US_A_MS
         path = recording.target.file_path if recording.target is not None else ""
         self._worker.log.info(

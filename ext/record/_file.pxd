@@ -60,11 +60,13 @@ cdef extern from *:
     """
     #define rt_load(p)      __atomic_load_n((p), __ATOMIC_RELAXED)
     #define rt_store(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+    #define rt_swap(p, v)   __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
     """
     uint64_t rt_load64 "rt_load"(const uint64_t* p) noexcept nogil
     void rt_store64 "rt_store"(uint64_t* p, uint64_t v) noexcept nogil
     int rt_load32 "rt_load"(const int32_t* p) noexcept nogil
     void rt_store32 "rt_store"(int32_t* p, int32_t v) noexcept nogil
+    void* rt_swap(void** p, void* v) noexcept nogil
 
 
 cdef inline void rt_wake(int fd) noexcept nogil:

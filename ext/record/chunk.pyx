@@ -1,16 +1,23 @@
-"""Chunks are filled in the order of the file; the writer gets one when it is full or has been open for FLUSH_US."""
+"""Chunks are filled in the order of the file; the writer gets one when it is full or has been open for FLUSH_US.
+
+A written one comes back as the recording's next, so a recording goes round with two whose pages are there already.
+"""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport malloc
 from libc.string cimport memset
 
 from roomtone.ext.base.stack cimport stack_push
-from roomtone.ext.record._file cimport rt_load64, rt_store64, rt_wake
+from roomtone.ext.record._file cimport rt_load64, rt_store64, rt_swap
 from roomtone.ext.record.recording cimport CHUNK_BYTES, CHUNK_DATA, chunk_t, recording_t, writer_t
 
 
 cdef chunk_t* fresh(recording_t* r, uint32_t kind, int64_t offset, uint32_t capacity) noexcept nogil:
-    cdef chunk_t* chunk = <chunk_t*> malloc(sizeof(chunk_t) + capacity)
+    cdef chunk_t* chunk = NULL
+    if capacity == CHUNK_BYTES:
+        chunk = <chunk_t*> rt_swap(&r.spare, NULL)
+    if chunk == NULL:
+        chunk = <chunk_t*> malloc(sizeof(chunk_t) + capacity)
     if chunk == NULL:
         return NULL
     chunk.recording = r
@@ -25,7 +32,7 @@ cdef chunk_t* fresh(recording_t* r, uint32_t kind, int64_t offset, uint32_t capa
 cdef void hand_over(recording_t* r, chunk_t* chunk) noexcept nogil:
     cdef writer_t* w = r.writer         # the recording may be gone when its last chunk is taken
     stack_push(&w.chunks, &chunk.node)
-    rt_wake(w.wake_fd)
+    w.due = 1
 
 
 cdef uint8_t* chunk_room(recording_t* r, int n, int64_t now_us) noexcept nogil:

@@ -66,6 +66,8 @@ class Drain:
     def abandon(self, id: int) -> None:
         """What waits for the disk is not written any more."""
     def counts(self, id: int) -> dict[str, Any]:
-        """packets and bytes in the file, lost (packets that are not, by LOSS_NAMES), error (errno, 0: none)."""
+        """packets and bytes in the file, waiting (packets that come yet), lost (that never will, by LOSS_NAMES),
+        error (errno, 0: none).
+        """
     def forget(self, id: int) -> None:
         """After it was closed."""

@@ -71,6 +71,7 @@ from roomtone.ext.record.recording cimport (
     leg_t,
     order_t,
     recording_t,
+    writer_t,
 )
 from roomtone.ext.record.wav cimport wav_header
 from roomtone.ext.record.writer cimport Writer
@@ -243,6 +244,7 @@ cdef void drain_turn(drain_t* d, int64_t now_us) noexcept nogil:
     cdef order_t* order
     cdef recording_t* r
     cdef recording_t* next_one
+    cdef writer_t* w
     cdef uint64_t head
     take_orders(d)
     head = capture_head(d.ring)         # not before the orders: what they stand behind is in the ring
@@ -256,7 +258,11 @@ cdef void drain_turn(drain_t* d, int64_t now_us) noexcept nogil:
     r = d.first
     while r != NULL:
         next_one = r.next
-        look(d, r, now_us)
+        w = r.writer
+        look(d, r, now_us)              # the last one: r may be gone
+        if w.due:                       # once a turn, however many chunks it got
+            w.due = 0
+            rt_wake(w.wake_fd)
         r = next_one
 
 
@@ -386,10 +392,11 @@ cdef class Drain:
     def counts(self, id):
         cdef recording_t* r = self.find(id)
         cdef uint64_t written = rt_load64(&r.written)
-        cdef uint64_t queued = rt_load64(&r.queued)
+        cdef uint64_t refused = rt_load64(&r.refused)
         lost = {name: rt_load64(&r.lost[i]) for i, name in enumerate(LOSS_NAMES)}
-        lost["file"] += queued - written
-        return {"packets": written, "bytes": rt_load64(&r.bytes), "lost": lost, "error": rt_load32(&r.error)}
+        lost["file"] += refused
+        return {"packets": written, "waiting": rt_load64(&r.queued) - written - refused, "lost": lost,
+                "bytes": rt_load64(&r.bytes), "error": rt_load32(&r.error)}
 
     def forget(self, id):
         cdef recording_t* r = self.find(id)

@@ -79,6 +79,8 @@ ctypedef struct recording_t:
     uint64_t queued                 # packets in chunks, ever; atomic
     uint64_t lost[LOSS_COUNT]       # atomic
     limiter_t limiter
+    # of both
+    void* spare                     # atomic: an empty chunk, from the writer to the drain
     # the writer's
     uint64_t written                # packets; atomic
     uint64_t refused                # packets in chunks that could not be written, or were abandoned; atomic
@@ -174,6 +176,7 @@ ctypedef struct writer_t:
     stack_t chunks
     int32_t wake_fd                 # eventfd the writer sleeps on
     int32_t stop
+    int32_t due                     # the drain's: it has chunks and was not woken for them
     stack_t news
     int32_t news_fd                 # eventfd of the Python thread
     uint8_t* scratch                # for widening

@@ -35,6 +35,7 @@ from roomtone.ext.record._file cimport (
     rt_load32,
     rt_store32,
     rt_store64,
+    rt_swap,
     rt_wake,
     stat_t,
     unlinkat,
@@ -42,6 +43,7 @@ from roomtone.ext.record._file cimport (
 )
 from roomtone.ext.record.recording cimport (
     CHANNELS_MAX,
+    CHUNK_BYTES,
     CHUNK_CLOSE,
     CHUNK_DATA,
     CHUNK_WIDEN,
@@ -245,15 +247,12 @@ cdef void finish(writer_t* w, recording_t* r, int64_t end) noexcept nogil:
         close(r.folder_fd)
     if error and not r.error:
         rt_store32(&r.error, error)
+    free(r.spare)
     tell(w, r, NEWS_CLOSED)
 
 
-cdef void one(writer_t* w, chunk_t* chunk) noexcept nogil:
-    cdef recording_t* r = chunk.recording
+cdef void one(writer_t* w, recording_t* r, const chunk_t* chunk) noexcept nogil:
     cdef int error = 0
-    if chunk.kind == CHUNK_CLOSE:
-        finish(w, r, chunk.offset)
-        return
     if r.error or rt_load32(&r.abandoned):
         if chunk.kind == CHUNK_DATA:
             rt_store64(&r.refused, r.refused + chunk.packets)
@@ -272,12 +271,17 @@ cdef void one(writer_t* w, chunk_t* chunk) noexcept nogil:
 
 cdef void writer_turn(writer_t* w) noexcept nogil:
     cdef node_t* node = stack_take(&w.chunks)
-    cdef node_t* next_node
+    cdef chunk_t* chunk
     while node != NULL:
-        next_node = node.next
-        one(w, <chunk_t*> node)
-        free(node)
-        node = next_node
+        chunk = <chunk_t*> node
+        node = node.next
+        if chunk.kind == CHUNK_CLOSE:
+            finish(w, chunk.recording, chunk.offset)
+        else:
+            one(w, chunk.recording, chunk)
+            if chunk.capacity == CHUNK_BYTES:
+                chunk = <chunk_t*> rt_swap(&chunk.recording.spare, chunk)
+        free(chunk)
 
 
 cdef void writer_run(writer_t* w) noexcept nogil:
