@@ -84,19 +84,17 @@ media.source_add(mixed, tone)
 runner = threading.Thread(target=media.run)
 runner.start()
 good = [phone for pair in pairs for phone in pair]
-ticks = 0
 
 
 def one_tick(speakers):
     """Paced by the media thread's own clock: everybody speaks, then the next mixed packet is awaited."""
-    global ticks
     for phone in speakers:
         phone.speak()
     if not select.select([clock.theirs], [], [], 30)[0]:
         sys.exit("the mix has stopped")
     with contextlib.suppress(BlockingIOError):
         while clock.theirs.recv(2048):
-            ticks += 1
+            pass
     for phone in (*good, partner):
         phone.drain()
 
@@ -107,7 +105,7 @@ for _ in range(WARM_UP):
 flooder = None
 told = {name: media.metrics()[name] for name in ("counters", "drops")}
 raw = {phone.handle: media.stats(phone.handle)["rx_raw_packets"] for phone in (victim, good[0])}
-ticks = 0
+flooded_ns = time.monotonic_ns()
 if mode != "none":
     sender = {"rtp": victim.theirs, "giant": victim.theirs}.get(mode) or udp()
     port = (good[0].rtcp if mode == "rtcp" else victim.ours).getsockname()[1]
@@ -136,7 +134,7 @@ busy = (time.clock_gettime_ns(time.pthread_getcpuclockid(runner.ident)) - ran_ns
 flooded = victim if mode != "rtcp" else good[0]
 read = media.stats(flooded.handle)["rx_raw_packets"] - raw[flooded.handle]
 read -= rounds if mode == "rtcp" else 0  # of those its own peer's
-at_ticks = ticks
+flooded_us = (time.monotonic_ns() - flooded_ns) // 1000
 if flooder is not None:
     flooder.kill()
     flooder.wait()
@@ -157,7 +155,7 @@ print(
                 b[0] - a[0] == 1 for phone in good for a, b in zip(phone.heard, phone.heard[1:], strict=False)
             ),
             "read": read,
-            "ticks": at_ticks,
+            "flooded_us": flooded_us,
             "floods": after["counters"].get("floods", 0) - told["counters"].get("floods", 0),
             "kernel_overflow": after["drops"]["kernel_overflow"] - told["drops"]["kernel_overflow"],
             "oversize": after["drops"]["oversize"] - told["drops"]["oversize"],
