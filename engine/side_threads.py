@@ -41,10 +41,6 @@ class SideThreads:
         self._idle = threading.Semaphore(0)
         self.pending = 0  # put in and not taken out yet
 
-    @property
-    def threads(self) -> int:
-        return len(self._started)
-
     def put(self, work: Work, done: Done) -> None:
         """Have `work` done; `done` gets what it returned or raised, in `take`."""
         if not self._idle.acquire(blocking=False) and len(self._started) < THREADS:
