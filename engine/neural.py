@@ -52,7 +52,7 @@ class Stream:
         self.frames = frames
         self.heard = Heard(0, 0, 0, 0)
         self.closed = False
-        self.failed = ""  # why there is no network
+        self.failed = ""  # why there is no network (any more), until it is told
         self.network: Network | None = None
         self._at_us = 0
         self._rest = np.zeros(0, np.int16)
@@ -177,15 +177,23 @@ class NeuralVad:
         try:
             stream.network = resting.pop() if resting else load()
         except Exception as error:
-            stream.failed = f"the neural model could not be loaded: {error}"
-            self._ring(stream)
+            self._fail(stream, f"the neural model could not be loaded: {error}")
 
     def _drain(self, stream: Stream) -> None:
         if stream.closed or stream.network is None:
             return
-        for at_us, pcm in self._media.watched_frames(stream.frames):
-            if stream.take(at_us, pcm):
-                self._ring(stream)
+        try:
+            for at_us, pcm in self._media.watched_frames(stream.frames):
+                if stream.take(at_us, pcm):
+                    self._ring(stream)
+        except Exception as error:  # the other streams go on
+            self._fail(stream, f"the neural model failed: {error}")
+
+    def _fail(self, stream: Stream, why: str) -> None:
+        """This stream hears nothing any more; its network is not used again."""
+        stream.network = None
+        stream.failed = why
+        self._ring(stream)
 
     def _ring(self, stream: Stream) -> None:
         self._rang.append(stream.handle)

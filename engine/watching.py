@@ -159,6 +159,10 @@ class Watching:
         watch = endpoint.watch
         if watch is None:
             return
+        stream = watch.stream
+        if stream is not None and stream.failed:
+            failed, stream.failed = stream.failed, ""
+            self._outbox.put(VadFailed(session=endpoint.session.id, endpoint=endpoint.id, error=failed))
         if watch.silence is not None and self.speech:
             self._look_speech(endpoint, watch, watch.silence, now_us)
         if watch.told is not None:
@@ -193,14 +197,10 @@ class Watching:
 
     def _heard(self, endpoint: RtpEndpoint, watch: Watch) -> Heard | None:
         """What the detector knows; None: nothing of this request yet."""
-        stream = watch.stream
-        if stream is None:
-            heard = Heard(*self._media.speech(endpoint.handle))
-            return heard if heard.serial == watch.serial else None  # else the edit was not applied yet
-        if stream.failed:
-            failed, stream.failed = stream.failed, ""
-            self._outbox.put(VadFailed(session=endpoint.session.id, endpoint=endpoint.id, error=failed))
-        return stream.heard
+        if watch.stream is not None:
+            return watch.stream.heard
+        heard = Heard(*self._media.speech(endpoint.handle))
+        return heard if heard.serial == watch.serial else None  # else the edit was not applied yet
 
     def _silence_due(self, argument: tuple[RtpEndpoint, Silence], now_us: int) -> None:
         endpoint, silence = argument

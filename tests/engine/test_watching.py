@@ -11,6 +11,7 @@ from bench_worker import BenchWorker
 from sounds import rest, voice
 
 from roomtone.engine import messages as m
+from roomtone.engine.codecs import Codec
 from roomtone.engine.neural import WINDOW, Stream, loader
 from roomtone.engine.overload import Level
 from roomtone.ext.flow.media import FACT_HEARD, FACT_INBAND_KEY, FACT_RESYNC
@@ -249,7 +250,7 @@ def test_what_is_asked_during_a_pause_is_taken_and_told_of_the_pause(busy: Bench
 
 def test_gauges_tell_what_is_watched(bench: BenchWorker) -> None:
     bench.rtp()
-    plain = m.Media(receive=[m.PayloadType(0, m.Codec.PCMU)], send_payload_type=0, send_codec=m.Codec.PCMU)
+    plain = m.Media(receive=[m.PayloadType(0, Codec.PCMU)], send_payload_type=0, send_codec=Codec.PCMU)
     bench.rtp(endpoint="plain", media=plain)
     bench.do(vad())
     gauges = bench.worker.gauges()
@@ -336,18 +337,51 @@ def test_over_the_limit_the_neural_model_is_refused_and_a_place_is_free_after_a_
     settle(neural, lambda: not neural.media.frames_of)
 
 
+@pytest.mark.parametrize("busy_share", [0.0, 0.88], ids=["idle", "paused"])
 def test_a_model_that_cannot_be_loaded_is_an_error_of_the_endpoint(
-    make_bench: Callable[..., BenchWorker],
+    make_bench: Callable[..., BenchWorker], busy_share: float
 ) -> None:
     def broken() -> Loud:
         raise OSError("no such library")
 
-    bench = make_bench(network=broken)
+    bench = make_bench(network=broken, measured=True, overload_shed_at=0.85, overload_refuse_at=0.92)
+    bench.worker.start(1, "none")
     bench.rtp()
+    load(bench, busy_share, 8)
+    bench.events()
     bench.do(vad(neural=True))
+    expected = 2 if busy_share else 1  # of the pause, too
     seen: list[m.VadFailed] = []
+    settle(bench, lambda: len(seen.extend(detection(bench)) or seen) == expected)
+    assert any(event.error.endswith("no such library") for event in seen)
+
+
+def test_a_model_that_fails_is_an_error_of_that_endpoint_and_others_are_heard_on(
+    make_bench: Callable[..., BenchWorker],
+) -> None:
+    class Fragile(Loud):
+        def process(self, data: memoryview) -> float:
+            if super().process(data) > 0.9:
+                raise ValueError("too loud")
+            return 1.0
+
+    bench = make_bench(neural_vad_streams=2, network=Fragile)
+    for endpoint in ("e", "f"):
+        bench.rtp(endpoint=endpoint)
+        bench.do(m.StartVad(endpoint=endpoint, vad=m.Vad(neural=True)))
+    first, second = (edit["frames"] for edit in bench.media.named("watch"))
+    bench.media.frames_of[first].extend(frames(bench.now_us, 4, 32_000))
+    seen: list[object] = []
     settle(bench, lambda: bool(seen.extend(detection(bench)) or seen))
-    assert seen[0].error.endswith("no such library")
+    bench.media.frames_of[second].extend(frames(bench.now_us, 4, 20_000))
+    settle(bench, lambda: len(seen.extend(detection(bench)) or seen) == 2)
+    assert seen == [
+        m.VadFailed(**E, error="the neural model failed: too loud"),
+        m.SpeechStarted(session=E["session"], endpoint="f"),
+    ]
+    for endpoint in ("e", "f"):
+        bench.do(m.StopVad(endpoint))
+    settle(bench, lambda: not bench.media.frames_of)
 
 
 def test_a_model_that_is_not_installed_is_refused(bench: BenchWorker) -> None:
