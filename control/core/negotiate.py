@@ -8,6 +8,8 @@ Nothing here keeps SDP text: `Agreement` holds what an endpoint needs later.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from msgspec import Struct
 
 from roomtone.control.core import sdp
@@ -20,6 +22,8 @@ PTIME_MS = 20  # what we send; stated in every description of ours
 EVENT_RANGE = "0-15"  # RFC 4733 section 3.2: the sixteen keys
 PLAIN_PROFILES = ("RTP/AVP", "RTP/AVPF")
 EVENT = "TELEPHONE-EVENT"
+Maps = tuple[RtpMap, ...]
+REMEMBERED_LENGTH = 512  # characters of formats and rtpmap lines; longer ones are worked out each time
 
 _CODECS: dict[tuple[str, int, int], Codec] = {
     (ENCODING_NAME[codec], CLOCK_RATE_HZ[codec], 1): codec for codec in Codec
@@ -60,7 +64,7 @@ class Answerable(Struct, kw_only=True):
     index: int  # of the chosen section
     agreement: Agreement
     answer_direction: Direction  # as it stands in our answer
-    maps: list[RtpMap]  # payload types of the answer, in the offer's order
+    maps: Maps  # payload types of the answer, in the offer's order
 
 
 class Line(Struct, kw_only=True):
@@ -112,11 +116,20 @@ def is_webrtc(description: Description) -> bool:
     return any(part.attribute(name) is not None for part in parts for name in ("fingerprint", "ice-ufrag"))
 
 
-def _mutual(section: Section) -> list[RtpMap]:
+def _mutual(section: Section) -> Maps:
     """Our audio codecs and the telephone-events of their clocks, in the section's order."""
-    maps = sdp.rtp_maps(section)
+    formats, values = tuple(section.formats), section.values("rtpmap")
+    brief = sum(map(len, (*formats, *values))) <= REMEMBERED_LENGTH
+    return (_mutual_again if brief else _mutual_first)(formats, values)
+
+
+def _mutual_first(formats: tuple[str, ...], values: tuple[str, ...]) -> Maps:
+    maps = sdp.rtp_maps(formats, values)
     clocks = {rtp_map.clock_rate for rtp_map in maps if _codec(rtp_map)}
-    return [m for m in maps if _codec(m) or (m.encoding == EVENT and m.clock_rate in clocks)]
+    return tuple(m for m in maps if _codec(m) or (m.encoding == EVENT and m.clock_rate in clocks))
+
+
+_mutual_again = lru_cache(sdp.REMEMBERED)(_mutual_first)  # telephones of one kind say the same
 
 
 def _codec(rtp_map: RtpMap) -> Codec | None:
@@ -139,8 +152,12 @@ def _choose_section(description: Description) -> int:
     raise Problem(ENDPOINT_ERROR, "No common audio codec", "sdp")
 
 
-def _media(maps: list[RtpMap], keep: Codec | None) -> Media:
-    """keep: the codec we send already; it stays while the peer still has it."""
+@lru_cache(sdp.REMEMBERED)
+def _media(maps: Maps, keep: Codec | None) -> Media:
+    """Shared by all who agree on the same, never changed.
+
+    keep: the codec we send already; it stays while the peer still has it.
+    """
     audio = [PayloadType(m.payload_type, codec) for m in maps if (codec := _codec(m))]
     kept = [p for p in audio if p.codec == keep]
     best = kept[0] if kept else min(audio, key=lambda p: _RANK[p.codec])  # min takes the first of equals
@@ -178,7 +195,11 @@ def _remote(description: Description, section: Section) -> tuple[Remote, bool, i
 
 
 def _agree(
-    description: Description, section: Section, maps: list[RtpMap], policy: Direction, keep: Codec | None
+    description: Description,
+    section: Section,
+    maps: Maps,
+    policy: Direction,
+    keep: Codec | None,
 ) -> Agreement:
     remote, mux, version, held = _remote(description, section)
     sends, receives = directions(description.direction(section))
@@ -220,11 +241,11 @@ def read_answer(text: str, codecs: tuple[Codec, ...], policy: Direction, max_kb:
         raise Problem(ENDPOINT_ERROR, "The answer must have exactly the one section of our offer", "sdp")
     section = answer.sections[_choose_section(answer)]
     offered_clocks = {CLOCK_RATE_HZ[codec] for codec in codecs}
-    maps = [
+    maps = tuple(
         m
         for m in _mutual(section)
         if _codec(m) in codecs or (m.encoding == EVENT and m.clock_rate in offered_clocks)
-    ]
+    )
     if not any(_codec(m) for m in maps):
         raise Problem(ENDPOINT_ERROR, "No common audio codec", "sdp")
     agreement = _agree(answer, section, maps, policy, None)
@@ -275,7 +296,7 @@ def write_offer(codecs: tuple[Codec, ...], direction: Direction, line: Line) -> 
     ]
     for clock in sorted({CLOCK_RATE_HZ[codec] for codec in codecs}):
         maps.append(RtpMap(OFFER_EVENT_PAYLOAD_TYPE[clock], EVENT, clock, 1))
-    section = _section("RTP/AVP", maps, MIRRORED[direction], line, rtcp_mux=True)
+    section = _section("RTP/AVP", tuple(maps), MIRRORED[direction], line, rtcp_mux=True)
     return _description(line, [section])
 
 
@@ -303,16 +324,20 @@ def _description(line: Line, sections: list[Section]) -> str:
     return sdp.write(Description(origin=origin, name="roomtone", connection=ip, sections=sections))
 
 
-def _section(protocol: str, maps: list[RtpMap], direction: Direction, line: Line, rtcp_mux: bool) -> Section:
-    created = line.created
-    attributes: list[Attribute] = []
+@lru_cache(sdp.REMEMBERED)
+def _described(maps: Maps) -> tuple[Attribute, ...]:
+    out: list[Attribute] = []
     for m in maps:
         name = EVENT.lower() if m.encoding == EVENT else m.encoding
-        attributes.append(("rtpmap", f"{m.payload_type} {name}/{m.clock_rate}"))
+        out.append(("rtpmap", f"{m.payload_type} {name}/{m.clock_rate}"))
         if m.encoding == EVENT:
-            attributes.append(("fmtp", f"{m.payload_type} {EVENT_RANGE}"))
-    attributes.append(("ptime", str(PTIME_MS)))
-    attributes.append((direction, None))
+            out.append(("fmtp", f"{m.payload_type} {EVENT_RANGE}"))
+    return tuple(out)
+
+
+def _section(protocol: str, maps: Maps, direction: Direction, line: Line, rtcp_mux: bool) -> Section:
+    created = line.created
+    attributes = [*_described(maps), ("ptime", str(PTIME_MS)), (direction, None)]
     if rtcp_mux:
         attributes.append(("rtcp-mux", None))
     if not rtcp_mux or created.rtcp_port != created.rtp_port:

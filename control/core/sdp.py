@@ -8,6 +8,8 @@ codec. `parse` raises nothing but `SdpError`; its work is bounded by the limits 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct, field
@@ -18,6 +20,8 @@ MAX_FORMATS = 256  # formats of one m-line: there are only 128 payload types
 MAX_NUMBER_DIGITS = 10  # of a port, payload type or clock rate; more is no number of ours
 MAX_PORT = 65535
 MAX_PAYLOAD_TYPE = 127
+MAX_ADDRESS = 45  # characters: an IPv6 address that ends as an IPv4 one (RFC 4291 section 2.2)
+REMEMBERED = 1024  # addresses, and kinds of telephone: those of a day's calls are few
 
 Direction = Literal["sendrecv", "recvonly", "sendonly", "inactive"]
 DIRECTIONS: tuple[Direction, ...] = ("sendrecv", "recvonly", "sendonly", "inactive")
@@ -60,6 +64,10 @@ class Section(Struct):
     def attribute(self, name: str) -> str | None:
         """The value of the first attribute of that name; "" for one without value; None: not there."""
         return _find(self.attributes, name)
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """The values of all attributes of that name that have one."""
+        return tuple(value for key, value in self.attributes if key == name and value is not None)
 
     def direction(self) -> Direction | None:
         return _direction(self.attributes)
@@ -211,16 +219,18 @@ STATIC = {
 }  # RFC 3551 table 4, those still met
 
 
-def rtp_maps(section: Section) -> list[RtpMap]:
-    """The payload types of a section in its m= line's order; those without a known meaning are left out."""
+def rtp_maps(formats: Sequence[str], values: Sequence[str]) -> list[RtpMap]:
+    """The payload types of an m= line in its order; those without a known meaning are left out.
+
+    values: of the section's rtpmap attributes.
+    """
     named: dict[int, RtpMap] = {}
-    for name, value in section.attributes:
-        if name == "rtpmap" and value is not None:
-            rtp_map = _parse_rtp_map(value)
-            if rtp_map is not None:
-                named.setdefault(rtp_map.payload_type, rtp_map)
+    for value in values:
+        rtp_map = _parse_rtp_map(value)
+        if rtp_map is not None:
+            named.setdefault(rtp_map.payload_type, rtp_map)
     found: dict[int, RtpMap] = {}
-    for text in section.formats:
+    for text in formats:
         payload_type = number(text, MAX_PAYLOAD_TYPE)
         if payload_type is not None and payload_type not in found:
             rtp_map = named.get(payload_type) or STATIC.get(payload_type)
@@ -275,10 +285,14 @@ def family(address: str) -> str:
     return "IP6" if ":" in address else "IP4"
 
 
-def ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address, or None for a host name.  Scoped IPv6 addresses mean nothing to the other side: None."""
+@lru_cache(REMEMBERED)
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        address = ipaddress.ip_address(text)
+        return ipaddress.ip_address(text)
     except ValueError:
         return None
-    return None if getattr(address, "scope_id", None) else address
+
+
+def ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address, or None for a host name.  Scoped IPv6 addresses mean nothing to the other side: None."""
+    return _address(text) if len(text) <= MAX_ADDRESS and "%" not in text else None

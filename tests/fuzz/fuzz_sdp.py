@@ -67,7 +67,10 @@ def read(text: str) -> None:
     for section in description.sections:
         assert 0 <= section.port <= sdp.MAX_PORT
         assert description.direction(section) in sdp.DIRECTIONS
-        assert all(m.payload_type <= sdp.MAX_PAYLOAD_TYPE for m in sdp.rtp_maps(section))
+        assert all(
+            m.payload_type <= sdp.MAX_PAYLOAD_TYPE
+            for m in sdp.rtp_maps(section.formats, section.values("rtpmap"))
+        )
     assert sdp.parse(sdp.write(description)) == description
 
 

@@ -35,7 +35,8 @@ def audio(formats: str, *lines: str, address: str = "IN IP4 192.0.2.7", port: in
 
 
 def encodings(description: sdp.Description, section: int = 0) -> list[tuple[int, str]]:
-    maps = sdp.rtp_maps(description.sections[section])
+    chosen = description.sections[section]
+    maps = sdp.rtp_maps(chosen.formats, chosen.values("rtpmap"))
     return [(m.payload_type, f"{m.encoding}/{m.clock_rate}") for m in maps]
 
 

@@ -50,7 +50,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     else:
         for section in description.sections:
             assert 0 <= section.port <= 65535
-            assert all(0 <= m.payload_type <= 127 for m in sdp.rtp_maps(section))
+            assert all(
+                0 <= m.payload_type <= 127 for m in sdp.rtp_maps(section.formats, section.values("rtpmap"))
+            )
             assert description.direction(section) in sdp.DIRECTIONS
         assert sdp.parse(sdp.write(description)) == description
 
@@ -68,7 +70,7 @@ def test_damaged_descriptions_are_read_or_refused(name: str, data: st.DataObject
     except sdp.SdpError:
         return
     for section in description.sections:
-        sdp.rtp_maps(section)
+        sdp.rtp_maps(section.formats, section.values("rtpmap"))
 
 
 @pytest.mark.parametrize("name", sorted(sdp_samples.ALL))
@@ -92,14 +94,18 @@ def test_samples_are_read_as_another_reader_reads_them(name: str) -> None:
             assert section.direction() == media["direction"]
         if "rtcp" in media:
             assert section.attribute("rtcp").split()[0] == str(media["rtcp"]["port"])
-        named = {m.payload_type: (m.encoding, m.clock_rate) for m in sdp.rtp_maps(section)}
+        named = {
+            m.payload_type: (m.encoding, m.clock_rate)
+            for m in sdp.rtp_maps(section.formats, section.values("rtpmap"))
+        }
         for rtp in media["rtp"]:
             assert named[rtp["payload"]] == (rtp["codec"].upper(), rtp["rate"])
 
 
 def test_static_types_need_no_rtpmap_and_a_named_one_may_be_something_else() -> None:
     text = "v=0\nm=audio 4000 RTP/AVP 0 8 8 3 97 200 x\na=rtpmap:8 OTHER/8000\na=rtpmap:8 PCMA/8000\n"
-    maps = sdp.rtp_maps(sdp.parse(text).sections[0])
+    section = sdp.parse(text).sections[0]
+    maps = sdp.rtp_maps(section.formats, section.values("rtpmap"))
     assert [(m.payload_type, m.encoding) for m in maps] == [(0, "PCMU"), (8, "OTHER")]
 
 
