@@ -22,6 +22,7 @@ EPOCH_STRIDE = (
 _PAIR = 2
 LOOPBACK = "127.0.0.1"
 _OF_NO_POOL = -1
+_FREE = b"\1"
 
 
 class PortPair:
@@ -41,23 +42,26 @@ class PortPair:
 
 
 class PortPool:
-    """The pairs of one local address that are this worker's.  First the unused, then the longest rested."""
+    """The pairs of one local address that are this worker's.
 
-    __slots__ = ("_family", "_first", "_fresh", "_ip", "_pairs", "_rested", "_start", "_step", "used")
+    They are used in a circle: one that was freed rests, and comes again when all others had their turn.
+    """
+
+    __slots__ = ("_family", "_first", "_free", "_ip", "_next", "_resting", "_step", "used")
 
     def __init__(
         self, ip: str, *, index: int, workers: int, epoch: int, port_min: int, port_max: int
     ) -> None:
         first_even = port_min + port_min % _PAIR
         whole = max(0, (port_max + 1 - first_even) // _PAIR)
+        pairs = len(range(index, whole, workers))
         self._ip = intern(ip)
         self._family = socket.AF_INET6 if ":" in ip else socket.AF_INET
         self._first = first_even + _PAIR * index
         self._step = _PAIR * workers
-        self._pairs = len(range(index, whole, workers))
-        self._start = int(self._pairs * EPOCH_STRIDE * (epoch - 1)) % self._pairs if self._pairs else 0
-        self._fresh = 0  # pairs handed out for the first time so far
-        self._rested: deque[tuple[int, int]] = deque()  # (ready at, number), ascending
+        self._free = bytearray(_FREE * pairs)  # a byte a pair
+        self._next = int(pairs * EPOCH_STRIDE * (epoch - 1)) % pairs if pairs else 0  # where to look
+        self._resting: deque[tuple[int, int]] = deque()  # (ready at, number), ascending
         self.used = 0
 
     def take(self, now_us: int, rtcp_mux: bool) -> PortPair | None:
@@ -66,7 +70,7 @@ class PortPool:
         Raises CommandError ENDPOINT_ERROR when no pair is left or the address is not ours.
         """
         for _ in range(BUSY_SKIPS):
-            number = self._next(now_us)
+            number = self._number(now_us)
             pair = self._bind(number, rtcp_mux, now_us)
             if pair is not None:
                 self.used += 1
@@ -76,20 +80,30 @@ class PortPool:
     def give_back(self, pair: PortPair, now_us: int) -> None:
         """The pair's sockets, ours and the supervisor's duplicates, are closed: let it rest."""
         self.used -= 1
-        self._rested.append((now_us + PORT_REST_US, pair.number))
+        self._rested(now_us)
+        self._resting.append((now_us + PORT_REST_US, pair.number))
 
     @property
     def resting(self) -> int:
-        return len(self._rested)
+        """As of the last pair taken or given back."""
+        return len(self._resting)
 
-    def _next(self, now_us: int) -> int:
-        if self._fresh < self._pairs:
-            number = (self._start + self._fresh) % self._pairs
-            self._fresh += 1
-            return number
-        if self._rested and self._rested[0][0] <= now_us:
-            return self._rested.popleft()[1]
-        raise CommandError("ENDPOINT_ERROR", f"no free RTP port pair on {self._ip}")
+    def _rested(self, now_us: int) -> None:
+        resting = self._resting
+        while resting and resting[0][0] <= now_us:
+            self._free[resting.popleft()[1]] = _FREE[0]
+
+    def _number(self, now_us: int) -> int:
+        self._rested(now_us)
+        free = self._free
+        number = free.find(_FREE, self._next)
+        if number < 0:
+            number = free.find(_FREE)
+        if number < 0:
+            raise CommandError("ENDPOINT_ERROR", f"no free RTP port pair on {self._ip}")
+        free[number] = 0
+        self._next = number + 1
+        return number
 
     def _bind(self, number: int, rtcp_mux: bool, now_us: int) -> PortPair | None:
         port = self._first + self._step * number
@@ -101,7 +115,7 @@ class PortPool:
         except OSError as error:
             if rtp is not None:
                 rtp.close()
-            self._rested.append((now_us + PORT_REST_US, number))
+            self._resting.append((now_us + PORT_REST_US, number))
             if error.errno == errno.EADDRINUSE:
                 return None
             reason = error.strerror or str(error)

@@ -82,6 +82,7 @@ async def measure(engine: Engine, scenario: Scenario, plan: Plan, rate: float) -
                 )
             for name, one in looks.items():
                 out[name] = await until_valid(one, plan.retries)
+            await steering.close()
     finally:
         await engine.stop()
         sinks.close()
@@ -93,8 +94,8 @@ async def fill(engine: Engine, callers: Child, scenario: Scenario) -> tuple[Stee
     assert engine.board
     seats = {"count": scenario.count, "ips": caller_ips(scenario.count)}
     own = (await callers.ask({"open": seats}))["addresses"]
+    # Not one of the board's sessions: statistics of so many endpoints would hold up those who join.
     steering = await engine.board.connect()
-    engine.board.sessions = [steering]
     await steering.call("session.create")
     costs: dict[str, Any] = {}
     addresses = []

@@ -15,12 +15,12 @@ Exit status: 0 done, 1 no run was valid or a wrong voice was heard, 2 wrong usag
 """
 
 import argparse
-import asyncio
 import importlib
 import sys
 from types import ModuleType
 from typing import Any
 
+import uvloop
 from rich.console import Console
 
 from roomtone.bench.load import proc
@@ -80,7 +80,7 @@ def main(argv: list[str]) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     try:
-        return asyncio.run(run(module, args, Console(width=CONSOLE_COLUMNS)))
+        return uvloop.run(run(module, args, Console(width=CONSOLE_COLUMNS)))
     except ValueError as error:
         print(f"roomtone bench: {error}", file=sys.stderr)
         return 2

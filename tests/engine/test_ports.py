@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -77,18 +78,52 @@ def test_a_pair_with_one_busy_port_is_skipped(port_range: Range, taken: list[Por
     assert take(pool, taken, PORT_REST_US).rtp_port == first
 
 
-def test_freed_pairs_rest_and_come_back_in_order(port_range: Range, taken: list[PortPair]) -> None:
-    pool = pool_of(port_range(2))
+def test_freed_pairs_rest_and_come_back_after_all_others(port_range: Range, taken: list[PortPair]) -> None:
+    pool = pool_of(port_range(3))
     pairs = [take(pool, taken), take(pool, taken)]
     for pair in reversed(pairs):
         taken.remove(pair)
         close(pair)
         pool.give_back(pair, 1000)
     assert (pool.used, pool.resting) == (0, 2)
-    with pytest.raises(CommandError):
-        pool.take(1000 + PORT_REST_US - 1, False)
+    third = take(pool, taken, 1000 + PORT_REST_US)
+    assert third.rtp_port == pairs[1].rtp_port + 2 and pool.resting == 0
     again = [take(pool, taken, 1000 + PORT_REST_US).rtp_port for _ in pairs]
-    assert again == [pair.rtp_port for pair in reversed(pairs)]
+    assert again == [pair.rtp_port for pair in pairs]
+
+
+def test_a_freed_pair_is_not_used_before_it_has_rested(port_range: Range, taken: list[PortPair]) -> None:
+    pool = pool_of(port_range(1))
+    pair = take(pool, taken)
+    close(taken.pop())
+    pool.give_back(pair, 1000)
+    with pytest.raises(CommandError, match="no free RTP port pair"):
+        pool.take(1000 + PORT_REST_US - 1, False)
+    assert take(pool, taken, 1000 + PORT_REST_US).rtp_port == pair.rtp_port
+
+
+def test_what_was_used_once_takes_no_more_memory_than_what_never_was(port_range: Range) -> None:
+    """Thousands of calls an hour over a wide range."""
+    pairs = 2000
+    pool = pool_of(port_range(pairs))
+
+    def call(now_us: int) -> None:
+        pair = pool.take(now_us, True)
+        assert pair is not None
+        close(pair)
+        pool.give_back(pair, now_us)
+
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            call(number * PORT_REST_US // 50)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(100, 100 + pairs):
+            call(number * PORT_REST_US // 50)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < pairs
 
 
 def test_many_busy_pairs_are_skipped_in_pieces(port_range: Range, taken: list[PortPair]) -> None:
