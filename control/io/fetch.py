@@ -2,7 +2,7 @@
 
 What is downloaded for whom and how long it is kept is core's business (core/downloads.py); here one download
 is carried out: at most five redirects, each checked like the first URL, streamed to a file of mode 0600 that
-gets its name when it is complete.  What disks do is waited for on threads.
+gets its name when it is complete.  Blocks are written, and paths looked up, on threads.
 
 The client's headers go to the origin that was asked for and not to where that redirects.  Cookies, proxies of
 the environment and .netrc play no part.

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 from demo_parts.server import Server
+from running import first_python, run
 from tables import DOCUMENTS, ROOT
 
 README = (ROOT / "README.md").read_text()
 SCRIPT = ROOT / "examples" / "first_session.py"
-RUN_WAIT_S = 60
 
 
 def shown() -> str:
-    return README.partition("```python\n")[2].partition("```")[0]
+    return first_python(README)
 
 
 def test_the_first_session_of_the_readme_is_the_example() -> None:
@@ -25,19 +25,10 @@ def test_the_first_session_of_the_readme_is_the_example() -> None:
 
 
 def test_the_first_session_runs_as_the_readme_shows_it(server: Server, tmp_path: Path) -> None:
-    script = tmp_path / "first.py"
-    script.write_text(shown())
-    done = subprocess.run(
-        [sys.executable, str(script), server.url],
-        capture_output=True,
-        text=True,
-        timeout=RUN_WAIT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("m=audio ") == 2
-    assert "\nStats(endpoints=[" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("ToneFinished(")
+    printed = run(shown(), server, tmp_path)
+    assert printed.count("m=audio ") == 2
+    assert "\nStats(endpoints=[" in printed
+    assert printed.splitlines()[-1].startswith("ToneFinished(")
 
 
 def targets(text: str) -> list[str]:
