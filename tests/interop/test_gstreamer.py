@@ -27,7 +27,7 @@ from peers import (
 
 from roomtone.client import Client
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.real_time]
 
 PACKETS = 100  # 2 s
 LEVEL_TOLERANCE_DB = 0.5

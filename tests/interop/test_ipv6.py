@@ -15,7 +15,7 @@ from peers import loopbacks, session
 
 from roomtone.client import RoomtoneError
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.real_time]
 
 FRAMES = 2 * FRAMES_A_SECOND
 NOISE_AMPLITUDE = 3000

@@ -20,7 +20,7 @@ from peers import HOST, answered_port, session, until
 
 from roomtone.client import Client
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.real_time]
 
 SECONDS = 60  # of speech at hand; the test ends long before
 KEY_PAYLOAD_TYPE = 101

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 from sounds import CODES, key, rest, sine, spoken
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.real_time]
 
 # a relay and a mix; with the neural model where there is a wheel of it (pyproject.toml)
 ROUTES = [(1, "energy"), (2, "energy"), *([(1, "neural")] if loader() is not None else [])]

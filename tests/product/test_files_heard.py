@@ -16,7 +16,7 @@ from product import Phone, Product, wait_for
 
 from roomtone.client import Client, connect
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.real_time]
 
 RATE_HZ = 8000
 TONE_HZ = 1000

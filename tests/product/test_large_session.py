@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.real_time]
 
 
 @pytest.mark.parametrize(("members", "workers"), [(240, 2)])

@@ -21,7 +21,7 @@ from product import Phone, Product, call, gaps, wait_for
 from roomtone.client import Client, connect
 from roomtone.ext.codec import codec
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.real_time]
 
 STREAM = re.compile(r"^ *\S+ +\S+ +(\S+) +(\d+) +\S+ +(\d+) +0x\w+ .*? (\d+) +(-?\d+) \(", re.M)
 

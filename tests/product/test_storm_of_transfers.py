@@ -16,7 +16,7 @@ from product import Phone, Product, wait_for
 from roomtone.client import Client, RoomtoneError, connect
 from roomtone.ext.codec import codec as codecs
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.real_time]
 
 FRAME = 160
 GAP_MAX = 480  # samples: 60 ms
