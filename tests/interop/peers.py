@@ -77,8 +77,10 @@ async def session(server: Server) -> AsyncIterator[Client]:
     """A connection with a session of its own, destroyed at the end."""
     async with await connect(server.url) as client:
         await client.call("session.create")
-        yield client
-        await client.call("session.destroy")
+        try:
+            yield client
+        finally:
+            await client.call("session.destroy")
 
 
 def port_pair(host: str = "127.0.0.1") -> int:
