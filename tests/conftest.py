@@ -16,6 +16,12 @@ settings.register_profile("roomtone", deadline=None, suppress_health_check=[Heal
 settings.load_profile("roomtone")
 
 
+@pytest.fixture
+def machine() -> Machine:
+    """Since the test began."""
+    return Machine()
+
+
 # -- fair trials ---------------------------------------------------------------------------------------------
 
 AWAY_S = 0.02  # one tick of the engine, one packet of a caller

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 from asyncio.subprocess import PIPE, STDOUT, Process
@@ -12,13 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from demo_parts.machine import Machine
 from demo_parts.server import Server
 from demo_parts.sound import FULL_SCALE, read_wav
 
 from roomtone.client import Client, connect
 
 HOST = "127.0.0.1"
-PEER_PORTS = range(10000, 20000, 2)  # below the media ports and what the kernel hands out
+# Below the media ports and what the kernel hands out; test runs beside each other begin at different ones.
+PEER_PORTS = range(10000 + 2 * (os.getpid() % 4000), 20000, 2)
+PRESENT_AT_LEAST = 0.9  # packets of a peer that gets no CPU for a while come too late; the level stays exact
 SINE_DBOV = -21.07  # ffmpeg's `sine`: amplitude 1/8 of full scale, so 20 log10(1/8 / sqrt 2)
 FRAME_MS = 20
 PRESENT_DB = 3.0  # a frame this far below the tone is a gap
@@ -121,13 +125,16 @@ def loopbacks() -> tuple[str, ...]:
 
 @asynccontextmanager
 async def program(*words: object) -> AsyncIterator[Process]:
-    """A child process that is ended with the block, if it has not ended before."""
+    """A child process that is ended with the block; if it has ended before, with an error, that is printed."""
     process = await asyncio.create_subprocess_exec(*map(str, words), stdin=PIPE, stdout=PIPE, stderr=STDOUT)
     try:
         yield process
     finally:
+        early = process.returncode
         with suppress(ProcessLookupError):
             process.kill()
+        if early:
+            print(f"{words[0]} had ended with {early}: {(await process.communicate())[0].decode()}")
         await process.wait()
 
 
@@ -205,6 +212,11 @@ class Recorded:
     seconds: float
     present: float
     level_dbov: float
+
+
+def enough(machine: Machine, seconds: float) -> float:
+    """The share of a tone that a peer has to have heard: less if the machine was away."""
+    return PRESENT_AT_LEAST - machine.away_s() / seconds
 
 
 def recorded(wav: Path, tone_hz: float) -> Recorded:

@@ -159,11 +159,11 @@ def test_a_bot_and_a_caller_hear_each_others_tone(
 
 def test_ten_seconds_sent_at_once_are_heard_in_their_own_time_without_a_gap(
     serve: Callable[..., Product],
+    machine: Machine,
 ) -> None:
     product = serve(workers=1)
 
     async def body() -> None:
-        machine = Machine()
         async with scene(product) as play:
             caller, bot = await play.telephone(), await play.bot(16_000)
             await bot.say(tone(500, 16_000, 10))
@@ -182,11 +182,10 @@ def test_ten_seconds_sent_at_once_are_heard_in_their_own_time_without_a_gap(
     asyncio.run(body())
 
 
-def test_a_flush_cuts_what_the_caller_hears(serve: Callable[..., Product]) -> None:
+def test_a_flush_cuts_what_the_caller_hears(serve: Callable[..., Product], machine: Machine) -> None:
     product = serve(workers=1)
 
     async def body() -> None:
-        machine = Machine()
         async with scene(product) as play:
             caller, bot = await play.telephone(), await play.bot(16_000)
             await bot.say(tone(500, 16_000, 20))

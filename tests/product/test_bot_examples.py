@@ -59,12 +59,11 @@ def found(said: np.ndarray, heard: np.ndarray) -> tuple[int, float]:
 
 
 def test_the_echo_comes_back_a_second_later_as_loud_as_it_was(
-    serve: Callable[..., Product], tmp_path: Path
+    serve: Callable[..., Product], machine: Machine, tmp_path: Path
 ) -> None:
     product = serve(workers=1)
 
     async def body() -> None:
-        machine = Machine()
         async with called(product, "bot_echo.py", tmp_path) as (telephone, _):
             await telephone.until_heard(0.2)
             said, begun = speech(1.0), len(telephone.heard())
@@ -87,7 +86,7 @@ def sounds(pcm: np.ndarray, hz: float) -> np.ndarray:
 
 
 def test_the_bot_is_interrupted_and_answers_when_the_caller_has_finished(
-    serve: Callable[..., Product], tmp_path: Path
+    serve: Callable[..., Product], machine: Machine, tmp_path: Path
 ) -> None:
     product = serve(workers=1)
 
@@ -96,7 +95,6 @@ def test_the_bot_is_interrupted_and_answers_when_the_caller_has_finished(
             await asyncio.sleep(0.02)
 
     async def body() -> None:
-        machine = Machine()
         sentence = spoken("I would like to know when the next train leaves", "en", 40)
         async with called(product, "bot_answer.py", tmp_path, ULAW) as (telephone, bot):
             await until(lambda: sounds(telephone.heard(), 440).sum() >= 15)
