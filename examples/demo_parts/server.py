@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import socket
@@ -31,9 +32,11 @@ def free_tcp_port(host: str = "127.0.0.1") -> int:
 
 
 def free_media_ports(pairs: int, host: str = "127.0.0.1") -> tuple[int, int]:
-    """(first even port, last odd port) of a range that nobody uses now."""
+    """(first even port, last odd port) of a range that nobody uses now.  Two processes look at different ones first."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for first in range(FIRST_MEDIA_PORT, LAST_MEDIA_PORT, 2 * pairs):
+    ranges = range(FIRST_MEDIA_PORT, LAST_MEDIA_PORT, 2 * pairs)
+    for place in range(len(ranges)):
+        first = ranges[(os.getpid() + place) % len(ranges)]
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
             for port in range(first, first + 2 * pairs):
                 probe = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
