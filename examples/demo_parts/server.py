@@ -32,7 +32,7 @@ def free_tcp_port(host: str = "127.0.0.1") -> int:
 
 
 def free_media_ports(pairs: int, host: str = "127.0.0.1") -> tuple[int, int]:
-    """(first even port, last odd port) of a range that nobody uses now.  Two processes look at different ones first."""
+    """(first even port, last odd port) of a range nobody uses now; not all look at the same one first."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     ranges = range(FIRST_MEDIA_PORT, LAST_MEDIA_PORT, 2 * pairs)
     for place in range(len(ranges)):

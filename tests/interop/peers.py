@@ -125,7 +125,7 @@ def loopbacks() -> tuple[str, ...]:
 
 @asynccontextmanager
 async def program(*words: object) -> AsyncIterator[Process]:
-    """A child process that is ended with the block; if it has ended before, with an error, that is printed."""
+    """A child process, ended with the block; had it ended before, with an error, that is printed."""
     process = await asyncio.create_subprocess_exec(*map(str, words), stdin=PIPE, stdout=PIPE, stderr=STDOUT)
     try:
         yield process

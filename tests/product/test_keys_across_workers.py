@@ -12,7 +12,7 @@ from product import Phone, Product, wait_for
 
 from roomtone.client import Client, connect
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.real_time]
 
 KEY_TYPE = 101
 FRAME = 160
