@@ -23,6 +23,8 @@ from roomtone.engine import recording_path
 from roomtone.engine.errors import CommandError
 from roomtone.engine.plan import Endpoint
 from roomtone.engine.process_messages import HIDDEN_SLOTS
+from roomtone.engine.recording import Recording
+from roomtone.engine.recording_counts import NOWHERE, Counts
 from roomtone.engine.replies import Later
 from roomtone.ext.record.drain import LOSS_NAMES, Drain
 from roomtone.ext.record.writer import Writer
@@ -35,62 +37,11 @@ STOPPED = "stopped"  # by recording.stop; all other reasons are told by an event
 WIDE_HZ, NARROW_HZ = 16000, 8000
 MADE_HERE = frozenset({"tone", "file"})  # endpoints whose channel the next such one may take over
 FEED = "{runtime_dir}/feed-{recording}-{worker}"  # the pipe by which that worker feeds it
-HELLO = bytes(
-    64
-)  # a record that says nothing (ext/record/capture.pxd): then the end of the pipe is waited for
+HELLO = bytes(64)  # a record that says nothing: from then on the end of the pipe is waited for
 NEXT_CHANNEL = -1
 CLOSE_POLL_S = 0.01
 JOIN_S = 1.0
 _US_A_MS = 1000
-
-
-class Recording:
-    """One recording.  id: public; number: the drain's.  endpoint None: of the whole session.
-
-    target None: it feeds another worker's.  channels: by endpoint id, of those it begins with.
-    """
-
-    __slots__ = (
-        "answer",
-        "channels",
-        "endpoint",
-        "feeders",
-        "id",
-        "legs",
-        "number",
-        "reason",
-        "session",
-        "started_us",
-        "stopped_us",
-        "target",
-        "told",
-        "wall_offset_us",
-        "wide",
-    )
-
-    def __init__(
-        self,
-        id: str,
-        session: str,
-        endpoint: Endpoint | None,
-        target: recording_path.Target | None,
-        legs: list[str],
-        *,
-        wide: bool = False,
-    ) -> None:
-        self.id = id
-        self.session = session
-        self.endpoint = endpoint
-        self.target = target
-        self.channels = {leg: channel for channel, leg in enumerate(legs)}
-        self.wide = wide
-        self.feeders: dict[int, str] = {}  # path of the pipe, by worker
-        self.number = 0
-        self.legs: dict[int, Endpoint] = {}  # by handle
-        self.reason = ""  # why it ended
-        self.answer: Later | None = None  # of the recording.stop that waits
-        self.told = False
-        self.started_us = self.stopped_us = self.wall_offset_us = 0
 
 
 class Recorder:
@@ -101,6 +52,7 @@ class Recorder:
         self._wake_fd = wake_fd
         self._config = worker.config
         self._drain: Drain | None = None
+        self._counts: Counts | None = None
         self._writers: dict[tuple[str, int], Writer] = {}  # of a disk by device, of a worker by index
         self._recordings: dict[str, Recording] = {}  # opening, running or ending, by id
         self._numbers: dict[int, Recording] = {}
@@ -278,6 +230,11 @@ class Recorder:
             slots = self._config.endpoints + HIDDEN_SLOTS
             self._drain = Drain(worker.media.capture_ring_address(), slots)
             self._threads.append(worker.side.own("record-drain", self._drain.run))
+        if recording.target is not None:
+            if self._counts is None:
+                config = self._config
+                self._counts = Counts(config.runtime_dir, config.index, config.epoch)
+            recording.slot = self._counts.take()
         now_us = recording.started_us = worker.now_us()
         recording.wall_offset_us = time.time_ns() // 1000 - now_us
         recording.number = self._drain.begin(
@@ -293,6 +250,9 @@ class Recorder:
             limit=self._config.recording_channel_size,
             position=worker.media.capture_position(),
             feeding=recording.target is None,
+            counts_fd=self._counts.fd if self._counts is not None and recording.slot is not None else NOWHERE,
+            slot=recording.slot or 0,
+            public_id=recording.id.encode(),
         )
         self._numbers[recording.number] = recording
         for endpoint in self._members(recording):
@@ -449,6 +409,8 @@ class Recorder:
             recording_path.unlink(path)  # of a worker that never came
         if recording.target is not None:
             _add(self._past, self._drain.counts(recording.number))
+        if self._counts is not None and recording.slot is not None:
+            self._counts.give_back(recording.slot)
         self._drain.forget(recording.number)
         del self._numbers[recording.number]
         self._forget(recording)
@@ -470,6 +432,8 @@ class Recorder:
             writer.stop()
         for thread in self._threads:
             thread.join(JOIN_S)
+        if self._counts is not None and not self._numbers:
+            self._counts.close()
 
     # -- counting --------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from roomtone.control.core.requests import METHODS, Binding, Method, check_bindi
 from roomtone.control.core.run import Call, Run
 from roomtone.control.core.session import Connection, Endpoint, Session
 from roomtone.engine.messages import SnapshotRecording
+from roomtone.engine.recording_counts import Left
 
 DEFAULT_APP = "default"  # whose sessions they are when no tokens are configured
 
@@ -103,7 +104,7 @@ class Core(Procedures):
                 self.unheard.discard(given.worker)
                 recordings.adopt(self, given.worker, given.recordings)
             case effects.WorkerDied():
-                self._worker_died(given.worker)
+                self._worker_died(given.worker, given.left)
             case effects.ShutdownBegan():
                 life.begin_shutdown(self)
             case effects.AudioDialled() | effects.AudioBound() | effects.AudioEnded():
@@ -295,11 +296,11 @@ class Core(Procedures):
         if known == given.epoch:
             return
         if known is not None:
-            self._worker_died(given.worker)
+            self._worker_died(given.worker, {})
         self.workers.started(given.worker, given.epoch)
         self.log("info", "worker_started", worker=given.worker, epoch=given.epoch)
 
-    def _worker_died(self, worker: int) -> None:
+    def _worker_died(self, worker: int, left: dict[str, Left]) -> None:
         """Its open commands fail, then its sessions are lost."""
         self.unheard.discard(worker)
         if worker not in self.workers:
@@ -307,7 +308,7 @@ class Core(Procedures):
         self.workers.died(worker)
         self.log("warning", "worker_died", worker=worker)
         self.lose(worker)
-        life.worker_lost(self, worker)
+        life.worker_lost(self, worker, left)
 
     # -- the end ---------------------------------------------------------------------------------------------
 

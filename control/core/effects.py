@@ -22,6 +22,7 @@ from roomtone.engine.messages import (
     SnapshotEndpoint,
     SnapshotRecording,
 )
+from roomtone.engine.recording_counts import Left
 
 NORMAL_CLOSURE, GOING_AWAY, UNEXPECTED = 1000, 1001, 1011  # RFC 6455 section 7.4.1
 
@@ -67,10 +68,14 @@ class WorkerHolds(msgspec.Struct, frozen=True):
 
 
 class WorkerDied(msgspec.Struct, frozen=True):
-    """All open commands to it fail at once; its sessions are lost."""
+    """All open commands to it fail at once; its sessions are lost.
+
+    left: what reached the files of its recordings, by their ids.
+    """
 
     worker: int
     epoch: int
+    left: dict[str, Left] = {}
 
 
 class WorkerReply(msgspec.Struct, frozen=True):

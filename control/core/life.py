@@ -16,6 +16,7 @@ from roomtone.engine.messages import Activity, CloseSession, GetActivity, GetSta
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
+    from roomtone.engine.recording_counts import Left
 
 US_PER_S = 1_000_000
 IDLE_RECHECK_US = 5 * US_PER_S  # when a worker did not say whether the session is idle
@@ -130,8 +131,11 @@ def end(core: Core, session: Session, fact: SessionFact) -> None:
     core.log("info", "session_ended", session=session.id, reason=fact.value)
 
 
-def worker_lost(core: Core, worker: int) -> None:
-    """The media process died: every session that lived there, in whole or in part, is lost."""
+def worker_lost(core: Core, worker: int, left: dict[str, Left]) -> None:
+    """The media process died: every session that lived there, in whole or in part, is lost.
+
+    left: what there is of its recordings.
+    """
     lost = [s for s in core.sessions.values() if s.home == worker or worker in s.counts]
     for session in lost:
         event = api.SessionLost(session.id, "worker_lost")
@@ -139,11 +143,11 @@ def worker_lost(core: Core, worker: int) -> None:
         for endpoint in session.endpoints.values():
             _file_finished(core, session, endpoint, "error", "The media worker died")
         end(core, session, SessionFact.WORKER_LOST)
-        recordings.worker_lost(core, worker)
+        recordings.worker_lost(core, worker, left)
         if connection is not None:
             core.emit_to(connection, event)
-    recordings.worker_lost(core, worker)
-    recordings.keeper_lost(core, worker)
+    recordings.worker_lost(core, worker, left)
+    recordings.keeper_lost(core, worker, left)
     recordings.claim(core)
 
 

@@ -33,6 +33,7 @@ from roomtone.engine.messages import (
     StartRecording,
     StopRecording,
 )
+from roomtone.engine.recording_counts import Left
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 MIX, WAV = "?mix", ".wav"
 US_PER_S = 1_000_000
+NOTHING = Left()  # is in its file, or it is not known
 
 
 class RecordingFact(Enum):
@@ -274,15 +276,15 @@ def depart(core: Core, session: Session) -> None:
     session.recordings.clear()
 
 
-def worker_lost(core: Core, worker: int) -> None:
-    """The last word for a dead worker about its recordings: what it wrote nobody has counted."""
+def worker_lost(core: Core, worker: int, left: dict[str, Left]) -> None:
+    """The last word for a dead worker about its recordings.  left: what had reached their files, by id."""
     lost = [departed for departed in core.departed.values() if departed.recording.worker == worker]
     for departed in lost:
         del core.departed[departed.recording.id]
-        _tell(core, departed, _lost(core, departed.recording))
+        _tell(core, departed, _lost(core, departed.recording, left))
 
 
-def keeper_lost(core: Core, worker: int) -> None:
+def keeper_lost(core: Core, worker: int, left: dict[str, Left]) -> None:
     """A worker died that may have kept, or fed, recordings of sessions that have nothing else there."""
     for session in core.sessions.values():
         for recording in list(session.recordings.values()):
@@ -290,19 +292,20 @@ def keeper_lost(core: Core, worker: int) -> None:
                 _forget(session, recording)
                 for feeder in recording.feeders:
                     core.tell(feeder, StopRecording(recording.id))
-                core.emit(session, _lost(core, recording))
+                core.emit(session, _lost(core, recording, left))
             elif worker in recording.feeders:
                 recording.feeders.remove(worker)
 
 
-def _lost(core: Core, recording: Recording) -> api.RecordingStopped:
+def _lost(core: Core, recording: Recording, left: dict[str, Left]) -> api.RecordingStopped:
+    there = left.get(recording.id, NOTHING)
     core.log("warning", "recording_stopped", recording=recording.id, reason="worker_lost")
     return api.RecordingStopped(
         recording_id=recording.id,
         file_path=recording.file_path,
-        duration_ms=(core.now_us - recording.started_us) // 1000,
-        packets=0,
-        dropped_packets=0,
+        duration_ms=there.duration_us // 1000,
+        packets=there.packets,
+        dropped_packets=there.dropped_packets,
         reason="worker_lost",
     )
 

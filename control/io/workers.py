@@ -29,6 +29,7 @@ from roomtone.control.io.clock import now_us
 from roomtone.control.io.counters import Counters
 from roomtone.control.io.log import Log
 from roomtone.control.io.timers import Timers
+from roomtone.engine import recording_counts
 from roomtone.engine.messages import (
     Batch,
     CloseSession,
@@ -126,6 +127,7 @@ class Workers:
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Batch).decode
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._runtime_dir = ""
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -144,7 +146,7 @@ class Workers:
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
             raise OSError(error.errno, f"runtime_dir {runtime_dir}: {error}") from None
-        self._loop = loop
+        self._loop, self._runtime_dir = loop, runtime_dir
         self._pull_fd = int(self._pull.getsockopt(zmq.FD))
         loop.add_reader(self._pull_fd, self._drain)
         loop.call_soon(self._drain)  # the descriptor is edge-triggered: look once before the first edge
@@ -351,7 +353,8 @@ class Workers:
                 command.done(None)
         if was_up:
             self._log.debug("worker_down", worker=worker, epoch=state.epoch, pid=state.pid)
-        self._submit(WorkerDied(worker, state.epoch))
+        left = recording_counts.take(self._runtime_dir, worker, state.epoch)
+        self._submit(WorkerDied(worker, state.epoch, left))
 
     def _gap(self, worker: int, missing: int) -> None:
         self._counters.event_gaps += 1

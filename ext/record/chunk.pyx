@@ -25,6 +25,7 @@ cdef chunk_t* fresh(recording_t* r, uint32_t kind, int64_t offset, uint32_t capa
     chunk.offset = offset
     chunk.bytes = 0
     chunk.packets = 0
+    chunk.until_us = 0
     chunk.capacity = capacity
     return chunk
 

@@ -42,6 +42,9 @@ class Drain:
         limit: int,  # packets that may wait for the disk
         position: int,
         feeding: bool = False,  # for another worker: fd is its pipe, there is no directory and no name
+        counts_fd: int = -1,  # where it is noted what reached the file (engine/recording_counts.py),
+        slot: int = 0,  # at which place
+        public_id: bytes = b"",  # and under which name
     ) -> int:
         """Begin a recording; returns its id.  channels: kept for those whose `leg` names them."""
     def leg(

@@ -65,6 +65,7 @@ from roomtone.ext.record.recording cimport (
     ORDER_LEG,
     ORDER_LEG_END,
     ORDER_OPEN,
+    PUBLIC_ID_BYTES,
     WAV_HEADER_BYTES,
     drain_t,
     feed_t,
@@ -329,10 +330,11 @@ cdef class Drain:
         rt_wake(self.d.wake_fd)
 
     def begin(self, Writer writer not None, *, int fd, int folder_fd, bytes name, int rate_hz, int channels, bint mix,
-              int64_t started_us, int64_t wall_offset_us, uint64_t limit, uint64_t position, bint feeding=False):
+              int64_t started_us, int64_t wall_offset_us, uint64_t limit, uint64_t position, bint feeding=False,
+              int counts_fd=-1, int slot=0, bytes public_id=b""):
         cdef recording_t* r
-        if len(name) >= NAME_BYTES or channels < 0 or rate_hz not in (0, 8000, 16000):
-            raise ValueError("a name of up to 255 bytes, 8 or 16 kHz (0: a pcap)")
+        if len(name) >= NAME_BYTES or len(public_id) > PUBLIC_ID_BYTES or channels < 0 or rate_hz not in (0, 8000, 16000):
+            raise ValueError("a name of up to 255 bytes, an id of up to 40, 8 or 16 kHz (0: a pcap)")
         r = <recording_t*> calloc(1, sizeof(recording_t))
         if r == NULL:
             raise MemoryError
@@ -350,6 +352,9 @@ cdef class Drain:
         r.limit = limit
         r.fd = fd
         r.folder_fd = folder_fd
+        r.counts_fd = counts_fd
+        r.slot = slot
+        memcpy(r.public_id, <const char*> public_id, len(public_id))
         memcpy(r.name, <const char*> name, len(name))
         r.writer = &writer.w
         self.open[r.id] = <uint64_t> r

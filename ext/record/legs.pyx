@@ -63,6 +63,7 @@ cdef void put_pcap(recording_t* r, const capture_t* record) noexcept nogil:
         lose(r, LOSS_FILE, 1)
         return
     chunk_used(r, pcap_packet(room, record, record.at_us + r.wall_offset_us), 1)
+    r.chunk.until_us = record.at_us
 
 
 cdef void put_wav(drain_t* d, leg_t* leg, const capture_t* record) noexcept nogil:

@@ -27,6 +27,7 @@ cdef enum:
     CHUNK_BYTES = 16384             # or one block, if that is more
     CHANNELS_MAX = 64
     NEXT_CHANNEL = -1
+    PUBLIC_ID_BYTES = 40
     NAME_BYTES = 256                # NAME_MAX of Linux, and the final zero
     WAV_HEADER_BYTES = 44
 
@@ -59,6 +60,9 @@ ctypedef struct recording_t:
     int32_t fd                      # the writer's from the first chunk on
     int32_t folder_fd
     char name[NAME_BYTES]           # in the folder
+    int32_t counts_fd               # where the writer notes what there is of it; -1: nowhere
+    int32_t slot
+    char public_id[PUBLIC_ID_BYTES]
     writer_t* writer
     # the drain's
     recording_t* next
@@ -89,6 +93,7 @@ ctypedef struct recording_t:
     int32_t header_channels
     int64_t good_end                # of what is written
     int64_t header_end              # what the WAV's header says
+    int64_t until_us                # when the newest packet of a pcap was heard
 
 
 ctypedef struct leg_t:              # an endpoint's part of a recording; the drain's
@@ -137,6 +142,7 @@ ctypedef struct chunk_t:
     uint32_t bytes
     uint32_t packets
     uint32_t capacity
+    int64_t until_us                # when the newest of them was heard; 0: not told
     uint8_t data[8]                 # and on, to capacity
 
 

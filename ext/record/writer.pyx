@@ -33,6 +33,7 @@ from roomtone.ext.record._file cimport (
     read,
     renameat,
     rt_load32,
+    rt_load64,
     rt_store32,
     rt_store64,
     rt_swap,
@@ -48,9 +49,11 @@ from roomtone.ext.record.recording cimport (
     CHUNK_DATA,
     CHUNK_WIDEN,
     FORMAT_WAV,
+    LOSS_COUNT,
     NAME_BYTES,
     NEWS_CLOSED,
     NEWS_FAILED,
+    PUBLIC_ID_BYTES,
     WAV_HEADER_BYTES,
     chunk_t,
     news_t,
@@ -64,6 +67,13 @@ cdef enum:
     WIDEN_SAMPLES = 2048            # of all channels, copied in one piece
     FILE_MODE = 0o640
     OWNER_BYTES = 256               # of the extended attribute that says whose a recording is
+
+
+ctypedef struct note_t:             # SLOT in engine/recording_counts.py
+    char public_id[PUBLIC_ID_BYTES]
+    uint64_t packets
+    uint64_t dropped
+    int64_t duration_us
 
 
 cdef const char* OWNER = b"user.roomtone.app"
@@ -137,6 +147,26 @@ cdef int data(recording_t* r, const chunk_t* chunk) noexcept nogil:
     if error == 0:
         rt_store64(&r.bytes, r.bytes + chunk.bytes)
     return error
+
+
+cdef void take_note(recording_t* r, const chunk_t* chunk) noexcept nogil:
+    """What there is of it now, should this process end here."""
+    cdef note_t note
+    cdef int i
+    if r.counts_fd < 0:
+        return
+    memcpy(note.public_id, r.public_id, PUBLIC_ID_BYTES)
+    note.packets = r.written
+    note.dropped = r.refused
+    for i in range(LOSS_COUNT):
+        note.dropped += rt_load64(&r.lost[i])
+    if r.format == FORMAT_WAV:
+        note.duration_us = (r.good_end - WAV_HEADER_BYTES) * 1000000 // (2 * r.header_channels * r.rate_hz)
+    else:
+        if chunk.until_us:
+            r.until_us = chunk.until_us
+        note.duration_us = r.until_us - r.started_us if r.until_us else 0
+    put(r.counts_fd, <uint8_t*> &note, sizeof(note), <int64_t> r.slot * sizeof(note))
 
 
 # -- more channels -----------------------------------------------------------------------------------------------------
@@ -265,6 +295,7 @@ cdef void one(writer_t* w, recording_t* r, const chunk_t* chunk) noexcept nogil:
             rt_store64(&r.refused, r.refused + chunk.packets)
         else:
             rt_store64(&r.written, r.written + chunk.packets)
+            take_note(r, chunk)
     if error:
         fail(w, r, error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,34 @@ import pytest
 from bench_worker import BenchWorker
 
 from roomtone.engine import messages as m
+from roomtone.engine import recording_counts
 
 TURNS = 2000  # a side thread is waited for so long, 5 ms each
 
 
 @pytest.fixture
-def recording(make_bench: Callable[..., BenchWorker], tmp_path: Path) -> BenchWorker:
-    return make_bench(recording_dir=str(tmp_path), recording_flush_timeout_ms=2000)
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runtime_dir."""
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture
+def make_recording(
+    make_bench: Callable[..., BenchWorker], tmp_path: Path, run: Path
+) -> Callable[[], BenchWorker]:
+    """A worker at the time it really is: the recorder's threads go by that."""
+
+    def make() -> BenchWorker:
+        bench = make_bench(recording_dir=str(tmp_path), runtime_dir=str(run), recording_flush_timeout_ms=2000)
+        bench.now_us = time.monotonic_ns() // 1000
+        return bench
+
+    return make
+
+
+@pytest.fixture
+def recording(make_recording: Callable[[], BenchWorker]) -> BenchWorker:
+    return make_recording()
 
 
 def settle(bench: BenchWorker, there: Callable[[], Any]) -> Any:
@@ -178,14 +200,9 @@ def test_a_snapshot_names_what_is_being_recorded(recording: BenchWorker, tmp_pat
 
 
 def test_another_worker_sends_its_part_until_nobody_reads(
-    make_bench: Callable[..., BenchWorker], tmp_path: Path
+    make_recording: Callable[[], BenchWorker], tmp_path: Path, run: Path
 ) -> None:
-    config = {
-        "recording_dir": str(tmp_path),
-        "runtime_dir": str(tmp_path),
-        "recording_flush_timeout_ms": 2000,
-    }
-    keeper, feeder = make_bench(**config), make_bench(**config)
+    keeper, feeder = make_recording(), make_recording()
     keeper.rtp(endpoint="a")
     handle = feeder.rtp(endpoint="b").handle
     start(keeper, tmp_path / "call.pcap")
@@ -194,7 +211,7 @@ def test_another_worker_sends_its_part_until_nobody_reads(
     feed = m.StartFeed(session="s", recording="r", keeper=0, path=opened.path, legs=["a", "b"], wav=False)
     assert feeder.do(feed) == m.Done()
     assert captured(feeder) == [(handle, True)]
-    assert not list(tmp_path.glob("feed-*")), "nobody else can come by that pipe"
+    assert not list(run.glob("feed-*")), "nobody else can come by that pipe"
     assert keeper.do(m.TakeSnapshot()).recordings[0].feeders == [1]
     assert feeder.do(m.TakeSnapshot()).recordings == []
     assert (keeper.worker.recorder.gauges(), feeder.worker.recorder.gauges()) == (
@@ -211,9 +228,9 @@ def test_another_worker_sends_its_part_until_nobody_reads(
 
 
 def test_a_feed_for_which_nobody_waits_is_refused_and_a_pipe_nobody_opened_removed(
-    make_bench: Callable[..., BenchWorker], tmp_path: Path
+    recording: BenchWorker, tmp_path: Path, run: Path
 ) -> None:
-    bench = make_bench(recording_dir=str(tmp_path), runtime_dir=str(tmp_path))
+    bench = recording
     bench.rtp(endpoint="a")
     refused = bench.do(m.OpenFeed(recording="r", worker=1))
     assert isinstance(refused, m.Failed) and refused.code == "RECORDING_ERROR"
@@ -223,9 +240,9 @@ def test_a_feed_for_which_nobody_waits_is_refused_and_a_pipe_nobody_opened_remov
     assert captured(bench) == []
     start(bench, tmp_path / "call.wav")
     bench.do(m.OpenFeed(recording="r", worker=1))
-    assert len(list(tmp_path.glob("feed-*"))) == 1
+    assert len(list(run.glob("feed-*"))) == 1
     ask(bench, m.StopRecording("r"))
-    assert not list(tmp_path.glob("feed-*"))
+    assert not list(run.glob("feed-*"))
 
 
 def test_a_session_that_goes_on_elsewhere_goes_on_being_recorded(
@@ -239,3 +256,33 @@ def test_a_session_that_goes_on_elsewhere_goes_on_being_recorded(
     handle = bench.rtp(endpoint="b").handle
     assert captured(bench)[-1] == (handle, True)
     assert isinstance(ask(bench, m.StopRecording("r")), m.RecordingDone)
+
+
+def test_what_reached_a_file_is_known_when_the_worker_is_gone(
+    recording: BenchWorker, tmp_path: Path, run: Path
+) -> None:
+    bench = recording
+    bench.rtp(endpoint="a")
+    start(bench, tmp_path / "one.pcap", id="one")
+    start(bench, tmp_path / "two.pcap", id="two")
+    ask(bench, m.StopRecording("one"))
+    start(bench, tmp_path / "three.wav", id="three")
+    (run / "recordings-0-0").write_bytes(b"of a worker before it")
+    (run / "recordings-1-1").write_bytes(b"of another")
+    notes = run / "recordings-0-1"
+    settle(bench, lambda: b"three" in notes.read_bytes())
+    kept = recording_counts.take(str(run), 0, 1)
+    assert sorted(kept) == ["three", "two"] and kept["two"].packets == 0
+    assert [path.name for path in run.iterdir()] == ["recordings-1-1"]
+    assert recording_counts.take(str(run), 0, 1) == {}
+
+
+def test_a_worker_that_ends_well_leaves_no_notes(
+    make_recording: Callable[[], BenchWorker], tmp_path: Path, run: Path
+) -> None:
+    bench = make_recording()
+    bench.rtp(endpoint="a")
+    start(bench, tmp_path / "one.pcap")
+    assert len(list(run.iterdir())) == 1
+    bench.worker.recorder.close()
+    assert not list(run.iterdir())

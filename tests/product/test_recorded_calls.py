@@ -23,6 +23,7 @@ from roomtone.ext.codec import codec
 
 pytestmark = [pytest.mark.process, pytest.mark.real_time]
 
+PIECE_PACKETS = 16384 // 160  # at most, of a pcap
 STREAM = re.compile(r"^ *\S+ +\S+ +(\S+) +(\d+) +\S+ +(\d+) +0x\w+ .*? (\d+) +(-?\d+) \(", re.M)
 
 
@@ -296,7 +297,16 @@ def test_what_a_dead_worker_recorded_can_be_played(
     first, second = channels(tmp_path / "call.wav")
     assert level_at(first[1600:8000], 400) == pytest.approx(8000, rel=0.05)
     assert level_at(second[1600:8000], 1000) == pytest.approx(8000, rel=0.05)
-    assert len(tshark(tmp_path / "call.pcap").splitlines()) > 400
+    told = {Path(end["file_path"]).name: end for end in ends}
+    there = len(tshark(tmp_path / "call.pcap").splitlines())
+    assert there > 400
+    # It may have died between a piece and the note about it.
+    assert there - PIECE_PACKETS <= told["call.pcap"]["packets"] <= there
+    assert told["call.wav"]["packets"] > 150 and told["call.wav"]["dropped_packets"] == 0
+    for name in ("call.wav", "call.pcap"):
+        assert told[name]["duration_ms"] == pytest.approx(
+            1000 * float(probe(tmp_path / "call.wav")["duration"]), abs=1500
+        )
 
 
 def test_at_the_end_of_the_server_recordings_are_told_and_complete(

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from fake_worker import OFFER, Client, Desk, Refused
 
-from roomtone.control.core.effects import ShutdownBegan, WorkerHolds, WorkerStarted
+from roomtone.control.core.effects import ShutdownBegan, WorkerDied, WorkerHolds, WorkerStarted
 from roomtone.control.core.recordings import RECORDING_TRANSITIONS, RecordingFact
 from roomtone.engine import messages as ms
+from roomtone.engine.recording_counts import Left
 
 
 def start(client: Client, name: str = "a.pcap", **params: Any) -> str:
@@ -307,3 +308,19 @@ def test_every_state_leads_to_an_end_and_none_leads_out_of_it() -> None:
     assert RECORDING_TRANSITIONS["ended"] == {}
     for state in ("active", "stopping"):
         assert RECORDING_TRANSITIONS[state][RecordingFact.ENDED] == "ended"
+
+
+def test_the_last_word_for_a_dead_worker_is_what_had_reached_the_file(desk: Desk, client: Client) -> None:
+    rtp(client)
+    known, unknown = start(client, "a.wav"), start(client, "b.wav")
+    desk.give(WorkerDied(0, 1, {known: Left(packets=7, dropped_packets=2, duration_us=3_500_000)}))
+    told = {event["recording_id"]: event for event in client.events("recording.stopped")}
+    assert told[known] == {
+        "recording_id": known,
+        "file_path": "/rec/a.wav",
+        "duration_ms": 3500,
+        "packets": 7,
+        "dropped_packets": 2,
+        "reason": "worker_lost",
+    }
+    assert (told[unknown]["packets"], told[unknown]["duration_ms"]) == (0, 0)
