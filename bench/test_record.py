@@ -16,6 +16,7 @@ from roomtone.ext.record.drain import Drain
 from roomtone.ext.record.writer import Writer
 
 NEVER_LOST = (0, 0)
+RING_BYTES = 1 << 25
 ROUNDS = 12
 RECORDINGS = 500
 TICKS = 20
@@ -30,7 +31,7 @@ class Recorded(Room):
 
     def __init__(self, members: int, talkers: int, rate_hz: int | None, folder: str) -> None:
         super().__init__(members, talkers)
-        while not self.media.capture_prepare():
+        while not self.media.capture_prepare(RING_BYTES):
             pass
         self.drain = Drain(self.media.capture_ring_address(), members + 8)
         self.writer = Writer(os.eventfd(0, os.EFD_NONBLOCK))

@@ -321,6 +321,7 @@ class Supervisor:
             neural_vad_streams=config.neural_vad_streams,
             recording_dir=config.recording_dir,
             recording_channel_size=config.recording_channel_size,
+            recording_ring_bytes=config.recording_ring_bytes,
             recording_flush_timeout_ms=config.recording_flush_timeout_secs * 1000,
             log_level=config.log_level,
         )

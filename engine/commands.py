@@ -243,7 +243,7 @@ def _watchable(worker: Worker, id: str, code: str) -> RtpEndpoint:
 
 def start_recording(worker: Worker, body: m.StartRecording) -> Slices:
     recording = worker.recorder.admit(body)
-    while not worker.media.capture_prepare():
+    while not worker.media.capture_prepare(worker.config.recording_ring_bytes):
         yield
     return worker.recorder.start(recording, body.app_id)
 
@@ -253,7 +253,7 @@ def open_feed(worker: Worker, body: m.OpenFeed) -> Result:
 
 
 def start_feed(worker: Worker, body: m.StartFeed) -> Slices:
-    while not worker.media.capture_prepare():
+    while not worker.media.capture_prepare(worker.config.recording_ring_bytes):
         yield
     worker.recorder.start_feed(body)
     return m.Done()

@@ -39,6 +39,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     file_chunks: int = 4096  # seconds of decoded files in memory at most, played or kept: 200 MB
     recording_dir: str | None = None  # None: no recordings
     recording_channel_size: int = 1000  # packets of a recording that may wait for the disk
+    recording_ring_bytes: int = 1 << 25  # of memory between media thread and recorder
     recording_flush_timeout_ms: int = 10_000  # how long the end of a recording waits for them
     log_level: str = "info"
 

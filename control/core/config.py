@@ -70,6 +70,7 @@ class Config(Struct, frozen=True, kw_only=True):
     max_recordings_per_session: int = 100
     recording_flush_timeout_secs: int = 10
     recording_channel_size: int = 1000
+    recording_ring_bytes: int = 33554432
     ws_max_message_size_kb: int = 256
     max_sdp_size_kb: int = 64
     session_idle_timeout_secs: int = 0
@@ -131,6 +132,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "cache_cleanup_interval_secs": (1, MAX_SECONDS),
     "recording_flush_timeout_secs": (1, MAX_SECONDS),
     "recording_channel_size": (1, 1_000_000),
+    "recording_ring_bytes": (1 << 20, 1 << 30),
     "ws_max_message_size_kb": (1, 1_048_576),
     "max_sdp_size_kb": (1, 1024),
     "session_idle_timeout_secs": (0, MAX_SECONDS),

@@ -131,8 +131,11 @@ class Media:
     def source_networks(self, networks: list[str]) -> None:
         """CIDR list that first packets must come from; before run()."""
     # -- recordings ------------------------------------------------------------------------------------------------------
-    def capture_prepare(self) -> bool:
-        """Make and touch the capture ring, a piece a call (about 0.3 ms).  True: it is ready."""
+    def capture_prepare(self, ring_bytes: int) -> bool:
+        """Make and touch the capture ring, a piece a call (about 0.3 ms).  True: it is ready.
+
+        ring_bytes: the least size, taken from the first call.
+        """
     def capture_ring_address(self) -> int:
         """For `Drain` (ext/record/drain.pyi), which must not outlive this object."""
     def capture_position(self) -> int:

@@ -22,6 +22,7 @@ cdef class MediaMemory:
         uint8_t* fact_memory
         capture_ring_t capture_ring
         uint8_t* capture_memory         # NULL until something is to be recorded
+        size_t capture_bytes            # of it: a power of two
         size_t capture_touched
     cdef endpoint_t* slot(self, uint32_t handle) except NULL
     cdef void touch(self, uint32_t handle) noexcept

@@ -49,7 +49,6 @@ cdef enum:
     INDEX_MASK = 0xFFFFF
     GENERATION_MASK = 0xFFF
     OUTBOX_BYTES = 1 << 22
-    CAPTURE_BYTES = 1 << 24         # 70,000 packets of G.711: half a second of 700 recorded calls
     CAPTURE_STEP = 1 << 20          # touched at a time: some 0.3 ms
 
 
@@ -130,7 +129,7 @@ cdef class MediaMemory:
         if self.m.wake_fd >= 0:
             close(self.m.wake_fd)
         if self.capture_memory != NULL:
-            munmap(self.capture_memory, CAPTURE_BYTES)
+            munmap(self.capture_memory, self.capture_bytes)
         free(self.edit_memory)
         free(self.fact_memory)
 
@@ -192,14 +191,17 @@ cdef class MediaMemory:
             __atomic_fetch_or(at + i, 0, __ATOMIC_SEQ_CST)
         __atomic_fetch_or(at + sizeof(tap_t) - 1, 0, __ATOMIC_SEQ_CST)
 
-    def capture_prepare(self):
+    def capture_prepare(self, uint64_t ring_bytes):
         if self.capture_memory == NULL:
-            self.capture_memory = <uint8_t*> pool_room(CAPTURE_BYTES)
-            capture_init(&self.capture_ring, self.capture_memory, CAPTURE_BYTES)
-        if self.capture_touched < CAPTURE_BYTES:
+            self.capture_bytes = CAPTURE_STEP
+            while self.capture_bytes < ring_bytes:
+                self.capture_bytes *= 2
+            self.capture_memory = <uint8_t*> pool_room(self.capture_bytes)
+            capture_init(&self.capture_ring, self.capture_memory, self.capture_bytes)
+        if self.capture_touched < self.capture_bytes:
             memset(self.capture_memory + self.capture_touched, 0, CAPTURE_STEP)
             self.capture_touched += CAPTURE_STEP
-        return self.capture_touched == CAPTURE_BYTES
+        return self.capture_touched == self.capture_bytes
 
     def capture_ring_address(self):
         return <uint64_t> &self.capture_ring

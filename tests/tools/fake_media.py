@@ -187,7 +187,7 @@ class FakeMedia:
             "tick_late_us": [(64, self.phases)],
         }
 
-    def capture_prepare(self) -> bool:
+    def capture_prepare(self, ring_bytes: int) -> bool:
         return True
 
     def capture_ring_address(self) -> int:

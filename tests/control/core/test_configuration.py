@@ -23,6 +23,7 @@ DEFAULTS = {
     "max_recordings_per_session": 100,
     "recording_flush_timeout_secs": 10,
     "recording_channel_size": 1000,
+    "recording_ring_bytes": 33554432,
     "ws_max_message_size_kb": 256,
     "max_sdp_size_kb": 64,
     "session_idle_timeout_secs": 0,

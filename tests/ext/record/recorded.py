@@ -17,6 +17,7 @@ from roomtone.ext.record.drain import Drain
 from roomtone.ext.record.writer import Writer
 
 TURN_MS = 50
+RING_BYTES = 1 << 24
 WALL_OFFSET_US = 1_700_000_000_000_000 - 1_000_000  # the lab begins on 2023-11-14 at 22:13:20 UTC
 HELLO = bytes(64)
 ETHERNET, IPV4, IPV6, UDP = 14, 20, 40, 8
@@ -37,7 +38,7 @@ class Recorded:
         self.folder = folder
         self.lab = Lab() if workers is None else workers.labs[index]
         self.clock = self.lab if workers is None else workers
-        while not self.lab.media.capture_prepare():
+        while not self.lab.media.capture_prepare(RING_BYTES):
             pass
         self.news_fd = os.eventfd(0, os.EFD_NONBLOCK)
         self.drain = Drain(self.lab.media.capture_ring_address(), 64)
