@@ -73,7 +73,7 @@ cdef bint playback_copy(const playback_t* play, int16_t* pcm8, int16_t* pcm16) n
     cdef int64_t at, n
     cdef int64_t done = 0
     while done < FRAME_8K:
-        if position == length:
+        if 0 <= length <= position:         # behind it when the end became known since the place was taken
             if loops_left == 0 or play.track.failed:
                 memset(pcm8 + done, 0, 2 * (FRAME_8K - done))
                 if pcm16 != NULL:
