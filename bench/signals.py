@@ -167,7 +167,8 @@ def espeak(voice: str, speed: int = 160, pitch: int = 50, text: str = "") -> np.
     """Synthetic speech; `voice` as espeak-ng names it, the language first (`de+f2`)."""
     words = text or TEXT[voice.split("+")[0].split("-")[0]]
     command = ["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch), "--stdout", words]
-    wav = subprocess.run(command, check=True, capture_output=True).stdout
+    alone = os.environ | {"LD_PRELOAD": ""}  # under the sanitizers' library (make asan) it hangs
+    wav = subprocess.run(command, check=True, capture_output=True, env=alone).stdout
     pcm = np.frombuffer(wav[44:], np.int16).astype(float)
     return resampled(pcm, 22050)
 
