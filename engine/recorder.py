@@ -24,7 +24,7 @@ from roomtone.engine.errors import CommandError
 from roomtone.engine.plan import Endpoint
 from roomtone.engine.process_messages import HIDDEN_SLOTS
 from roomtone.engine.recording import Recording
-from roomtone.engine.recording_counts import NOWHERE, Counts
+from roomtone.engine.recording_counts import Counts
 from roomtone.engine.replies import Later
 from roomtone.ext.record.drain import LOSS_NAMES, Drain
 from roomtone.ext.record.writer import Writer
@@ -230,11 +230,9 @@ class Recorder:
             slots = self._config.endpoints + HIDDEN_SLOTS
             self._drain = Drain(worker.media.capture_ring_address(), slots)
             self._threads.append(worker.side.own("record-drain", self._drain.run))
-        if recording.target is not None:
-            if self._counts is None:
-                config = self._config
-                self._counts = Counts(config.runtime_dir, config.index, config.epoch)
-            recording.slot = self._counts.take()
+        if self._counts is None:
+            self._counts = Counts(self._config.runtime_dir, self._config.index, self._config.epoch)
+        recording.slot = self._counts.take()
         now_us = recording.started_us = worker.now_us()
         recording.wall_offset_us = time.time_ns() // 1000 - now_us
         recording.number = self._drain.begin(
@@ -250,8 +248,8 @@ class Recorder:
             limit=self._config.recording_channel_size,
             position=worker.media.capture_position(),
             feeding=recording.target is None,
-            counts_fd=self._counts.fd if self._counts is not None and recording.slot is not None else NOWHERE,
-            slot=recording.slot or 0,
+            counts_fd=self._counts.fd,
+            slot=recording.slot,
             public_id=recording.id.encode(),
         )
         self._numbers[recording.number] = recording
@@ -409,8 +407,8 @@ class Recorder:
             recording_path.unlink(path)  # of a worker that never came
         if recording.target is not None:
             _add(self._past, self._drain.counts(recording.number))
-        if self._counts is not None and recording.slot is not None:
-            self._counts.give_back(recording.slot)
+        assert self._counts is not None
+        self._counts.give_back(recording.slot)
         self._drain.forget(recording.number)
         del self._numbers[recording.number]
         self._forget(recording)

@@ -53,7 +53,7 @@ class Recording:
         self.wide = wide
         self.feeders: dict[int, str] = {}  # path of the pipe, by worker
         self.number = 0
-        self.slot: int | None = None  # where its counts are kept (recording_counts.py)
+        self.slot = 0  # where its counts are kept (recording_counts.py)
         self.legs: dict[int, Endpoint] = {}  # by handle
         self.reason = ""  # why it ended
         self.answer: Later | None = None  # of the recording.stop that waits

@@ -30,9 +30,11 @@ class Counts:
     """The worker's side: the file, open for its writers, and its slots."""
 
     def __init__(self, runtime_dir: str, worker: int, epoch: int) -> None:
-        """OSError: it cannot be made."""
+        """If the file cannot be made nothing is noted, and fd is NOWHERE."""
         self._path = os.path.join(runtime_dir, NAME.format(worker=worker, epoch=epoch))
-        self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self.fd = NOWHERE
+        with contextlib.suppress(OSError):
+            self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         self._free: list[int] = []
         self._used = 0
 

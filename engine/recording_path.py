@@ -149,8 +149,12 @@ def open_feed(path: str) -> int:
 def join_feed(path: str, hello: bytes) -> int:
     """Descriptor of the writing end; `hello` is written, and nobody else can come.  OSError: nobody reads."""
     fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    unlink(path)
-    os.write(fd, hello)
+    try:
+        unlink(path)
+        os.write(fd, hello)
+    except OSError:
+        os.close(fd)
+        raise
     os.set_blocking(fd, True)
     return fd
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from roomtone.control.core import api, api_recording, placing
-from roomtone.control.core.problems import RECORDING_ERROR, SESSION_UNRESPONSIVE, Problem
+from roomtone.control.core.problems import ENDPOINT_ERROR, RECORDING_ERROR, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.run import COMMAND_DEADLINE_US, Answer, Ask, Call, Procedure, expect, unanswered
 from roomtone.engine import messages
 from roomtone.engine.codecs import Codec
@@ -190,11 +190,18 @@ def _forget(session: Session, recording: Recording) -> None:
 def join(core: Core, session: Session) -> Generator[list[Ask], list[Answer], None]:
     """Let every worker that has endpoints of the session, or will have, feed its recordings.
 
-    Raises `Problem` when one of them cannot.
+    Raises `Problem` when one of them cannot, unless the recording has ended meanwhile.
     """
     for recording in list(session.recordings.values()):
-        if recording.endpoint_id is None and recording.state == "active":
+        if recording.endpoint_id is not None or recording.state != "active":
+            continue
+        try:
             yield from _feed(core, session, recording, [])
+        except Problem as refused:
+            if recording.state != "active":
+                continue
+            code = refused.code if refused.code == SESSION_UNRESPONSIVE else ENDPOINT_ERROR
+            raise Problem(code, f"The session's recording cannot go on there: {refused.message}") from None
 
 
 def _feed(

@@ -176,6 +176,30 @@ def test_a_session_on_several_workers_is_one_recording(
     assert not list(Path(product.folder.name, "run").glob("feed-*"))
 
 
+def test_what_another_session_says_over_a_bridge_is_in_the_recording(
+    serve: Callable[..., Product], phone: Callable[..., Phone], tmp_path: Path
+) -> None:
+    product = serve(workers=2, recording_dir=str(tmp_path))
+    anna, ben = phone(payload=spoken(400)), phone(payload=spoken(1000))
+
+    async def scenario() -> None:
+        async with await connect(product.url) as here, await connect(product.url) as there:
+            _, theirs = [(await client.call("session.create"))["session_id"] for client in (here, there)]
+            await call(here, [anna])
+            await call(there, [ben])
+            await here.call("session.bridge", target_session_id=theirs)
+            await heard([anna, ben], 20)
+            begun = await here.call("recording.start", file_path=f"{tmp_path}/call.wav")
+            await heard([anna, ben], 100)
+            await here.call("recording.stop", recording_id=begun["recording_id"])
+
+    asyncio.run(scenario())
+    own, brought = channels(tmp_path / "call.wav")
+    for channel, hz, other in ((own, 400, 1000), (brought, 1000, 400)):
+        assert level_at(channel[1600:14400], hz) == pytest.approx(8000, rel=0.1)
+        assert level_at(channel[1600:14400], other) < 100
+
+
 def test_transfers_end_the_recording_of_an_endpoint_and_not_that_of_a_session(
     serve: Callable[..., Product], phone: Callable[..., Phone], tmp_path: Path
 ) -> None:

@@ -223,6 +223,40 @@ def test_a_session_that_cannot_be_fed_is_not_recorded(kind: type) -> None:
     start(client, endpoint_id=legs[0])
 
 
+def test_where_a_recording_cannot_go_on_no_endpoint_is_made_unless_it_has_ended() -> None:
+    desk, client = spread_desk()
+    recording = start(client, "a.pcap")
+    rtp(client)
+    session = desk.core.sessions[session_of(desk)]
+    assert session.home is not None
+    keeper = desk.workers[session.home]
+    keeper.refuse[ms.OpenFeed] = ms.Failed(code="RECORDING_ERROR", message="No space left")
+    with pytest.raises(Refused, match="cannot go on there: No space left") as refused:
+        rtp(client)
+    assert refused.value.code == "ENDPOINT_ERROR"
+    assert set(session.counts) == {session.home}
+    keeper.mute.add(ms.OpenFeed)
+    asked = client.send("endpoint.create_from_offer", sdp=OFFER)
+    ended(desk, session.id, recording, "write_error", worker=session.home)
+    desk.answer_late(session.home)
+    assert client.result(asked)["endpoint_id"] in session.endpoints
+
+
+def test_a_worker_that_died_and_came_back_is_asked_to_feed_again() -> None:
+    desk, client = spread_desk()
+    leg, away = rtp(client), rtp(client)
+    recording = start(client, "a.pcap")
+    home = desk.core.sessions[session_of(desk)].home
+    assert home is not None
+    client.call("endpoint.remove", endpoint_id=away)
+    desk.kill(1 - home)
+    desk.restart(1 - home)
+    assert [r["recording_id"] for r in client.call("session.info")["recordings"]] == [recording]
+    assert [e["endpoint_id"] for e in client.call("session.info")["endpoints"]] == [leg]
+    rtp(client)
+    assert [fed.recording for fed in desk.workers[1 - home].of(ms.StartFeed)] == [recording]
+
+
 def moved_away() -> tuple[Desk, Client, Client, str, int]:
     """A recorded session, all of whose endpoints went to another one; then one of another worker came."""
     desk = Desk(workers=2)
