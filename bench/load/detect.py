@@ -22,6 +22,8 @@ from roomtone.bench.load.server import Engine
 MEMBERS = 1000
 ROOM = 10
 TALKERS = 3
+RUNS = 1  # of each load, watched and not: a minute in all
+RETRIES = 1
 
 
 class WithSpeech(Engine):
@@ -53,9 +55,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     out("--talkers", type=int, default=TALKERS, help=f"who talks in each room of {ROOM} ({TALKERS})")
     out("--codec", choices=tuple(FORMATS), default="PCMU")
     out("--only", choices=("speech", "keys"))
+    parser.set_defaults(runs=RUNS, retries=RETRIES)
 
 
 async def run(args: Args, plan: Plan, console: Console) -> int:
+    """1: a run is void."""
     to_the_limit(args)
     loads = {
         "speech": (Scenario("mix", args.endpoints // ROOM, ROOM, args.codec, args.talkers), WithSpeech),
@@ -67,7 +71,8 @@ async def run(args: Args, plan: Plan, console: Console) -> int:
             results.append(await measure(args, plan, what, scenario, watched, console))
     if args.json:
         report.write_json(args.json, plan, results)
-    return 0
+    every = (run for result in results for runs in result["servers"].values() for run in runs)
+    return int(any(run["void"] for run in every))
 
 
 async def measure(
@@ -92,14 +97,16 @@ def extra(median: dict[str, dict[str, float]]) -> float:
 
 def shown(comparison: dict[str, Any]) -> Table:
     table = Table(title=f"{comparison['scenario']['name']}: {comparison['detector']}")
-    for heading in ("", "us/packet", "CPU %", "loss %", "watching, us/frame"):
+    for heading in ("", "us/packet", "CPU %", "loss %", "watching, us/frame", "valid runs"):
         table.add_column(heading, justify="right")
     for name, middle in comparison["median"].items():
+        runs = comparison["servers"][name]
         table.add_row(
             name,
             report.number(middle["us_per_packet"], 2),
             report.number(100 * middle["load"], 1),
             report.number(100 * middle["loss"], 3),
             report.number(comparison["extra_us_per_frame"], 2) if name == "watched" else "",
+            f"{sum(not run['void'] for run in runs)} of {len(runs)}",
         )
     return table

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import soundfile
 from rich.console import Console
+from rich.table import Table
 
 from roomtone.bench.load import proc, report
-from roomtone.bench.load.measure import NS_PER_S, Plan
+from roomtone.bench.load.measure import NS_PER_S, Plan, disturbed
 from roomtone.bench.load.options import Args, engine_maker
 from roomtone.bench.load.payload import FORMATS
 from roomtone.bench.load.server import Engine
@@ -34,26 +35,59 @@ COUNTED = {
     "roomtone_ticks_late_total": "ticks_late",
 }
 FMT = FORMATS["PCMU"]
+RETRIES = 1  # void runs that are repeated, in all
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     out = parser.add_argument
     out("--sessions", type=int, default=SESSIONS, help="of one listener and one file or tone")
     out("--distinct", action="store_true", help="a long file for each session instead of one prompt for all")
+    parser.set_defaults(retries=RETRIES)
 
 
 async def run(args: Args, plan: Plan, console: Console) -> int:
+    """1: a file had nothing to play for a moment, or a run is void."""
     found: dict[str, Any] = {}
+    retries = plan.retries
     with proc.alone():
         for what in ("tone", "file"):
-            engine = engine_maker(args, plan, 2 * args.sessions)
-            paths = make_files(engine.folder, args.sessions, args.distinct) if what == "file" else []
-            found[what] = await measure(engine, args.sessions, paths, plan)
+            while True:
+                engine = engine_maker(args, plan, 2 * args.sessions)
+                paths = make_files(engine.folder, args.sessions, args.distinct) if what == "file" else []
+                found[what] = await measure(engine, args.sessions, paths, plan)
+                void = found[what]["void"]
+                if not void:
+                    break
+                console.print(f"{what}: VOID: {'; '.join(void)}")
+                if not retries:
+                    break
+                retries -= 1
     found["us_more_a_frame"] = found["file"]["us_a_frame"] - found["tone"]["us_a_frame"]
-    console.print({"files": report.clean(found)})
+    console.print(shown(found))
     if args.json:
         report.write_json(args.json, plan, [{"files": found}])
-    return int(found["file"]["underruns"] > 0)
+    return int(found["file"]["underruns"] > 0 or any(found[what]["void"] for what in ("tone", "file")))
+
+
+def shown(found: dict[str, Any]) -> Table:
+    more = report.number(found["us_more_a_frame"], 2)
+    sessions = found["file"]["sessions"]
+    table = Table(title=f"{sessions} listeners; a file costs {more} us a frame more than a tone")
+    for heading in ("", "us/frame", "CPU %", "frames", "underruns", "decoded s", "ticks late", "set-up s",
+                    "worker MB", "valid"):  # fmt: skip
+        table.add_column(heading, justify="right")
+    for what in ("tone", "file"):
+        f = found[what]
+        table.add_row(
+            what,
+            report.number(f["us_a_frame"], 2),
+            report.number(100 * f["worker_cpu"], 1),
+            *(report.number(f[key], 0) for key in ("packets", "underruns", "decoded_s", "ticks_late")),
+            report.number(f["set_up_s"], 1),
+            report.number(f["worker_rss_bytes"] / 1e6, 0),
+            "void" if f["void"] else "yes",
+        )
+    return table
 
 
 def make_files(folder: Path, sessions: int, distinct: bool) -> list[str]:
@@ -87,17 +121,22 @@ async def measure(engine: Engine, sessions: int, paths: list[str], plan: Plan) -
         engine.board.sessions = await asyncio.gather(*(seat(number) for number in range(sessions)))
         set_up_s = time.monotonic() - began
         await asyncio.sleep(plan.warm_up_s)
-        before, counted = engine.cost(), await counters(engine)
-        began = time.monotonic()
+        cpus = (*plan.placement.measured, *plan.placement.others)
+        counted = await counters(engine)
+        before, stolen, began = engine.cost(), proc.steal(cpus), time.monotonic()
         await asyncio.sleep(plan.window_s)
         after, took = engine.cost(), time.monotonic() - began
+        steal, ticks = (n - earlier for n, earlier in zip(proc.steal(cpus), stolen, strict=True))
         rise = {name: value - counted[name] for name, value in (await counters(engine)).items()}
         rss = engine.rss_bytes()["worker"]
     finally:
         await engine.stop()
         sinks.close()
     used = after.measured - before.measured
+    machine = {"steal": steal / max(ticks, 1), "waited": used.busiest().wait_ns / NS_PER_S / took}
     return {
+        **machine,
+        "void": disturbed(machine),
         "sessions": sessions,
         "set_up_s": set_up_s,
         "us_a_frame": used.run_ns / 1000 / (sessions * TICKS_A_SECOND * took),

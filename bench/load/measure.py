@@ -154,7 +154,7 @@ def disturbed(figures: dict[str, Any]) -> list[str]:
     out = []
     if figures["steal"] > STEAL_LIMIT:
         out.append(f"steal {figures['steal']:.1%}")
-    if figures["callers_wake_p99_9_us"] > WAKE_LIMIT_US:
+    if figures.get("callers_wake_p99_9_us", 0.0) > WAKE_LIMIT_US:
         out.append(f"callers woke {figures['callers_wake_p99_9_us'] / 1000:.1f} ms late at p99.9")
     if figures["waited"] > WAIT_LIMIT:
         out.append(f"the measured thread waited {figures['waited']:.0%} of the time for its CPU")
