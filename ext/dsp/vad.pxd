@@ -11,7 +11,6 @@ cdef enum:
 
 ctypedef struct vad_t:      # position-free; 256 bytes at most.  All zero is the state after vad_reset.
     uint32_t frames         # seen so far
-    float probability       # of the last frame
     float[BANK_TONES] last  # levels of the bands, log2
     float[BANK_TONES] floor
     float[BANK_TONES] mean
@@ -23,6 +22,7 @@ ctypedef struct vad_t:      # position-free; 256 bytes at most.  All zero is the
 
 
 cdef void vad_reset(vad_t* vad) noexcept nogil
-# Probability of speech, 0..1, of one frame; causal, without hang-over: the caller compares it with a threshold (0.5)
-# and holds.
+# Log odds of speech in one frame, -INFINITY to INFINITY (0: as likely as not); causal, without hang-over: the caller
+# compares with vad_log_odds of a probability and holds.
 cdef float vad_frame(vad_t* vad, const int16_t* pcm8) noexcept nogil
+cdef float vad_log_odds(double probability) noexcept nogil

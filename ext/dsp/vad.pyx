@@ -8,7 +8,7 @@ still, hum and tones stand still in few bands, keys are gone after a frame; spee
 Levels are log2 of power: one is 3 dB.  Frames below QUIET are not looked at and are no speech.
 """
 
-from libc.math cimport expf, fabsf
+from libc.math cimport INFINITY, exp, fabsf, log
 from libc.stdint cimport int16_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -29,8 +29,29 @@ cdef extern from *:
         v.u = (v.u & 0x7FFFFF) | 0x3F800000;
         return (float) exponent + ((-1.0f / 3) * v.f + 2) * v.f - 2.0f / 3;
     }
+    /* Sums in one fixed order that does not wait for every addition. */
+    typedef float rt_four __attribute__((vector_size(16), aligned(4), may_alias));
+    typedef int rt_mask __attribute__((vector_size(16)));
+    static inline float rt_across(rt_four v) {
+        return (v[0] + v[2]) + (v[1] + v[3]);
+    }
+    static inline float rt_sum8(const float* x) {
+        return rt_across(*(const rt_four*) x + *(const rt_four*) (x + 4));
+    }
+    /* sum max(x, 0) * weight; n a multiple of 4 */
+    static inline float rt_relu_dot(const float* x, const float* weights, int n) {
+        rt_four sum = {0};
+        for (int i = 0; i < n; i += 4) {
+            rt_four v = *(const rt_four*) (x + i);
+            v = (rt_four) ((rt_mask) v & (v > (rt_four) {0}));
+            sum += v * *(const rt_four*) (weights + i);
+        }
+        return rt_across(sum);
+    }
     """
     float rt_log2(float x) noexcept nogil
+    float rt_sum8(const float* x) noexcept nogil
+    float rt_relu_dot(const float* x, const float* weights, int n) noexcept nogil
 
 
 cdef enum:
@@ -63,18 +84,17 @@ cdef void vad_reset(vad_t* vad) noexcept nogil:
 cdef float vad_frame(vad_t* vad, const int16_t* pcm8) noexcept nogil:
     cdef float[INPUTS] facts
     cdef float[DENSE_OUT] hidden
-    cdef float out = VAD_OUT_BIAS
     cdef int i
     if not vad_look(vad, pcm8, facts):
-        vad.probability = 0
-        return 0
+        return -INFINITY
     for i in range(DENSE_OUT):
         hidden[i] = VAD_BIAS[i]
     kernel_get().dense(hidden, facts, VAD_HIDDEN, INPUTS)
-    for i in range(DENSE_OUT):
-        out += VAD_OUT[i] * (hidden[i] if hidden[i] > 0 else 0)
-    vad.probability = 1 / (1 + expf(-out))
-    return vad.probability
+    return VAD_OUT_BIAS + rt_relu_dot(hidden, VAD_OUT, DENSE_OUT)
+
+
+cdef float vad_log_odds(double probability) noexcept nogil:
+    return <float> log(probability / (1 - probability))
 
 
 cdef bint vad_look(vad_t* vad, const int16_t* pcm8, float* out) noexcept nogil:
@@ -83,35 +103,32 @@ cdef bint vad_look(vad_t* vad, const int16_t* pcm8, float* out) noexcept nogil:
     cdef const kernel_t* kernel = kernel_get()
     cdef int64_t energy = kernel.level_energy(pcm8, VAD_FRAME)
     cdef bank_view_t[VIEWS] views
+    cdef float[BANK_TONES] first
+    cdef float[BANK_TONES] second
     cdef float[BANK_TONES] level
-    cdef float[VIEWS] seen
     cdef int i
     if energy < QUIET:
         return False
     kernel.bank_view(views, pcm8, BANK_SAMPLES, VIEWS, &BANK)
-    seen[0] = seen[1] = 0
     for i in range(BANK_TONES):
-        seen[0] += view_power(&views[0], i)
-        seen[1] += view_power(&views[1], i)
-        level[i] = rt_log2(view_power(&views[0], i) + view_power(&views[1], i) + FLOOR_POWER)
+        first[i] = view_power(&views[0], i)
+        second[i] = view_power(&views[1], i)
+        level[i] = rt_log2(first[i] + second[i] + FLOOR_POWER)
     if vad.frames == 0:
         for i in range(BANK_TONES):
             vad.last[i] = vad.floor[i] = vad.mean[i] = level[i]
     vad.frames += 1
     bands_step(vad, level, facts)
-    whole_facts(vad, views, seen, facts + (KINDS - 1) * BANK_TONES)
+    whole_facts(vad, views, rt_sum8(first), rt_sum8(second), facts + (KINDS - 1) * BANK_TONES)
     memcpy(out, facts, sizeof(facts))
     return True
 
 
 cdef inline void bands_step(vad_t* vad, const float* level, float* facts) noexcept nogil:
-    cdef float middle = 0
-    cdef float height, away
-    cdef float risen = 0
+    cdef float middle = rt_sum8(level) / BANK_TONES
+    cdef float[BANK_TONES] above
+    cdef float height, away, risen
     cdef int i
-    for i in range(BANK_TONES):
-        middle += level[i]
-    middle /= BANK_TONES
     for i in range(BANK_TONES):
         height = level[i] - vad.floor[i]
         away = level[i] - vad.mean[i]
@@ -123,29 +140,29 @@ cdef inline void bands_step(vad_t* vad, const float* level, float* facts) noexce
         height = SCALE * (height if height < MAX_HEIGHT else MAX_HEIGHT)
         vad.held[i] *= HELD
         vad.held[i] = height if height > vad.held[i] else vad.held[i]
-        risen += height > SCALE * RISEN_HEIGHT
+        above[i] = 1 if height > SCALE * RISEN_HEIGHT else 0
         facts[i] = height
         facts[i + BANK_TONES] = SCALE * (level[i] - middle)
         facts[i + 2 * BANK_TONES] = SCALE * away
         facts[i + 3 * BANK_TONES] = vad.motion[i]
         facts[i + 4 * BANK_TONES] = vad.swing[i]
         facts[i + 5 * BANK_TONES] = vad.held[i]
-    risen /= BANK_TONES
+    risen = rt_sum8(above) / BANK_TONES
     vad.risen_lately += MOTION_RATE * (risen - vad.risen_lately)
     vad.risen_long += MEAN_RATE * (risen - vad.risen_long)
 
 
 cdef inline void whole_facts(
-    const vad_t* vad, const bank_view_t* views, const float* seen, float* facts
+    const vad_t* vad, const bank_view_t* views, float seen_first, float seen_second, float* facts
 ) noexcept nogil:
     """What concerns all bands: loudness, how the two halves differ, how much of each lies at the bands' middles
-    (a pure tone: all or nothing), how sure the last frame was."""
+    (a pure tone: all or nothing), how long it has been listening, how many bands stood above their floors."""
     cdef float first = views[0].energy + BANK_ENERGY
     cdef float second = views[1].energy + BANK_ENERGY
     facts[0] = SCALE * (rt_log2(first + second) - 20)
     facts[1] = SCALE * (rt_log2(second) - rt_log2(first))
-    facts[2] = SCALE * rt_log2((seen[0] + BANK_POWER) / first)
-    facts[3] = SCALE * rt_log2((seen[1] + BANK_POWER) / second)
+    facts[2] = SCALE * rt_log2((seen_first + BANK_POWER) / first)
+    facts[3] = SCALE * rt_log2((seen_second + BANK_POWER) / second)
     facts[4] = <float> vad.frames / (<float> vad.frames + 50)
     facts[5] = vad.risen_lately
     facts[6] = vad.risen_long
@@ -170,7 +187,7 @@ def probabilities(const int16_t[::1] pcm, float[::1] out) -> None:
     vad_reset(&vad)
     with nogil:
         for i in range(out.shape[0]):
-            out[i] = vad_frame(&vad, &pcm[i * VAD_FRAME])
+            out[i] = <float> (1 / (1 + exp(-vad_frame(&vad, &pcm[i * VAD_FRAME]))))
 
 
 def look(const int16_t[::1] pcm, float[:, ::1] facts, unsigned char[::1] loud) -> None:

@@ -7,7 +7,7 @@ from roomtone.ext.base.ring cimport ring_push, ring_slot
 from roomtone.ext.base.types cimport rt_fence_acquire, rt_fence_release, rt_load_acquire64, rt_store_release64
 from roomtone.ext.dsp.dtmf_detect cimport DTMF_END, dtmf_frame, dtmf_press_t, dtmf_reset
 from roomtone.ext.dsp.fax_detect cimport FAX_CED, FAX_CNG, fax_frame, fax_reset
-from roomtone.ext.dsp.vad cimport vad_frame, vad_reset
+from roomtone.ext.dsp.vad cimport vad_frame, vad_log_odds, vad_reset
 from roomtone.ext.flow.constants cimport EVENT_TYPES
 from roomtone.ext.flow.counters cimport COUNT_FRAMES_LOST, COUNT_KEYS, COUNT_WATCHED
 from roomtone.ext.flow.endpoint cimport (
@@ -117,7 +117,7 @@ cdef void tap_watch(media_t* m, endpoint_t* e, const edit_t* d) noexcept nogil:
         rt_store_release64(<unsigned long*> &t.serial, 0)
         rt_fence_release()
         t.speech_began_us = t.speech_last_us = t.speech_before_us = 0
-        t.threshold = <float> d.x
+        t.threshold = vad_log_odds(d.x)
         vad_reset(&t.vad)
         rt_store_release64(<unsigned long*> &t.serial, <uint64_t> d.b)
     if d.a & EP_WATCH_FAX and not e.flags & EP_WATCH_FAX:

@@ -33,7 +33,7 @@ ctypedef struct tap_t:
     uint64_t ced_heard
     # the media thread's own
     tap_ring_t* frames
-    float threshold                     # probability from which on a frame is speech
+    float threshold                     # log odds from which on a frame is speech
     uint32_t missing                    # ticks in a row without a packet
     uint32_t tick_low                   # of the last frame
     vad_t vad
