@@ -75,7 +75,8 @@ build/asan build/trace: setup
 
 asan: build/asan ## the compiled part's tests under address and undefined-behaviour sanitizers
 	@cd build/asan && LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-	  ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=build/cyroot ../../$(PY) -m pytest tests/ext tests/lab tests/behaviour
+	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH=build/cyroot \
+	  ../../$(PY) -m pytest --capture=sys tests/ext tests/lab tests/behaviour
 
 trace: build/trace ## line coverage inside the compiled part
 	@$(PY) -m pip install --quiet coverage
