@@ -25,6 +25,7 @@ from roomtone.engine.plan import (
     ToneEndpoint,
 )
 from roomtone.engine.ports import loopback_pair
+from roomtone.engine.recorder import RECORDING_ERROR
 from roomtone.engine.replies import After, Later
 
 if TYPE_CHECKING:
@@ -243,8 +244,12 @@ def _watchable(worker: Worker, id: str, code: str) -> RtpEndpoint:
 
 def start_recording(worker: Worker, body: m.StartRecording) -> Slices:
     recording = worker.recorder.admit(body)
-    while not worker.media.capture_prepare(worker.config.recording_ring_bytes):
-        yield
+    try:
+        while not worker.media.capture_prepare(worker.config.recording_ring_bytes):
+            yield
+    except MemoryError:
+        worker.recorder.dismiss(recording)
+        raise CommandError(RECORDING_ERROR, "No memory for what is recorded") from None
     return worker.recorder.start(recording, body.app_id)
 
 

@@ -185,13 +185,13 @@ class Recorder:
         target = recording.target
         assert target is not None
         if isinstance(opened, Exception):
-            self._forget(recording)
+            self.dismiss(recording)
             reason = opened.strerror if isinstance(opened, OSError) else str(opened)
             later.refuse(CommandError(RECORDING_ERROR, f"The file cannot be made: {reason}"))
         elif recording.reason or (recording.endpoint is not None and recording.endpoint.gone):
             discard = partial(recording_path.discard, opened, target.parts)
             self._worker.side.put(discard, lambda _: None)
-            self._forget(recording)
+            self.dismiss(recording)
             over = CommandError(RECORDING_ERROR, "What was to be recorded has ended meanwhile")
             later.refuse(over)
             if recording.answer is not None:
@@ -379,7 +379,8 @@ class Recorder:
             if recording.session == session
         )
 
-    def _forget(self, recording: Recording) -> None:
+    def dismiss(self, recording: Recording) -> None:
+        """Nothing of it is left, or it never began."""
         del self._recordings[recording.id]
         recording.told = True
         self._release(recording.session)
@@ -411,7 +412,7 @@ class Recorder:
         self._counts.give_back(recording.slot)
         self._drain.forget(recording.number)
         del self._numbers[recording.number]
-        self._forget(recording)
+        self.dismiss(recording)
 
     # -- the end of the worker -------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 What is downloaded for whom and how long it is kept is core's business (core/downloads.py); here one download
 is carried out: at most five redirects, each checked like the first URL, streamed to a file of mode 0600 that
-gets its name when it is complete.  Blocks are written, and paths looked up, on threads.
+gets its name when it is complete.  What may wait for a disk is done on threads.
 
 The client's headers go to the origin that was asked for and not to where that redirects.  Cookies, proxies of
 the environment and .netrc play no part.
@@ -16,7 +16,6 @@ import errno
 import os
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import BinaryIO
 
@@ -37,6 +36,7 @@ from roomtone.control.core.effects import (
 )
 from roomtone.control.core.problems import ENDPOINT_ERROR
 from roomtone.control.io.address_guard import AddressGuard, NotAllowed, origin
+from roomtone.control.io.disk import Disk
 from roomtone.control.io.log import Log
 from roomtone.control.io.media_dir import NotPlayable, locate
 from roomtone.engine.messages import Failed
@@ -45,7 +45,6 @@ MAX_REDIRECTS = 5  # websocket.md section 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})  # RFC 9110 section 15.4
 OK = 200
 BLOCK_BYTES = 256 * 1024  # read and written at once, at most
-DISK_THREADS = 4
 LOCATE_WAIT_S = 5.0  # as long as a worker has for an answer
 PART = ".part"
 OURS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.part)?")  # names that core gives
@@ -89,7 +88,7 @@ class Fetcher:
         self._client: aiohttp.ClientSession | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._lookups: set[asyncio.Task[None]] = set()
-        self._disk = ThreadPoolExecutor(DISK_THREADS, "files")
+        self._disk = Disk("files")
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -107,7 +106,7 @@ class Fetcher:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._client is not None:
             await self._client.close()
-        self._disk.shutdown(wait=False)
+        self._disk.close()
         with contextlib.suppress(OSError):
             self._empty()
 
@@ -132,16 +131,14 @@ class Fetcher:
             task.cancel()
 
     def delete(self, effect: DeleteCopy) -> None:
-        self._disk.submit(self._unlink, self._path(effect.name))
+        self._disk.later(self._unlink, self._path(effect.name))
 
     # -- local files -----------------------------------------------------------------------------------------
 
     async def _locate(self, effect: LocateFile) -> None:
         body: Located | Failed
         assert self._media_dir is not None
-        looking = asyncio.get_running_loop().run_in_executor(
-            self._disk, locate, self._media_dir, effect.source
-        )
+        looking = self._disk.do(locate, self._media_dir, effect.source)
         try:
             body = await asyncio.wait_for(looking, LOCATE_WAIT_S)
         except NotPlayable as error:
@@ -157,7 +154,7 @@ class Fetcher:
         done: Downloaded | DownloadFailed | None = None
         try:
             size_bytes = await self._fetch(effect, path + PART)
-            os.rename(path + PART, path)
+            await self._disk.do(os.rename, path + PART, path)
             done = Downloaded(effect.name, path, size_bytes)
         except Exception as error:
             outcome, message = self._reason(error)
@@ -165,7 +162,7 @@ class Fetcher:
         finally:
             del self._tasks[effect.name]
             if not isinstance(done, Downloaded):
-                self._disk.submit(self._unlink, path + PART)
+                self._disk.later(self._discard, path)
         self._submit(done)
 
     def _reason(self, error: Exception) -> tuple[str, str]:
@@ -238,29 +235,43 @@ class Fetcher:
 
     async def _keep(self, content: aiohttp.StreamReader, path: str) -> int:
         """Stream the answer's body to the disk."""
-        on_disk = partial(asyncio.get_running_loop().run_in_executor, self._disk)
         size_bytes = 0
-        file = open(path, "xb", opener=partial(os.open, mode=0o600))  # noqa: SIM115
+        making = self._disk.do(_create, path)
+        try:
+            file = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(self._close_made)
+            raise
         try:
             async for block in content.iter_chunked(BLOCK_BYTES):
                 size_bytes += len(block)
                 self._check_size(size_bytes)
-                await on_disk(file.write, block)
-            await on_disk(file.close)
+                await self._disk.do(file.write, block)
+            await self._disk.do(file.close)
         finally:
-            self._disk.submit(_close, file)
+            self._disk.later(_close, file)
         return size_bytes
+
+    def _close_made(self, made: asyncio.Future[BinaryIO]) -> None:
+        """Of a file that was made when nobody waited for it any more."""
+        if not made.cancelled() and made.exception() is None:
+            self._disk.later(_close, made.result())
 
     # -- the cache -------------------------------------------------------------------------------------------
 
     def _path(self, name: str) -> str:
         return os.path.join(self._cache_dir, name)
 
+    def _discard(self, path: str) -> None:
+        """What there is of a download that failed, whether or not it had its name already."""
+        self._unlink(path + PART)
+        self._unlink(path)
+
     def _unlink(self, path: str) -> None:
         try:
             os.unlink(path)
         except FileNotFoundError:
-            pass  # a download that failed before it wrote
+            pass  # a download that failed before it wrote, or had its name
         except OSError as error:
             self._log.error("cache_file_not_deleted", path=path, error=str(error))
 
@@ -268,6 +279,10 @@ class Fetcher:
 def _url(text: str) -> URL:
     """As it is written: whoever signed it signed these characters.  Only what is not ASCII is encoded."""
     return URL(text, encoded=text.isascii())
+
+
+def _create(path: str) -> BinaryIO:
+    return open(path, "xb", opener=partial(os.open, mode=0o600))
 
 
 def _close(file: BinaryIO) -> None:

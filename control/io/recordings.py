@@ -1,4 +1,4 @@
-"""/recordings: what lies below `recording_dir`, over HTTP.  What may wait for the disk is done on a thread.
+"""/recordings: what lies below `recording_dir`, over HTTP.
 
 An application sees the files whose attribute names it (engine/recording_path.py); without tokens everybody
 sees all.  A file that is being recorded can be read as far as it is written, and not be deleted.
@@ -6,7 +6,6 @@ sees all.  A file that is being recorded can be read as far as it is written, an
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -18,6 +17,7 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
+from roomtone.control.io.disk import Disk
 from roomtone.engine.recording_path import PCAP, WAV, PathError, open_file, open_folder, owner_of, split
 
 ROOT = "/recordings"
@@ -43,6 +43,7 @@ class Recordings:
         self._folder = folder
         self._most_bytes = most_bytes
         self._in_use = in_use
+        self._disk = Disk("recordings")
 
     async def answer(self, request: web.BaseRequest, app_id: str | None) -> web.StreamResponse:
         """GET and HEAD of the list or of a file, DELETE of a file.  Raises `Refusal`."""
@@ -67,7 +68,7 @@ class Recordings:
         skip, limit = _number(query.get("skip"), 0), min(_number(query.get("limit"), LIMIT), LIMIT_MAX)
         names: list[str] = []
         if self._folder is not None:
-            names = await asyncio.to_thread(_names, self._folder, query.get("startsWith", ""), app_id)
+            names = await self._disk.do(_names, self._folder, query.get("startsWith", ""), app_id)
         page = {"recordings": names[skip : skip + limit], "total": len(names), "skip": skip, "limit": limit}
         return web.Response(body=msgspec.json.encode(page), content_type=JSON)
 
@@ -76,7 +77,7 @@ class Recordings:
     async def _file(
         self, request: web.BaseRequest, parts: tuple[str, ...], app_id: str | None
     ) -> web.StreamResponse:
-        fd = await asyncio.to_thread(self._open, parts, app_id)
+        fd = await self._disk.do(self._open, parts, app_id)
         try:
             size = os.fstat(fd).st_size
             if self._most_bytes and size > self._most_bytes:
@@ -91,7 +92,7 @@ class Recordings:
                 response.headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
             await response.prepare(request)
             while first < end and request.method != "HEAD":
-                data = await asyncio.to_thread(os.pread, fd, min(CHUNK_BYTES, end - first), first)
+                data = await self._disk.do(os.pread, fd, min(CHUNK_BYTES, end - first), first)
                 if not data:
                     break  # cut back meanwhile
                 await response.write(data)
@@ -105,7 +106,7 @@ class Recordings:
         assert self._folder is not None
         if self._in_use("/".join((self._folder.rstrip("/"), *parts))):
             raise Refusal(409, "RECORDING_ERROR", "it is being recorded")
-        await asyncio.to_thread(self._unlink, parts, app_id)
+        await self._disk.do(self._unlink, parts, app_id)
         return web.Response(body=b'{"deleted":true}', content_type=JSON)
 
     # -- on a thread ---------------------------------------------------------------------------------------

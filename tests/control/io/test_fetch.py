@@ -5,6 +5,7 @@ import errno
 import itertools
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -341,6 +342,48 @@ def test_a_cache_that_cannot_be_written_is_named(told: Callable, monkeypatch: py
 
 
 # -- local files ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["create", "rename"])
+def test_a_download_given_up_while_the_disk_hangs_leaves_nothing(
+    told: Callable, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    reached, answers = threading.Event(), threading.Event()
+
+    def hung(work: Callable[..., Any]) -> Callable[..., Any]:
+        def at_last(*args: Any) -> Any:
+            reached.set()
+            assert answers.wait(LIMIT_S)
+            return work(*args)
+
+        return at_last
+
+    if place == "create":
+        monkeypatch.setattr(fetch_module, "_create", hung(fetch_module._create))
+    else:
+        monkeypatch.setattr(os, "rename", hung(os.rename))
+
+    async def body(bench: Bench, server: FileServer) -> None:
+        server.routes["/"] = whole(MUSIC)
+        before = set(os.listdir("/proc/self/fd"))
+        name = bench.begin(server.url("/"))
+        assert await asyncio.to_thread(reached.wait, LIMIT_S)  # and the loop goes on meanwhile
+        bench.fetcher.stop(fx.StopDownload(name))
+        answers.set()
+        await bench.files()
+        async with asyncio.timeout(LIMIT_S):
+            while any(open_below(bench.cache, fd) for fd in set(os.listdir("/proc/self/fd")) - before):
+                await asyncio.sleep(0.005)
+        assert bench.told.empty()
+
+    told(body)
+
+
+def open_below(folder: Path, fd: str) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}").startswith(str(folder))
+    except OSError:
+        return False  # closed meanwhile
 
 
 def test_a_local_file_is_looked_up(told: Callable) -> None:
