@@ -13,14 +13,26 @@ cdef enum:
     BANK_TONES = 8          # frequencies of a bank
     BANK_SAMPLES = 80       # of one window
     BANK_HALF = 40
+    BANK_ROW = 16           # two samples of each tone
     DENSE_OUT = 16          # outputs of a layer of a network
 
 
-# Eight frequencies seen through one symmetric window.  Row n of `wave` holds the eight cosines, then the eight
-# sines, n + 1/2 samples from the window's middle; `window` is the window from there outwards.
-ctypedef struct bank_t:
-    float[BANK_HALF] window
-    float[BANK_HALF * 2 * BANK_TONES] wave
+cdef extern from *:
+    """
+    enum { RT_BANK_HALF = 40, RT_BANK_ROW = 16 };
+    /* A row is a cache line: a vector as long as that must not lie across two. */
+    typedef struct {
+        float wave[RT_BANK_HALF / 2][2][RT_BANK_ROW] __attribute__((aligned(64)));
+        float window[RT_BANK_HALF];
+    } rt_bank;
+    """
+    # Eight frequencies seen through one symmetric window; n + 1/2 samples from its middle:
+    ctypedef struct bank_t "rt_bank":
+        float wave[BANK_HALF // 2][2][BANK_ROW]     # [n // 2][0: cosine, 1: sine][2 tone + n % 2]
+        float[BANK_HALF] window
+
+
+ctypedef const int16_t* window_t            # BANK_SAMPLES
 
 
 # What one window of samples shows: re - j im is the correlation with each frequency, phases as of the window's
@@ -62,9 +74,9 @@ ctypedef struct kernel_t:
     void (*fir_down2)(
         int16_t* out, const float* total, const float* difference, const float* even, const float* odd, int n
     ) noexcept nogil
-    # views[i] = what the bank sees in pcm[i stride .. i stride + BANK_SAMPLES - 1], i < count
+    # views[i] = what the bank sees in the BANK_SAMPLES at windows[i], i < count
     void (*bank_view)(
-        bank_view_t* views, const int16_t* pcm, int stride, int count, const bank_t* bank
+        bank_view_t* views, const window_t* windows, int count, const bank_t* bank
     ) noexcept nogil
     # out[k] += sum x[i] weights[i DENSE_OUT + k], i < n, n even; k < DENSE_OUT
     void (*dense)(float* out, const float* x, const float* weights, int n) noexcept nogil

@@ -11,7 +11,7 @@ cdef enum:
     DTMF_END = 2            # it is over; everything is known
 
     DTMF_FRAME = 160        # samples of a frame
-    DTMF_KEPT = 120         # samples looked at again with the next frame
+    DTMF_KEPT = 80          # samples looked at again with the next frame
 
 
 ctypedef struct dtmf_press_t:

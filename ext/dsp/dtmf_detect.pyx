@@ -20,7 +20,7 @@ from libc.stdint cimport int16_t, int64_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from roomtone.ext.dsp.dispatch cimport BANK_SAMPLES, BANK_TONES, bank_t, bank_view_t, kernel_get, kernel_t
+from roomtone.ext.dsp.dispatch cimport BANK_SAMPLES, BANK_TONES, bank_t, bank_view_t, kernel_get, kernel_t, window_t
 from roomtone.ext.dsp.tone_bank cimport BANK_ENERGY, BANK_POWER, bank_make, view_power
 
 
@@ -28,14 +28,15 @@ cdef enum:
     LOW_TONES = 4
     HOP = 40                        # samples from window to window; half a window
     HOP_MS = 5
-    WINDOWS = 5                     # of a frame and the half before it
-    EVEN = 2                        # of these, those that fit the frame before and this one without overlap
-    ODD = 3
+    WINDOWS = 5                     # of the half of a frame before and a frame, in frame_look's order:
+    ODD = 3                         # the last of the frame before, the first and the last of this one,
+    EVEN = 2                        # then the two between these, which are looked at first
     BREAK_WINDOWS = 5               # without the tone that a key survives; a lost packet takes 3 to 5, a pause of 40 ms 7
     MIN_WINDOWS = 3                 # pure ones of a key; two turns of phase
     FRAME_MS = 20
     STRIDE = 37                     # frames between the places of benchmark channels
 
+cdef int[WINDOWS] BY_TIME = [0, 3, 1, 4, 2]
 cdef double[BANK_TONES] TONE_HZ = [697, 770, 852, 941, 1209, 1336, 1477, 1633]      # Q.23
 cdef int[16] DIGIT = [1, 2, 3, 12, 4, 5, 6, 13, 7, 8, 9, 14, 10, 0, 11, 15]         # by row and column
 
@@ -94,60 +95,77 @@ cdef void dtmf_reset(dtmf_t* dtmf) noexcept nogil:
 
 cdef int dtmf_frame(dtmf_t* dtmf, const int16_t* pcm8, dtmf_press_t* out) noexcept nogil:
     cdef const kernel_t* kernel = kernel_get()
-    cdef int16_t[DTMF_KEPT + DTMF_FRAME] pcm
+    cdef int told = DTMF_NOTHING
+    if dtmf.candidate.pair or kernel.level_energy(pcm8, DTMF_FRAME) >= QUIET:
+        told = frame_look(dtmf, kernel, pcm8, out)
+    memcpy(dtmf.kept, pcm8 + DTMF_FRAME - DTMF_KEPT, sizeof(dtmf.kept))
+    return told
+
+
+cdef int frame_look(dtmf_t* dtmf, const kernel_t* kernel, const int16_t* pcm8, dtmf_press_t* out) noexcept nogil:
+    cdef int16_t[BANK_SAMPLES] seam
+    cdef window_t[WINDOWS] windows = [&dtmf.kept[0], pcm8, pcm8 + 2 * HOP, &seam[0], pcm8 + HOP]
     cdef bank_view_t[WINDOWS] views
     cdef const bank_view_t* before = &dtmf.last
     cdef int told = DTMF_NOTHING
     cdef int i = 1
-    memcpy(pcm, dtmf.kept, sizeof(dtmf.kept))
-    memcpy(pcm + DTMF_KEPT, pcm8, DTMF_FRAME * sizeof(int16_t))
-    memcpy(dtmf.kept, pcm + DTMF_FRAME, sizeof(dtmf.kept))
+    memcpy(seam, dtmf.kept + HOP, HOP * sizeof(int16_t))
+    memcpy(seam + HOP, pcm8, HOP * sizeof(int16_t))
     if dtmf.candidate.pair:
-        kernel.bank_view(views + 1, pcm + 2 * HOP, HOP, WINDOWS - 1, &BANK)
-    elif kernel.level_energy(pcm8, DTMF_FRAME) < QUIET or not promising(kernel, views, pcm):
-        return DTMF_NOTHING
-    else:
+        kernel.bank_view(views + 1, windows + 1, WINDOWS - 1, &BANK)
+    elif promising(kernel, views, windows):
         before = &NOTHING
         i = 0
+    else:
+        return DTMF_NOTHING
     while i < WINDOWS:
         # At most one of them tells something: no key is as short as a frame.
-        told |= window_step(&dtmf.candidate, &views[i], before, out)
-        before = &views[i]
+        told |= window_step(&dtmf.candidate, &views[BY_TIME[i]], before, out)
+        before = &views[BY_TIME[i]]
         i += 1
     dtmf.last = before[0]
     return told
 
 
-cdef bint promising(const kernel_t* kernel, bank_view_t* views, const int16_t* pcm) noexcept nogil:
-    """Every second window; when one of them is half pure, the others, from the last of the frame before on."""
-    cdef bank_view_t[EVEN] even
-    cdef bank_view_t[ODD] odd
-    kernel.bank_view(even, pcm + 2 * HOP, BANK_SAMPLES, EVEN, &BANK)
-    if not pair_in(&even[0], HALF_PURE) and not pair_in(&even[1], HALF_PURE):
+cdef bint promising(const kernel_t* kernel, bank_view_t* views, const window_t* windows) noexcept nogil:
+    """Every second window; when one of them is half pure, the others."""
+    kernel.bank_view(views + ODD, windows + ODD, EVEN, &BANK)
+    if not pair_in(&views[ODD], HALF_PURE) and not pair_in(&views[ODD + 1], HALF_PURE):
         return False
-    kernel.bank_view(odd, pcm + HOP, BANK_SAMPLES, ODD, &BANK)
-    views[0], views[1], views[2], views[3], views[4] = odd[0], even[0], odd[1], even[1], odd[2]
+    kernel.bank_view(views, windows, ODD, &BANK)
     return True
+
+
+cdef inline float strongest(const float* power) noexcept nogil:
+    """Of four."""
+    cdef float a = power[0] if power[0] > power[1] else power[1]
+    cdef float b = power[2] if power[2] > power[3] else power[3]
+    return a if a > b else b
 
 
 cdef int pair_in(const bank_view_t* view, float share) noexcept nogil:
     """The pair of tones that holds this share of the energy: row * 4 + column + 1; 0: none."""
     cdef float[BANK_TONES] power
-    cdef int low = 0
-    cdef int high = LOW_TONES
+    cdef float low, high
+    cdef int row = 0
+    cdef int column = 0
     cdef int i
     for i in range(BANK_TONES):
         power[i] = view_power(view, i)
-    for i in range(1, LOW_TONES):
-        low = i if power[i] > power[low] else low
-        high = i + LOW_TONES if power[i + LOW_TONES] > power[high] else high
-    if power[low] < MIN_POWER or power[high] < MIN_POWER:
+    low = strongest(power)
+    high = strongest(power + LOW_TONES)
+    # All at once: each alone is a guess that the processor often loses, together they nearly always say no.
+    if (
+        (low < MIN_POWER) | (high < MIN_POWER)
+        | (high > low * MAX_HIGH_OVER_LOW) | (low > high * MAX_LOW_OVER_HIGH)
+        | ((low + high) * ENERGY_OF_POWER < share * view.energy)
+    ):
         return 0
-    if power[high] > power[low] * MAX_HIGH_OVER_LOW or power[low] > power[high] * MAX_LOW_OVER_HIGH:
-        return 0
-    if (power[low] + power[high]) * ENERGY_OF_POWER < share * view.energy:
-        return 0
-    return low * LOW_TONES + high - LOW_TONES + 1
+    while power[row] < low:
+        row += 1
+    while power[LOW_TONES + column] < high:
+        column += 1
+    return row * LOW_TONES + column + 1
 
 
 cdef int window_step(
@@ -198,7 +216,7 @@ cdef void candidate_add(
 ) noexcept nogil:
     cdef float amplitude = amplitude_in(candidate, view)
     if pure:
-        if candidate.missing == 0:
+        if candidate.missing == 0 and not candidate.pressed:      # only is_key asks for it
             turn_add(candidate, 0, low_of(candidate), view, before)
             turn_add(candidate, 1, high_of(candidate), view, before)
         candidate.broken |= candidate.missing > 0 and candidate.windows > 0

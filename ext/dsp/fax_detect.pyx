@@ -14,7 +14,7 @@ from libc.stdint cimport int16_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from roomtone.ext.dsp.dispatch cimport BANK_TONES, bank_t, bank_view_t, kernel_get, kernel_t
+from roomtone.ext.dsp.dispatch cimport BANK_TONES, bank_t, bank_view_t, kernel_get, kernel_t, window_t
 from roomtone.ext.dsp.tone_bank cimport BANK_ENERGY, BANK_POWER, bank_make, view_power
 
 
@@ -68,11 +68,12 @@ cdef void fax_reset(fax_t* fax) noexcept nogil:
 cdef int fax_frame(fax_t* fax, const int16_t* pcm8) noexcept nogil:
     cdef const kernel_t* kernel = kernel_get()
     cdef int64_t energy = kernel.level_energy(pcm8, FAX_FRAME)
+    cdef window_t[2] windows = [pcm8 + FIRST, pcm8 + FIRST + HOP]
     cdef bank_view_t[2] views
     cdef bint cng = False
     cdef bint ced = False
     if energy >= QUIET:
-        kernel.bank_view(views, pcm8 + FIRST, HOP, 2, &BANK)
+        kernel.bank_view(views, windows, 2, &BANK)
         cng = is_tone(views, CNG)
         ced = is_tone(views, CED)
     return cng_step(fax, cng, <float> energy) | ced_step(fax, ced)

@@ -7,7 +7,8 @@ no tables inside a loop, and float sums in one fixed order: every level gives th
 from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t, uint32_t
 
 from roomtone.ext.dsp.dispatch cimport (
-    BANK_HALF, BANK_TONES, DENSE_OUT, FIR_HALF, FIR_TAPS, bank_t, bank_view_t, kernel_t,
+    BANK_HALF, BANK_ROW, BANK_SAMPLES, BANK_TONES, DENSE_OUT, FIR_HALF, FIR_TAPS, bank_t, bank_view_t, kernel_t,
+    window_t,
 )
 
 
@@ -26,7 +27,6 @@ cdef extern from *:
     typedef float rt_lanes __attribute__((vector_size(32), aligned(4), may_alias));
     typedef float rt_lanes16 __attribute__((vector_size(64), aligned(4), may_alias));
     #define rt_lanes_clear(sum) ((sum) = (rt_lanes) {0})
-    #define rt_lanes_add(sum, x, p) ((sum) += (x) * *(const rt_lanes*) (p))
     #define rt_lanes16_clear(sum) ((sum) = (rt_lanes16) {0})
     #define rt_lanes16_add(sum, x, p) ((sum) += (x) * *(const rt_lanes16*) (p))
     #define rt_lanes16_put(p, a, b) (*(rt_lanes16*) (p) += (a) + (b))
@@ -40,22 +40,55 @@ cdef extern from *:
     #define RT_REVERSED ((rt_order) {3, 2, 1, 0})
     #endif
     typedef float rt_fold __attribute__((vector_size(sizeof(rt_order)), aligned(4), may_alias));
-    typedef short rt_fold_int16 __attribute__((vector_size(sizeof(rt_order) / 2), aligned(2), may_alias));
-    static inline rt_fold rt_fold_at(const int16_t* pcm) {
-        return __builtin_convertvector(__builtin_convertvector(*(const rt_fold_int16*) pcm, rt_order), rt_fold);
-    }
     static inline void rt_window_fold(
-            float* even, float* odd, const int16_t* pcm, const float* window, int half) {
+            float* even, float* odd, const float* x, const float* window, int half) {
         enum { LANES = sizeof(rt_fold) / sizeof(float) };
         for (int k = 0; k < half; k += LANES) {
-            rt_fold left = __builtin_shuffle(rt_fold_at(pcm + half - LANES - k), RT_REVERSED);
-            rt_fold right = rt_fold_at(pcm + half + k);
+            rt_fold left = __builtin_shuffle(*(const rt_fold*) (x + half - LANES - k), RT_REVERSED);
+            rt_fold right = *(const rt_fold*) (x + half + k);
             rt_fold weight = *(const rt_fold*) (window + k);
             *(rt_fold*) (even + k) = (right + left) * weight;
             *(rt_fold*) (odd + k) = (right - left) * weight;
         }
     }
     #define rt_lanes_put(p, a, b) (*(rt_lanes*) (p) = (a) + (b))
+
+    /* The sums of a bank fill one to four registers, by the level.  Where there are enough of them, two windows share
+       what is read of the bank; their additions do not wait for each other's either. */
+    #if defined(__AVX512F__)
+    enum { RT_WIDE = 16, RT_ABREAST = 2 };
+    #elif defined(__AVX__)
+    enum { RT_WIDE = 8, RT_ABREAST = 2 };
+    #else
+    enum { RT_WIDE = 4, RT_ABREAST = 1 };
+    #endif
+    enum { RT_PARTS = RT_BANK_ROW / RT_WIDE };
+    typedef float rt_wide __attribute__((vector_size(4 * RT_WIDE), aligned(4), may_alias));
+    typedef long long rt_wide_pairs __attribute__((vector_size(4 * RT_WIDE)));
+    typedef long long rt_pair __attribute__((aligned(4), may_alias));
+    typedef float rt_folded[2][RT_BANK_HALF];
+    typedef float rt_bank_sums[2][RT_BANK_ROW];
+    /* Inline, so that `windows` is a constant and all sums stay in registers. */
+    static inline __attribute__((always_inline)) void rt_bank_add(
+            rt_bank_sums* out, const rt_folded* folded, const rt_bank* bank, const int windows) {
+        rt_wide sums[RT_ABREAST][2][RT_PARTS] = {};
+        for (int k = 0; k < RT_BANK_HALF; k += 2) {
+            #pragma GCC unroll 2
+            for (int half = 0; half < 2; half++) {
+                #pragma GCC unroll 4
+                for (int part = 0; part < RT_PARTS; part++) {
+                    rt_wide row = *(const rt_wide*) (bank->wave[k / 2][half] + part * RT_WIDE);
+                    #pragma GCC unroll 2
+                    for (int i = 0; i < windows; i++) {
+                        rt_wide_pairs both = *(const rt_pair*) (folded[i][half] + k) + (rt_wide_pairs) {};
+                        sums[i][half][part] += (rt_wide) both * row;
+                    }
+                }
+            }
+        }
+        for (int i = 0; i < windows; i++)
+            memcpy(out[i], sums[i], sizeof(sums[i]));
+    }
     """
     int32_t rt_nearest(float x) noexcept nogil
     ctypedef int16_t* only_int16_t "rt_only_int16"      # nothing else points there
@@ -67,13 +100,19 @@ cdef extern from *:
     void lanes16_clear "rt_lanes16_clear"(lanes16_t sum) noexcept nogil
     void lanes16_add "rt_lanes16_add"(lanes16_t sum, float x, const float* p) noexcept nogil
     void lanes16_put "rt_lanes16_put"(float* p, lanes16_t a, lanes16_t b) noexcept nogil
-    void lanes_add "rt_lanes_add"(lanes_t sum, float x, const float* p) noexcept nogil
     void lanes_add_square "rt_lanes_add_square"(lanes_t sum, const float* p) noexcept nogil
-    # even[k], odd[k] = (pcm[half + k] +- pcm[half - 1 - k]) * window[k], k < half; half a multiple of 8
+    # even[k], odd[k] = (x[half + k] +- x[half - 1 - k]) * window[k], k < half; half a multiple of 8
     void window_fold "rt_window_fold"(
-        float* even, float* odd, const int16_t* pcm, const float* window, int half
+        float* even, float* odd, const float* x, const float* window, int half
     ) noexcept nogil
     void lanes_put "rt_lanes_put"(float* p, lanes_t a, lanes_t b) noexcept nogil
+    const int ABREAST "RT_ABREAST"
+    ctypedef float[2][BANK_HALF] folded_t "rt_folded"
+    ctypedef float[2][BANK_ROW] bank_sums_t "rt_bank_sums"
+    # out[i][j][2 t + m] = sum folded[i][j][n + m] wave[n / 2][j][2 t + m] over even n; i < windows, 1 or ABREAST
+    void bank_add "rt_bank_add"(
+        bank_sums_t* out, const folded_t* folded, const bank_t* bank, int windows
+    ) noexcept nogil
 
 
 cdef enum:
@@ -81,6 +120,7 @@ cdef enum:
     INT16_HIGH = 32767
     ENERGY_BLOCK = 160              # samples; 160 products under 2^23 stay under 2^31
     LOW_BYTE = 0xFF
+    MOST_ABREAST = 2                # windows of a bank
 
 
 cdef inline int16_t narrow(int32_t value) noexcept nogil:
@@ -215,40 +255,45 @@ cdef void fir_down2(
 
 
 cdef void bank_view(
-    bank_view_t* views, const int16_t* pcm, int stride, int count, const bank_t* bank
+    bank_view_t* views, const window_t* windows, int count, const bank_t* bank
 ) noexcept nogil:
     """The window and the cosines are even about the middle, the sines odd: the sum and the difference of the
-    two halves need half the products.  Two sums a part, for their additions wait for each other."""
-    cdef float[BANK_HALF] even
-    cdef float[BANK_HALF] odd
-    cdef float[BANK_TONES] squares
-    cdef lanes_t re0, re1, im0, im1
-    cdef const float* wave
+    two halves need half the products.  Two sums a part, side by side: one of every second sample."""
+    cdef float[BANK_SAMPLES] x
+    cdef folded_t[MOST_ABREAST] folded
+    cdef bank_sums_t[MOST_ABREAST] sums
     cdef Py_ssize_t i, k
-    for i in range(count):
-        window_fold(even, odd, pcm + i * stride, bank.window, BANK_HALF)
-        lanes_clear(re0)
-        lanes_clear(re1)
-        lanes_clear(im0)
-        lanes_clear(im1)
-        wave = bank.wave
-        for k in range(0, BANK_HALF, 2):
-            lanes_add(re0, even[k], wave)
-            lanes_add(im0, odd[k], wave + BANK_TONES)
-            lanes_add(re1, even[k + 1], wave + 2 * BANK_TONES)
-            lanes_add(im1, odd[k + 1], wave + 3 * BANK_TONES)
-            wave += 4 * BANK_TONES
-        lanes_put(views[i].re, re0, re1)
-        lanes_put(views[i].im, im0, im1)
-        lanes_clear(re0)
-        lanes_clear(im0)
-        for k in range(BANK_HALF // BANK_TONES):
-            lanes_add_square(re0, even + k * BANK_TONES)
-            lanes_add_square(im0, odd + k * BANK_TONES)
-        lanes_put(squares, re0, im0)
-        for k in range(1, BANK_TONES):
-            squares[0] += squares[k]
-        views[i].energy = squares[0] / 2
+    while count > 0:
+        for i in range(min(count, ABREAST)):
+            widen(x, windows[i], BANK_SAMPLES)
+            window_fold(folded[i][0], folded[i][1], x, bank.window, BANK_HALF)
+        if count >= ABREAST:
+            bank_add(sums, folded, bank, ABREAST)
+        else:
+            bank_add(sums, folded, bank, 1)
+        for i in range(min(count, ABREAST)):
+            for k in range(BANK_TONES):
+                views[i].re[k] = sums[i][0][2 * k] + sums[i][0][2 * k + 1]
+                views[i].im[k] = sums[i][1][2 * k] + sums[i][1][2 * k + 1]
+            views[i].energy = energy_of(folded[i])
+        views += ABREAST
+        windows += ABREAST
+        count -= ABREAST
+
+
+cdef inline float energy_of(const folded_t folded) noexcept nogil:
+    cdef float[BANK_TONES] squares
+    cdef lanes_t even, odd
+    cdef Py_ssize_t k
+    lanes_clear(even)
+    lanes_clear(odd)
+    for k in range(BANK_HALF // BANK_TONES):
+        lanes_add_square(even, &folded[0][k * BANK_TONES])
+        lanes_add_square(odd, &folded[1][k * BANK_TONES])
+    lanes_put(squares, even, odd)
+    for k in range(1, BANK_TONES):
+        squares[0] += squares[k]
+    return squares[0] / 2
 
 
 cdef void dense(float* out, const float* x, const float* weights, int n) noexcept nogil:

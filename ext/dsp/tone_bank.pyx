@@ -3,7 +3,7 @@
 from libc.math cimport M_PI, cos, sin
 from libc.stdint cimport int16_t
 
-from roomtone.ext.dsp.dispatch cimport BANK_HALF, BANK_SAMPLES, BANK_TONES, kernel_t
+from roomtone.ext.dsp.dispatch cimport BANK_HALF, BANK_SAMPLES, BANK_TONES, kernel_t, window_t
 
 from roomtone.ext.base.cpu cimport kernel_table
 
@@ -19,8 +19,8 @@ cdef void bank_make(bank_t* bank, const double* hz) noexcept nogil:
         bank.window[n] = <float> (0.5 + 0.5 * cos(M_PI * place / BANK_HALF))
         for k in range(BANK_TONES):
             angle = 2 * M_PI * hz[k] / RATE_HZ * place
-            bank.wave[(2 * n) * BANK_TONES + k] = <float> cos(angle) if hz[k] > 0 else 0
-            bank.wave[(2 * n + 1) * BANK_TONES + k] = <float> sin(angle) if hz[k] > 0 else 0
+            bank.wave[n // 2][0][2 * k + n % 2] = <float> cos(angle) if hz[k] > 0 else 0
+            bank.wave[n // 2][1][2 * k + n % 2] = <float> sin(angle) if hz[k] > 0 else 0
 
 
 # -- for tests and tools --
@@ -34,6 +34,7 @@ def look(const int16_t[::1] pcm, hz, int stride, str level_name="", int times=1)
     cdef double[BANK_TONES] tones
     cdef bank_t bank
     cdef bank_view_t[TEST_VIEWS] views
+    cdef window_t[TEST_VIEWS] windows
     cdef const kernel_t* kernel = <const kernel_t*> kernel_table("roomtone.ext.dsp.kernel", level_name)
     cdef int count = <int> (pcm.shape[0] - BANK_SAMPLES) // stride + 1
     cdef int i
@@ -41,10 +42,12 @@ def look(const int16_t[::1] pcm, hz, int stride, str level_name="", int times=1)
         tones[i] = hz[i]
     if not 0 < count <= TEST_VIEWS:
         raise ValueError(f"{count} windows")
+    for i in range(count):
+        windows[i] = &pcm[i * stride]
     bank_make(&bank, tones)
     with nogil:
         for _ in range(times):
-            kernel.bank_view(views, &pcm[0], stride, count, &bank)
+            kernel.bank_view(views, windows, count, &bank)
     return [
         ([complex(views[i].re[k], -views[i].im[k]) for k in range(BANK_TONES)], views[i].energy)
         for i in range(count)

@@ -14,7 +14,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from roomtone.ext.dsp.dispatch cimport (
-    BANK_SAMPLES, BANK_TONES, DENSE_OUT, bank_t, bank_view_t, kernel_get, kernel_t,
+    BANK_SAMPLES, BANK_TONES, DENSE_OUT, bank_t, bank_view_t, kernel_get, kernel_t, window_t,
 )
 from roomtone.ext.dsp.tone_bank cimport BANK_ENERGY, BANK_POWER, bank_make, view_power
 from roomtone.ext.dsp.vad_weights cimport VAD_BIAS, VAD_HIDDEN, VAD_OUT, VAD_OUT_BIAS
@@ -102,6 +102,7 @@ cdef bint vad_look(vad_t* vad, const int16_t* pcm8, float* out) noexcept nogil:
     cdef float[INPUTS] facts        # apart from the state to the compiler's eyes: loops over both become vectors
     cdef const kernel_t* kernel = kernel_get()
     cdef int64_t energy = kernel.level_energy(pcm8, VAD_FRAME)
+    cdef window_t[VIEWS] windows = [pcm8, pcm8 + BANK_SAMPLES]
     cdef bank_view_t[VIEWS] views
     cdef float[BANK_TONES] first
     cdef float[BANK_TONES] second
@@ -109,7 +110,7 @@ cdef bint vad_look(vad_t* vad, const int16_t* pcm8, float* out) noexcept nogil:
     cdef int i
     if energy < QUIET:
         return False
-    kernel.bank_view(views, pcm8, BANK_SAMPLES, VIEWS, &BANK)
+    kernel.bank_view(views, windows, VIEWS, &BANK)
     for i in range(BANK_TONES):
         first[i] = view_power(&views[0], i)
         second[i] = view_power(&views[1], i)

@@ -9,6 +9,7 @@ from roomtone.ext.base import cpu
 from roomtone.ext.dsp import dtmf_detect, tone_bank
 
 LAWS = {"PCMU": "u", "PCMA": "a"}
+LEVELS = cpu.supported()
 
 
 def heard(signal: np.ndarray, law: str = "") -> list[tuple]:
@@ -177,7 +178,17 @@ def test_the_bank_shows_amplitude_phase_and_energy():
 def test_every_instruction_level_sees_the_same_bits():
     rng = np.random.default_rng(2)
     pcm = rng.integers(-32768, 32768, 320).astype(np.int16)
-    views = [
-        tone_bank.look(pcm, (697, 770, 852, 941, 1209, 1336, 0, 1633), 41, level) for level in cpu.supported()
-    ]
+    views = [tone_bank.look(pcm, (697, 770, 852, 941, 1209, 1336, 0, 1633), 41, level) for level in LEVELS]
     assert all(view == views[0] for view in views)
+
+
+def test_a_window_looks_alike_alone_and_beside_others():
+    pcm = np.random.default_rng(3).integers(-32768, 32768, 240).astype(np.int16)
+    hz = (697, 770, 852, 941, 1209, 1336, 1477, 1633)
+    alone = [tone_bank.look(pcm[i : i + 80], hz, 40, level)[0] for i in range(0, 161, 40) for level in LEVELS]
+    for level in LEVELS:
+        for count in (2, 3, 4, 5):
+            assert (
+                tone_bank.look(pcm[: 40 + 40 * count], hz, 40, level)
+                == alone[: count * len(LEVELS) : len(LEVELS)]
+            )
