@@ -12,6 +12,7 @@ from roomtone.control.core.api import EventData
 from roomtone.control.core.problems import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Problem
 
 MAX_REQUEST_ID_BYTES = 1024  # websocket.md section 1
+SHOWN = 120  # characters of a decoder's message, from each end
 
 
 class Request(Struct):
@@ -44,7 +45,7 @@ def decode_request(data: bytes) -> Request:
     try:
         request = _request_decoder.decode(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise Refused(_readable_id(data), Problem(PARSE_ERROR, f"Not a request: {error}")) from None
+        raise Refused(_readable_id(data), Problem(PARSE_ERROR, f"Not a request: {_shown(error)}")) from None
     if not request.id:
         raise Refused("", Problem(INVALID_REQUEST, "The id must not be empty", "id"))
     if len(request.id.encode()) > MAX_REQUEST_ID_BYTES:
@@ -60,6 +61,12 @@ def _readable_id(data: bytes) -> str:
         return ""
 
 
+def _shown(error: Exception) -> str:
+    """What the decoder says: what is wrong, which may quote the client at any length, and where."""
+    text = str(error)
+    return text if len(text) <= 2 * SHOWN else f"{text[:SHOWN]}…{text[-SHOWN:]}"
+
+
 def params_decoder(params: type[Struct]) -> msgspec.json.Decoder:
     return msgspec.json.Decoder(params)
 
@@ -70,7 +77,7 @@ def decode_params(decoder: msgspec.json.Decoder, raw: msgspec.Raw) -> Struct:
     try:
         params: Struct = decoder.decode(b"{}" if text in (b"", b"null") else text)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise Problem(INVALID_PARAMS, f"Invalid params: {error}") from None
+        raise Problem(INVALID_PARAMS, f"Invalid params: {_shown(error)}") from None
     return params
 
 

@@ -343,9 +343,8 @@ def begin_shutdown(core: Core) -> None:
         return
     core.draining = True
     core.log("info", "shutdown_began", sessions=len(core.sessions))
-    if core.sessions:
-        when_us = core.now_us + core.config.shutdown_max_wait_secs * US_PER_S
-        core.effect(effects.ScheduleAt(when_us, SHUTDOWN))
+    wait_s = core.config.shutdown_max_wait_secs if core.sessions else 0
+    core.effect(effects.ScheduleAt(core.now_us + wait_s * US_PER_S, SHUTDOWN))
 
 
 def _close_all(core: Core) -> None:

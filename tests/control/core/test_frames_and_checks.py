@@ -120,6 +120,13 @@ def test_wrong_params_are_refused(client: Client, method: str, params: dict[str,
     assert code_of(client, method, **params) == "INVALID_PARAMS"
 
 
+def test_a_refusal_names_the_parameter_and_does_not_send_everything_back(client: Client) -> None:
+    with pytest.raises(Refused) as refused:
+        client.call("endpoint.create_from_offer", sdp=OFFER, direction="x" * 100_000)
+    assert "Invalid enum value" in refused.value.message and "$.direction" in refused.value.message
+    assert len(refused.value.message) < 300
+
+
 def test_an_sdp_above_the_limit_is_refused_by_size() -> None:
     client = Desk(config="max_sdp_size_kb = 1").connect()
     client.call("session.create")

@@ -291,6 +291,17 @@ def test_a_worker_that_does_not_close_cannot_stop_the_shutdown(desk: Desk) -> No
     assert desk.drained == 1
 
 
+def test_a_session_that_was_never_closed_by_its_worker_cannot_stop_the_shutdown(desk: Desk) -> None:
+    client, _ = desk.session()
+    client.call("endpoint.create_tone", tone="beep")
+    desk.workers[0].mute.add(ms.CloseSession)
+    client.call("session.destroy")
+    begin_shutdown(desk)
+    assert not desk.drained
+    desk.advance(11)
+    assert desk.drained == 1
+
+
 def test_without_sessions_shutdown_is_done_at_once(desk: Desk) -> None:
     begin_shutdown(desk)
     begin_shutdown(desk)

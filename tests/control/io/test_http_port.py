@@ -58,6 +58,16 @@ def test_health_says_ok_and_unknown_paths_are_not_found(tmp_path: Path, run: Cal
     run(body())
 
 
+def test_a_refused_method_names_the_methods_of_the_path(tmp_path: Path, run: Callable) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control, aiohttp.ClientSession() as http:
+            for path, allowed in (("/sessions", "GET, HEAD"), ("/recordings/a.wav", "GET, HEAD, DELETE")):
+                async with http.post(control.http + path) as answer:
+                    assert (answer.status, answer.headers["Allow"]) == (405, allowed)
+
+    run(body())
+
+
 def test_ready_only_while_every_worker_is_up_and_its_probes_come_back(tmp_path: Path, run: Callable) -> None:
     async def body() -> None:
         async with running(tmp_path, workers=2, start=False) as control:
