@@ -466,6 +466,7 @@ COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
     m.SetSpread: linking.set_spread,
     m.CloseSpread: linking.close_spread,
     m.CreateBridge: linking.create_bridge,
+    m.TurnBridge: linking.turn_bridge,
     m.FeedBridge: linking.feed_bridge,
     m.MoveEndpoint: linking.move_endpoint,
     m.TakeSnapshot: take_snapshot,

@@ -74,15 +74,26 @@ def create_bridge(worker: Worker, body: m.CreateBridge) -> m.ReplyBody:
     endpoint = BridgeEndpoint(body.endpoint, session, handle, plan.next_serial())
     endpoint.note = body.note
     plan.add(endpoint)
-    if body.is_source:
-        media.source_add(session.bus, handle)
+    _turn(worker, endpoint, body.is_source)
     return m.Done()
 
 
+def turn_bridge(worker: Worker, body: m.TurnBridge) -> m.ReplyBody:
+    endpoint = worker.plan.find_bridge(body.endpoint)
+    endpoint.note = body.note
+    _turn(worker, endpoint, body.is_source)
+    return m.Done()
+
+
+def _turn(worker: Worker, endpoint: BridgeEndpoint, is_source: bool) -> None:
+    if is_source != endpoint.is_source:
+        media = worker.media
+        (media.source_add if is_source else media.source_remove)(endpoint.session.bus, endpoint.handle)
+        endpoint.is_source = is_source
+
+
 def feed_bridge(worker: Worker, body: m.FeedBridge) -> m.ReplyBody:
-    endpoint = worker.plan.bridges.get(body.endpoint)
-    if endpoint is None:
-        raise CommandError("ENDPOINT_ERROR", f"no bridge {body.endpoint} on this worker")
+    endpoint = worker.plan.find_bridge(body.endpoint)
     addresses = _addresses(worker, body.feeds)
     endpoint.feeds, endpoint.phase = body.feeds, body.phase
     worker.media.bridge_feed(endpoint.handle, phase=body.phase, feeds=addresses)

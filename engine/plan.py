@@ -123,11 +123,12 @@ class FileEndpoint(Endpoint):
 
 
 class BridgeEndpoint(Endpoint):
-    __slots__ = ("feeds", "phase")
+    __slots__ = ("feeds", "is_source", "phase")
     kind = "bridge"
 
     def __init__(self, id: str, session: Session, handle: int, serial: int) -> None:
         super().__init__(id, session, handle, serial)
+        self.is_source = False
         self.feeds: list[SpreadPeer] = []  # where the other session's buses publish,
         self.phase = 0  # and when
 
@@ -201,6 +202,12 @@ class Plan:
             raise CommandError("ENDPOINT_ERROR", f"endpoint {id} is not a file")
         if endpoint.finished:
             raise CommandError("ENDPOINT_ERROR", f"file {id} has ended")
+        return endpoint
+
+    def find_bridge(self, id: str) -> BridgeEndpoint:
+        endpoint = self.bridges.get(id)
+        if endpoint is None:
+            raise CommandError("ENDPOINT_ERROR", f"no bridge {id} on this worker")
         return endpoint
 
     def check_new(self, id: str) -> None:

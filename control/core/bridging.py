@@ -2,6 +2,8 @@
 
 A bridge end brings the far session's own sources only, so nothing goes on from bridge to bridge.  It is a
 source of its session when that session is to hear the other one; what it brings is told by `spreading.feed`.
+Each end has a direction of its own, at first the mirrored one of the other: a session hears the other one
+when both ends allow it, so no client can take back what the other one has decided.
 """
 
 from __future__ import annotations
@@ -9,15 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.control.core import api_linking, placing, recall, spreading
-from roomtone.control.core.problems import INVALID_PARAMS, Problem, session_not_found
-from roomtone.control.core.run import Answer, Ask, Call, Procedure
+from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, session_not_found
+from roomtone.control.core.run import Answer, Ask, Call, Procedure, expect
 from roomtone.control.core.sdp import MIRRORED
 from roomtone.control.core.session import End, Endpoint, EndpointFact, Session
-from roomtone.engine.messages import CreateBridge, Done, RemoveEndpoint
+from roomtone.engine.messages import CreateBridge, Done, RemoveEndpoint, TurnBridge
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from roomtone.control.core.api import Direction
     from roomtone.control.core.core import Core
 
 
@@ -58,10 +61,56 @@ def _create(core: Core, session: Session, end: Endpoint) -> Generator[list[Ask],
             session=session.id,
             endpoint=end.id,
             phase=session.phase,
-            is_source=end.is_source,
+            is_source=end.is_source,  # the other end, with the mirrored direction, allows it too
             note=recall.note(core, session, end),
             key_relay_limit=spreading.KEY_RELAY_LIMIT,
         )
 
     yield from placing.create(core, session, end, body, Done)
     end.happened(EndpointFact.BRIDGED)
+
+
+# -- the direction of an end ---------------------------------------------------------------------------------
+
+
+def turn(
+    core: Core, session: Session, end: Endpoint, override: Direction | None
+) -> Generator[list[Ask], list[Answer], None]:
+    """Change an end's direction; None: the one it was made with.  Raises `Problem`: it is as it was."""
+    far = core.other_end(end)
+    if far is None or end.far is None:
+        raise Problem(ENDPOINT_ERROR, "The other end of the bridge is gone", "endpoint_id")
+    far_session = core.sessions[end.far.session]
+    before, end.override = end.override, override
+    answers = yield [_ask(core, session, end, far), _ask(core, far_session, far, end)]
+    try:
+        for answer in answers:
+            expect(answer, Done)
+    except Problem:
+        end.override = before
+        _tell(core, session, end, far)
+        _tell(core, far_session, far, end)
+        raise
+    spreading.feed(core, session)
+    spreading.feed(core, far_session)
+
+
+def _ask(core: Core, session: Session, end: Endpoint, far: Endpoint) -> Ask:
+    return Ask(end.worker, _turned(core, session, end, far), lambda _: _tell(core, session, end, far))
+
+
+def _tell(core: Core, session: Session, end: Endpoint, far: Endpoint) -> None:
+    """What holds now; again and again until it is done or something else holds."""
+    if core.other_end(far) is end:
+        body = _turned(core, session, end, far)
+        core.tell(
+            end.worker,
+            body,
+            lambda: core.other_end(far) is end and body == _turned(core, session, end, far),
+        )
+
+
+def _turned(core: Core, session: Session, end: Endpoint, far: Endpoint) -> TurnBridge:
+    return TurnBridge(
+        endpoint=end.id, is_source=spreading.brings(end, far), note=recall.note(core, session, end)
+    )

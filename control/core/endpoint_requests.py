@@ -12,6 +12,7 @@ from roomtone.control.core import (
     api,
     api_linking,
     audio,
+    bridging,
     negotiate,
     placing,
     recall,
@@ -58,7 +59,7 @@ def find_rtp(session: Session, endpoint_id: str) -> Endpoint:
 
 def _find_directed(session: Session, endpoint_id: str) -> Endpoint:
     endpoint = _find(session, endpoint_id)
-    if endpoint.kind not in ("rtp", "websocket"):
+    if endpoint.kind not in ("rtp", "websocket", "bridge"):
         raise Problem(ENDPOINT_ERROR, f"A {endpoint.kind} endpoint has no direction to change", "endpoint_id")
     return endpoint
 
@@ -274,6 +275,9 @@ def _adopt(endpoint: Endpoint, proposed: Endpoint) -> None:
 def update_direction(core: Core, call: Call, params: api.UpdateDirection) -> Procedure:
     endpoint = _find_directed(call.session, params.endpoint_id)
     override = None if params.direction == "auto" else params.direction
+    if endpoint.kind == "bridge":
+        yield from bridging.turn(core, call.session, endpoint, override)
+        return api.Empty()
     proposed = msgspec.structs.replace(endpoint, override=override)
     unchanged = (proposed.is_source, proposed.is_destination) == (endpoint.is_source, endpoint.is_destination)
     bot = endpoint.audio is not None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from roomtone.control.core import placement
 from roomtone.control.core.problems import ENDPOINT_ERROR, Problem
 from roomtone.control.core.run import Answer, Ask, Work, expect
-from roomtone.control.core.session import Session
+from roomtone.control.core.session import Endpoint, Session
 from roomtone.engine.messages import CloseSession, CloseSpread, FeedBridge, OpenSpread, SpreadOpened
 
 if TYPE_CHECKING:
@@ -85,12 +85,17 @@ def feed(core: Core, session: Session) -> None:
     feeds = list(spread.peers.values())
     for here in session.endpoints.values():
         there = core.other_end(here)
-        if there is not None and there.is_source:
+        if there is not None and brings(there, here):
             core.tell(
                 there.worker,
                 FeedBridge(endpoint=there.id, phase=session.phase, feeds=feeds),
                 lambda: list(spread.peers.values()) == feeds,
             )
+
+
+def brings(end: Endpoint, far: Endpoint) -> bool:
+    """Whether an end of a bridge brings its session what the far one's says: both ends have to allow it."""
+    return end.is_source and far.is_destination
 
 
 def again(core: Core, session: Session) -> None:

@@ -65,6 +65,7 @@ from roomtone.engine.messages.linking import (
     SetSpread,
     SpreadOpened,
     SpreadPeer,
+    TurnBridge,
 )
 from roomtone.engine.messages.recordings import (
     FeedOpened,
@@ -99,8 +100,8 @@ from roomtone.engine.messages.worker import (
 
 CommandBody = (
     CreateRtp | UpdateRtp | CreateTone | CreateFile | SeekFile | PauseFile | ResumeFile | CreateBridge
-    | FeedBridge | MoveEndpoint | RemoveEndpoint | CloseSession | InjectKey | StartVad | StopVad | DetectFax
-    | SetSensitive | StartRecording | OpenFeed | StartFeed | StopRecording | GetStats | PollStats
+    | TurnBridge | FeedBridge | MoveEndpoint | RemoveEndpoint | CloseSession | InjectKey | StartVad | StopVad
+    | DetectFax | SetSensitive | StartRecording | OpenFeed | StartFeed | StopRecording | GetStats | PollStats
     | GetActivity | OpenSpread | SetSpread | CloseSpread | TakeSnapshot | GetMetrics
 )  # fmt: skip
 

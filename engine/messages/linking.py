@@ -27,6 +27,14 @@ class CreateBridge(msgspec.Struct, tag="create_bridge", tag_field="t", kw_only=T
     key_relay_limit: int = 20
 
 
+class TurnBridge(msgspec.Struct, tag="turn_bridge", tag_field="t", kw_only=True):
+    """A bridge's direction has changed; fields as in `CreateBridge`.  Reply: `Done`."""
+
+    endpoint: str
+    is_source: bool
+    note: bytes
+
+
 class FeedBridge(msgspec.Struct, tag="feed_bridge", tag_field="t", kw_only=True):
     """Where the other session's buses publish their sums, and their phase.  Reply: `Done`."""
 

@@ -93,6 +93,20 @@ def test_one_that_only_speaks_through_its_bridge_hears_nothing_through_it(bench:
     assert not bench.media.named("source_add")
 
 
+def test_a_bridge_joins_and_leaves_its_bus_as_its_direction_is_turned(bench: BenchWorker) -> None:
+    def turn(is_source: bool) -> None:
+        assert bench.do(m.TurnBridge(endpoint="b", is_source=is_source, note=b"turned")) == m.Done()
+
+    bridge(bench)
+    for is_source in (False, False, True, True):
+        turn(is_source)
+    edits = [edit for edit in bench.media.edits if edit[0] in ("source_add", "source_remove")]
+    assert [name for name, _ in edits] == ["source_add", "source_remove", "source_add"]
+    assert edits[0][1] == edits[1][1] == edits[2][1]
+    assert bench.do(m.TakeSnapshot()).endpoints[-1].note == b"turned"
+    assert bench.do(m.TurnBridge(endpoint="c", is_source=True, note=b"")).code == "ENDPOINT_ERROR"
+
+
 def test_a_bridge_stops_reading_a_dead_worker_before_its_arena_is_unmapped(bench: BenchWorker) -> None:
     arenas = spread_bench(bench)
     bridge(bench)

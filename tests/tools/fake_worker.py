@@ -53,6 +53,7 @@ class FakeWorker:
         self.buses: set[str] = set()  # sessions with a bus here,
         self.peers: dict[str, list[ms.SpreadPeer]] = {}  # and whose sums those that publish add
         self.feeds: dict[str, ms.FeedBridge] = {}  # bridge -> what it brings
+        self.turned: dict[str, bool] = {}  # bridge -> whether it is a source
         self.last_us: dict[str, int] = {}  # session -> RTP activity
         self.refuse: dict[type, ms.Failed] = {}
         self.mute: set[type] = set()
@@ -92,6 +93,8 @@ class FakeWorker:
                 )
             case ms.CreateTone() | ms.CreateBridge():
                 self._enter(body)
+                if isinstance(body, ms.CreateBridge):
+                    self.turned[body.endpoint] = body.is_source
                 return ms.Done()
             case ms.MoveEndpoint():
                 if body.endpoint not in self.endpoints:
@@ -99,6 +102,11 @@ class FakeWorker:
                 if body.move > self.moves.get(body.endpoint, 0):
                     self.moves[body.endpoint] = body.move
                     self._enter(body)
+                return ms.Done()
+            case ms.TurnBridge():
+                if body.endpoint not in self.endpoints:
+                    return ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
+                self.turned[body.endpoint] = body.is_source
                 return ms.Done()
             case ms.FeedBridge():
                 if body.endpoint not in self.endpoints:
@@ -127,10 +135,12 @@ class FakeWorker:
             case ms.RemoveEndpoint():
                 known = self.endpoints.pop(body.endpoint, None)
                 self.feeds.pop(body.endpoint, None)
+                self.turned.pop(body.endpoint, None)
                 return ms.Done() if known else ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
             case ms.CloseSession():
                 self.endpoints = {e: s for e, s in self.endpoints.items() if s != body.session}
                 self.feeds = {e: feed for e, feed in self.feeds.items() if e in self.endpoints}
+                self.turned = {e: turned for e, turned in self.turned.items() if e in self.endpoints}
                 self.buses.discard(body.session)
                 self.peers.pop(body.session, None)
                 return ms.Done()

@@ -63,6 +63,83 @@ def test_the_direction_is_seen_from_the_other_session() -> None:
         assert (brings(desk, here) is not None, brings(desk, there) is not None) == (hears, is_heard)
 
 
+def hears(desk: Desk, end: str) -> bool:
+    """The end is a source of its session, and is fed."""
+    return any(worker.turned.get(end) for worker in desk.workers.values()) and brings(desk, end) is not None
+
+
+@pytest.mark.parametrize("made", ["sendrecv", "recvonly"])
+def test_each_end_has_a_direction_and_both_have_to_allow_what_is_heard(made: str) -> None:
+    desk = Desk(workers=2)
+    (anna, _), (ben, b) = desk.session(), desk.session()
+    here, there = bridge(anna, b, direction=made)
+    as_made = (made == "sendrecv", True)
+    assert (hears(desk, here), hears(desk, there)) == as_made
+
+    def turn(client: Client, direction: str) -> tuple[bool, bool]:
+        """Whether anna's session hears ben's, and ben's anna's."""
+        own = here if client is anna else there
+        assert client.call("endpoint.update_direction", endpoint_id=own, direction=direction) == {}
+        return hears(desk, here), hears(desk, there)
+
+    turn(ben, "sendrecv")
+    for direction, heard in (
+        ("sendonly", (True, False)),
+        ("inactive", (False, False)),
+        ("recvonly", (False, True)),
+        ("sendrecv", (True, True)),
+    ):
+        assert turn(anna, direction) == heard
+        assert listed(anna) == [(here, "bridge", direction)]
+        assert listed(ben) == [(there, "bridge", "sendrecv")]
+    assert turn(ben, "inactive") == (False, False)
+    assert turn(anna, "sendonly") == (False, False), "what ben has forbidden anna cannot allow"
+    turn(ben, "auto")
+    assert turn(anna, "auto") == as_made
+    assert listed(anna) == [(here, "bridge", made)]
+    assert anna.events() == ben.events() == []
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_a_direction_that_a_worker_does_not_take_is_as_it_was(worker: int) -> None:
+    desk = Desk(workers=2)
+    (anna, _), (_, b) = desk.session(), desk.session()
+    here, there = bridge(anna, b)
+    desk.workers[worker].stalled = True
+    asked = anna.send("endpoint.update_direction", endpoint_id=here, direction="inactive")
+    desk.advance(6)
+    assert anna.reply(asked)["error"]["code"] == "SESSION_UNRESPONSIVE"
+    assert listed(anna) == [(here, "bridge", "sendrecv")]
+    desk.workers[worker].stalled = False
+    desk.answer_late(worker)
+    desk.advance(11)
+    assert hears(desk, here) and hears(desk, there)
+
+
+def test_the_direction_of_a_bridge_whose_session_ends_meanwhile_leaves_nothing() -> None:
+    for ends in (0, 1):
+        desk = Desk(workers=2)
+        (anna, _), (ben, b) = desk.session(), desk.session()
+        here, _ = bridge(anna, b)
+        desk.workers[1].stalled = True
+        asked = anna.send("endpoint.update_direction", endpoint_id=here, direction="inactive")
+        (anna, ben)[ends].close()
+        desk.advance(31)
+        if ends:
+            assert anna.reply(asked)["error"]["code"] == "SESSION_UNRESPONSIVE"
+            assert listed(anna) == []
+            assert (
+                anna.refusal("endpoint.update_direction", endpoint_id=here, direction="auto")
+                == "ENDPOINT_ERROR"
+            )
+        (ben, anna)[ends].close()
+        desk.workers[1].stalled = False
+        desk.advance(31)
+        desk.answer_late(1)
+        desk.advance(11)
+        assert idle(desk)
+
+
 def test_removing_either_end_removes_both_and_gives_everything_back() -> None:
     desk = Desk(workers=2)
     (anna, _), (ben, b) = desk.session(), desk.session()

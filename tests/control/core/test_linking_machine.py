@@ -14,7 +14,7 @@ WORKERS = 3
 SESSIONS = 4
 LIMIT = 5
 REFUSAL = ms.Failed(code="ENDPOINT_ERROR", message="refused")
-REFUSABLE = (ms.CreateRtp, ms.CreateBridge, ms.OpenSpread, ms.MoveEndpoint)
+REFUSABLE = (ms.CreateRtp, ms.CreateBridge, ms.TurnBridge, ms.OpenSpread, ms.MoveEndpoint)
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 
 picks = st.integers(0, 11)
@@ -73,6 +73,12 @@ class Linking(RuleBasedStateMachine):
     @rule(pick=picks, to=picks, direction=st.sampled_from(DIRECTIONS))
     def bridge(self, pick: int, to: int, direction: str) -> None:
         self.ask(pick, "session.bridge", target_session_id=self.session_id(to), direction=direction)
+
+    @rule(pick=picks, which=picks, direction=st.sampled_from((*DIRECTIONS, "auto")))
+    def turn_a_bridge(self, pick: int, which: int, direction: str) -> None:
+        if mine := self.endpoints(pick, "bridge"):
+            end = mine[which % len(mine)]
+            self.ask(pick, "endpoint.update_direction", endpoint_id=end, direction=direction)
 
     @rule(pick=picks, which=picks, kind=st.sampled_from(["rtp", "bridge", "bridge"]))
     def remove(self, pick: int, which: int, kind: str) -> None:
@@ -177,7 +183,12 @@ class Linking(RuleBasedStateMachine):
                 assert {peer.worker for peer in peers} == publishing[session_id] - {index}
                 assert all(peer.epoch == workers[peer.worker].epoch for peer in peers)
             for end in (core.sessions[s].endpoints[e] for e, s in worker.endpoints.items()):
-                if end.kind == "bridge" and end.is_source:
+                other = core.other_end(end)
+                if other is None:
+                    continue
+                heard = end.is_source and other.is_destination
+                assert worker.turned[end.id] == heard
+                if heard:
                     feed = worker.feeds[end.id]
                     far = core.sessions[end.far.session]
                     assert {peer.worker for peer in feed.feeds} == publishing[far.id]
