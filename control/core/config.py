@@ -134,7 +134,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "recording_channel_size": (1, 1_000_000),
     "recording_ring_bytes": (1 << 20, 1 << 30),
     "ws_max_message_size_kb": (1, 1_048_576),
-    "max_sdp_size_kb": (1, 1024),
+    "max_sdp_size_kb": (0, 1024),
     "session_idle_timeout_secs": (0, MAX_SECONDS),
     "empty_session_timeout_secs": (0, MAX_SECONDS),
     "media_timeout_secs": (1, MAX_SECONDS),

@@ -98,8 +98,8 @@ def restricted(direction: Direction, by: Direction) -> Direction:
 
 
 def read(text: str, max_kb: int) -> Description:
-    """Parse a peer's SDP.  Raises `Problem`."""
-    if len(text.encode(errors="replace")) > max_kb * 1024:
+    """Parse a peer's SDP.  max_kb 0: of any size.  Raises `Problem`."""
+    if max_kb and len(text.encode(errors="replace")) > max_kb * 1024:
         raise Problem(INVALID_PARAMS, f"The SDP exceeds {max_kb} KiB", "sdp")
     try:
         description = sdp.parse(text)

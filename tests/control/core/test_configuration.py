@@ -124,7 +124,7 @@ def test_every_fault_has_its_message_and_all_are_told_together() -> None:
         ("cpu_affinity = []", "cpu_affinity"),
         ("event_channel_size = 0", "event_channel_size"),
         ("media_timeout_secs = 0", "media_timeout_secs"),
-        ("max_sdp_size_kb = 0", "max_sdp_size_kb"),
+        ("max_sdp_size_kb = -1", "max_sdp_size_kb"),
         ('media_dir = ""', "media_dir"),
         ('[tls]\ncert_path = "c"', "tls: needs both"),
         ('[watchdog]\nmode = "soft"', "watchdog"),

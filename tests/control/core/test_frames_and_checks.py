@@ -135,6 +135,13 @@ def test_an_sdp_above_the_limit_is_refused_by_size() -> None:
     assert client.call("endpoint.create_from_offer", sdp=OFFER)["endpoint_id"]
 
 
+def test_without_a_limit_an_sdp_may_have_any_size() -> None:
+    client = Desk(config="max_sdp_size_kb = 0").connect()
+    client.call("session.create")
+    padded = OFFER + "a=x:" + "y" * 100_000
+    assert client.call("endpoint.create_from_offer", sdp=padded)["endpoint_id"]
+
+
 def test_pipelined_requests_are_answered_in_order_one_at_a_time(client: Client) -> None:
     ids = [
         client.send("endpoint.create_from_offer", sdp=OFFER),
