@@ -20,6 +20,7 @@ from roomtone.engine import messages as ms
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
 HUGE = 10**400
 LONG = "x" * 200_000
+MESSAGE_MAX = 300  # characters; whatever the client sent does not come back whole
 
 # Parameters that are right, for a session with the endpoints of `Stage`.
 GOOD: dict[str, dict[str, Any]] = {
@@ -71,7 +72,7 @@ WORKS_ON: dict[str, set[str]] = {
     "endpoint.rtp.accept_answer": {"offering"},
     "endpoint.update_remote_sdp": {"rtp", "keyless"},
     "endpoint.rtp.reinvite": {"rtp", "keyless"},
-    "endpoint.update_direction": {"rtp", "keyless", "offering", "bot"},
+    "endpoint.update_direction": {"rtp", "keyless", "offering", "bot", "bridge"},
     "endpoint.transfer": {"rtp", "keyless", "offering"},
     "endpoint.remove": {
         "rtp",
@@ -83,6 +84,7 @@ WORKS_ON: dict[str, set[str]] = {
         "file",
         "buffering",
         "ended",
+        "bridge",
     },
     "endpoint.file.seek": {"file"},
     "endpoint.file.pause": {"file"},
@@ -91,7 +93,7 @@ WORKS_ON: dict[str, set[str]] = {
     "endpoint.dtmf.set_sensitive": {"rtp", "keyless", "offering"},
     "vad.start": {"rtp", "keyless", "offering", "bot"},
     "vad.stop": {"keyless"},
-    "recording.start": {"rtp", "keyless", "offering", "tone", "finished", "bot", "file", "ended"},
+    "recording.start": {"rtp", "keyless", "offering", "tone", "finished", "bot", "file", "ended", "bridge"},
     "fax_detect.start": {"rtp", "keyless", "offering", "bot"},
     "fax_detect.stop": {"keyless"},
 }
@@ -136,6 +138,8 @@ class Stage:
         former = self.desk.connect()
         self.ids["orphan"] = former.call("session.create")["session_id"]
         former.close()
+        bridged = self.client.call("session.bridge", target_session_id=self.ids["orphan"])
+        self.ids["bridge"] = bridged["endpoint_id"]
 
     def make(self, method: str, **params: object) -> str:
         return self.client.call(method, **params)["endpoint_id"]
@@ -160,7 +164,7 @@ class Stage:
         if "error" not in reply:
             return None
         assert self.seen() == before, f"{method} was refused and changed something"
-        assert reply["error"]["message"]
+        assert 0 < len(reply["error"]["message"]) < MESSAGE_MAX
         return reply["error"]["code"]
 
 
