@@ -211,12 +211,19 @@ class Core(Procedures):
         try:
             request = frame.decode_request(given.data)
         except frame.Refused as refused:
-            self.counters.command("", refused.problem.code)
+            self.counters.command("", refused.problem.code, 0)
             connection.queue.reply(frame.encode_error(refused.request_id, refused.problem), [])
             self.wake(connection.id)
             self._out.append(effects.Ready(connection.id))
             return
-        call = Call(connection.id, connection.app_id, request.id, request.method, connection.session)
+        call = Call(
+            connection=connection.id,
+            app_id=connection.app_id,
+            request_id=request.id,
+            method=request.method,
+            bound=connection.session,
+            asked_us=self.now_us,
+        )
         connection.busy = True
         try:
             method = METHODS.get(request.method)
@@ -262,7 +269,8 @@ class Core(Procedures):
 
     def _answer(self, call: Call, result: Struct | None, problem: Problem | None) -> None:
         """Queue the reply and, behind it, the events it caused; let the next request come."""
-        self.counters.command(call.method, "ok" if problem is None else problem.code)
+        outcome = "ok" if problem is None else problem.code
+        self.counters.command(call.method, outcome, self.now_us - call.asked_us)
         session = call.bound
         connection = self.connections.get(call.connection)
         if connection is None:  # it closed meanwhile: the reply is nobody's, the events are the session's

@@ -85,7 +85,8 @@ class Open(Struct, eq=False):
 class Call(Struct, eq=False):
     """One request of a client.
 
-    followers: events it causes at once; they stand behind its reply.  then: done when the reply is queued.
+    asked_us: when it came.  followers: events it causes at once; they stand behind its reply.  then: done
+    when the reply is queued.
     """
 
     connection: int
@@ -93,6 +94,7 @@ class Call(Struct, eq=False):
     request_id: str
     method: str
     bound: Session | None
+    asked_us: int
     followers: list[EventData] = field(default_factory=list)
     then: Callable[[], None] | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct, field
 
 from roomtone.control.core import api, recordings
+from roomtone.control.core.histogram import Histogram
 from roomtone.control.core.session import Endpoint, Session, address
 
 if TYPE_CHECKING:
@@ -24,17 +25,27 @@ SUMMARIES_A_PIECE = 500  # some 2 ms of work
 class Counters:
     """Running totals since the start."""
 
-    __slots__ = ("commands", "endpoints_refused", "events", "events_dropped", "stats_withheld")
+    __slots__ = (
+        "command_duration",
+        "commands",
+        "endpoints_refused",
+        "events",
+        "events_dropped",
+        "stats_withheld",
+    )
 
     def __init__(self) -> None:
         self.commands: Counter[tuple[str, str]] = Counter()  # by method ("" for unknown ones) and outcome
+        self.command_duration: defaultdict[str, Histogram] = defaultdict(Histogram)  # by method
         self.events: Counter[str] = Counter()  # by name
         self.events_dropped = 0
         self.endpoints_refused = 0  # for overload
         self.stats_withheld = 0  # statistics events left out under overload
 
-    def command(self, method: str, outcome: str) -> None:
-        self.commands[method if outcome != "UNKNOWN_METHOD" else "", outcome] += 1
+    def command(self, method: str, outcome: str, took_us: int) -> None:
+        known = method if outcome != "UNKNOWN_METHOD" else ""
+        self.commands[known, outcome] += 1
+        self.command_duration[known].observe(took_us)
 
     def event(self, name: str) -> None:
         self.events[name] += 1
@@ -51,6 +62,7 @@ class Counts(Struct, kw_only=True):
     workers: dict[int, int] = field(default_factory=dict)  # endpoints by living worker
     draining: bool = False
     commands: dict[tuple[str, str], int] = field(default_factory=dict)  # by method and outcome
+    command_duration: dict[str, Histogram] = field(default_factory=dict)  # by method
     events: dict[str, int] = field(default_factory=dict)  # raised, by name
     events_dropped: int = 0
     endpoints_refused: int = 0  # for overload
@@ -144,6 +156,7 @@ def counts(core: Core) -> Counts:
         workers=core.workers.loads(),
         draining=core.draining,
         commands=dict(core.counters.commands),
+        command_duration=dict(core.counters.command_duration),
         events=dict(core.counters.events),
         events_dropped=core.counters.events_dropped,
         endpoints_refused=core.counters.endpoints_refused,

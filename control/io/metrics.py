@@ -7,7 +7,7 @@ what it said last.  Answers are kept `CACHE_US`, so several scrapers cost one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from prometheus_client.core import (
@@ -19,9 +19,10 @@ from prometheus_client.core import (
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from roomtone.control.core.histogram import COMMAND_SECONDS, Histogram
 from roomtone.control.core.views import Counts
 from roomtone.control.io.clock import now_us
-from roomtone.control.io.counters import COMMAND_SECONDS, Counters
+from roomtone.control.io.counters import Counters
 from roomtone.control.io.workers import Workers
 from roomtone.engine.messages import GetMetrics, ReplyBody
 from roomtone.engine.messages import Metrics as WorkerMetrics
@@ -192,6 +193,8 @@ class Metrics(Collector):
             yield _counter(f"roomtone_overload_{name}", text, (), [((), total)])
         commands = list(counts.commands.items())
         yield _counter("roomtone_commands", "Clients' requests by method", ("command", "outcome"), commands)
+        text = "From a request to its reply"
+        yield _durations("roomtone_command_duration_seconds", text, counts.command_duration)
 
     def _collect_files(self, counts: Counts) -> Iterator[Metric]:
         for name, text, level in (
@@ -211,16 +214,9 @@ class Metrics(Collector):
     def _collect_commands(self) -> Iterator[Metric]:
         counts = list(self._counters.commands.items())
         yield _counter("roomtone_worker_commands", "Commands to workers", ("command", "outcome"), counts)
-        family = HistogramMetricFamily(
-            "roomtone_worker_command_duration_seconds",
-            "From sending a command to its reply",
-            labels=("command",),
-        )
-        for command, histogram in self._counters.command_duration.items():
-            counted = list(zip(COMMAND_SECONDS, histogram.counts, strict=False))
-            buckets = _cumulative([*counted, (float("inf"), histogram.counts[-1])])
-            family.add_metric((command,), buckets, histogram.sum_us / US_PER_S)
-        yield family
+        text = "From sending a command to its reply"
+        name = "roomtone_worker_command_duration_seconds"
+        yield _durations(name, text, self._counters.command_duration)
 
     def _collect_workers(self) -> Iterator[Metric]:
         counters: dict[str, tuple[str, tuple[str, ...], list[tuple[tuple[str, ...], float]]]] = {}
@@ -260,6 +256,15 @@ class Metrics(Collector):
                 counted[-1] = (float("inf"), counted[-1][1])
                 family.add_metric((str(index),), _cumulative(counted), total)
         return family
+
+
+def _durations(name: str, text: str, histograms: Mapping[str, Histogram]) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=("command",))
+    for command, histogram in histograms.items():
+        counted = list(zip(COMMAND_SECONDS, histogram.counts, strict=False))
+        buckets = _cumulative([*counted, (float("inf"), histogram.counts[-1])])
+        family.add_metric((command,), buckets, histogram.sum_us / US_PER_S)
+    return family
 
 
 def _cumulative(bins: Iterable[tuple[float, int]]) -> list[tuple[str, float]]:

@@ -236,6 +236,17 @@ def test_an_app_sees_only_its_own_sessions() -> None:
     assert len(json.loads(array(list(desk.core.session_list())))) == 2
 
 
+def test_the_time_from_a_request_to_its_reply_is_counted(desk: Desk) -> None:
+    client, _ = desk.session()
+    desk.workers[0].stalled = True
+    client.send("endpoint.create_tone", tone="beep")
+    desk.advance(2)
+    desk.workers[0].stalled = False
+    desk.answer_late(0)
+    took = desk.core.counts().command_duration["endpoint.create_tone"]
+    assert (sum(took.counts), took.sum_us) == (1, 2_000_000)
+
+
 # -- shutdown ------------------------------------------------------------------------------------------------
 
 
