@@ -203,6 +203,17 @@ class Endpoint(Struct, kw_only=True, eq=False):
             return self.learned
         return address(self.remote.ip, self.remote.port) if self.remote is not None else None
 
+    @property
+    def remote_rtcp_addr(self) -> str | None:
+        """The SDP's until the peer is heard from another address: then that, or the port behind it."""
+        told = self.remote
+        if told is None:
+            return None
+        if self.learned is None or self.learned == address(told.ip, told.port):
+            return address(told.ip, told.rtcp_port)
+        host, _, port = self.learned.rpartition(":")
+        return self.learned if self.rtcp_mux else f"{host}:{int(port) + 1}"
+
     def next_line(self) -> Line:
         """Our side of the next SDP of this endpoint."""
         assert self.created is not None

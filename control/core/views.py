@@ -87,10 +87,10 @@ def _second(epoch_s: int) -> str:
 
 
 def endpoint_info(endpoint: Endpoint) -> api.EndpointInfo:
-    created, remote = endpoint.created, endpoint.remote
+    created, remote_rtcp = endpoint.created, endpoint.remote_rtcp_addr
     offering = endpoint.state == "connecting" and endpoint.audio is None
     if endpoint.audio is not None:
-        created = remote = None  # loopback between processes of ours: nobody's business
+        created = remote_rtcp = None  # loopback between processes of ours: nobody's business
     return api.EndpointInfo(
         endpoint_id=endpoint.id,
         endpoint_type=endpoint.kind,  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ def endpoint_info(endpoint: Endpoint) -> api.EndpointInfo:
         local_rtp_addr=address(created.local_ip, created.rtp_port) if created is not None else None,
         remote_rtp_addr=endpoint.remote_rtp_addr if endpoint.audio is None else None,
         local_rtcp_addr=address(created.local_ip, created.rtcp_port) if created is not None else UNSET,
-        remote_rtcp_addr=address(remote.ip, remote.rtcp_port) if remote is not None else UNSET,
+        remote_rtcp_addr=remote_rtcp or UNSET,
         offer_generation=endpoint.sdp_version if offering else UNSET,
         shared_playback_id=endpoint.shared_id or UNSET,
     )

@@ -399,6 +399,28 @@ def test_a_reoffer_moves_the_address_and_opens_learning_again(desk: Desk, client
     assert client.call("session.info")["endpoints"][0]["remote_rtp_addr"] == "192.0.2.8:4444"
 
 
+@pytest.mark.parametrize(
+    ("mux", "learned", "rtcp"),
+    [
+        ("", "192.0.2.7:4000", "192.0.2.7:4001"),
+        ("", "198.51.100.1:9", "198.51.100.1:10"),
+        ("a=rtcp:4005\n", "192.0.2.7:4000", "192.0.2.7:4005"),
+        ("a=rtcp:4005\n", "[2001:db8::1]:9", "[2001:db8::1]:10"),
+        ("a=rtcp-mux\n", "192.0.2.7:4000", "192.0.2.7:4000"),
+        ("a=rtcp-mux\n", "198.51.100.1:9", "198.51.100.1:9"),
+    ],
+)
+def test_the_peers_rtcp_address_follows_the_one_it_is_heard_from(
+    desk: Desk, client: Client, mux: str, learned: str, rtcp: str
+) -> None:
+    _, command = offer(client, OFFER + mux)
+    told = "192.0.2.7:4000" if "mux" in mux else "192.0.2.7:4005" if mux else "192.0.2.7:4001"
+    assert client.call("session.info")["endpoints"][0]["remote_rtcp_addr"] == told
+    heard = ms.PeerLearned(session=command.session, endpoint=command.endpoint, remote_rtp_addr=learned)
+    desk.event(0, heard)
+    assert client.call("session.info")["endpoints"][0]["remote_rtcp_addr"] == rtcp
+
+
 def test_hold_and_resume_by_reoffer(desk: Desk, client: Client) -> None:
     _, command = offer(client, OFFER)
     for line, shown, answered in (
