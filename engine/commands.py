@@ -365,6 +365,7 @@ def get_metrics(worker: Worker, body: m.GetMetrics) -> Result:
         gauges={**media["gauges"], **worker.media.memory(), **worker.gauges()},
         tick_duration_us=list(media["tick_duration_us"]),
         tick_late_us=list(media["tick_late_us"]),
+        ended=worker.quality.counted(),
     )
 
 
@@ -394,6 +395,8 @@ def _write_remote(worker: Worker, endpoint: RtpEndpoint, *, learn: bool) -> None
 
 
 def _retire(worker: Worker, endpoint: Endpoint) -> int:
+    if isinstance(endpoint, RtpEndpoint) and endpoint.kind == "rtp":
+        worker.quality.ended(worker.media.stats(endpoint.handle))
     number = worker.plan.remove(endpoint)
     if isinstance(endpoint, FileEndpoint):
         worker.files.removed(endpoint, number)

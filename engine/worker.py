@@ -30,6 +30,7 @@ from roomtone.engine.overload import Overload
 from roomtone.engine.plan import Endpoint, Plan, RtpEndpoint, Session
 from roomtone.engine.ports import Ports
 from roomtone.engine.probe import SelfProbe
+from roomtone.engine.quality import Quality
 from roomtone.engine.recorder import Recorder
 from roomtone.engine.replies import After, Later
 from roomtone.engine.retirement import Retirement
@@ -104,6 +105,7 @@ class Worker:
         self.spread: dict[str, Session] = {}  # sessions that add other workers' partial sums
         self.overload = Overload(config.overload_shed_at, config.overload_refuse_at, log)
         self._neural = NeuralVad(media, config.neural_vad_streams, fact_fd, network, side_cpus)
+        self.quality = Quality()
         self.watching = Watching(
             media, self.timers, self.retirement, self.outbox, self.overload, self._neural
         )

@@ -9,19 +9,13 @@ from msgspec import UNSET, UnsetType
 from roomtone.control.core import api
 from roomtone.control.core.session import Endpoint
 from roomtone.engine.messages import EndpointStats
-from roomtone.ext.event.stats_record import mos
+from roomtone.engine.quality import predicted_mos
 
 T = TypeVar("T")
-PACKETISATION_MS = 20.0
 
 
 def endpoint_stats(endpoint: Endpoint, counters: EndpointStats, diagnostics: bool) -> api.EndpointStats:
     """One element of ``endpoints[]`` (websocket.md section 6)."""
-    expected = counters.rx_packets + max(counters.rx_lost, 0)
-    quality = None
-    if counters.rx_packets:
-        delay_ms = (counters.rtt_ms or 0.0) / 2 + counters.playout_delay_ms + PACKETISATION_MS
-        quality = mos(max(counters.rx_lost, 0) / expected, delay_ms)
     return api.EndpointStats(
         endpoint_id=endpoint.id,
         inbound=api.InboundStats(
@@ -53,7 +47,7 @@ def endpoint_stats(endpoint: Endpoint, counters: EndpointStats, diagnostics: boo
             concealed_ms=counters.concealed_ms,
             late=counters.rx_late,
         ),
-        mos=quality,
+        mos=predicted_mos(counters.rx_packets, counters.rx_lost, counters.rtt_ms, counters.playout_delay_ms),
         rtt_observed_ms_ago=_or_unset(counters.rtt_observed_ms_ago),
         local_rtp_addr=counters.local_rtp_addr or UNSET,
         remote_rtp_addr=counters.remote_rtp_addr or endpoint.remote_rtp_addr or UNSET,

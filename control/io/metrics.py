@@ -67,6 +67,14 @@ WORKER_GAUGES = {
     "overload_level": ("roomtone_overload_level", "What the worker gave up under load"),
 }
 
+# What a worker counts of streams that have ended -> help.
+ENDED_STREAMS = {
+    "rtp_jitter_seconds": "Jitter of received streams at their end (RFC 3550 A.8)",
+    "playout_delay_seconds": "Playout delay of mixed and transcoded streams at their end",
+    "rtcp_round_trip_seconds": "Round trip of streams at their end, where RTCP told it",
+    "estimated_mos": "Predicted opinion score of received streams (ITU-T G.107)",
+}
+
 
 class Metrics(Collector):
     """Gathers and renders.  `counts` gives what core knows, `lag` the loop's lag in seconds."""
@@ -243,7 +251,19 @@ class Metrics(Collector):
         reasons = [((reason,), value) for reason, value in drops.items()]
         yield _counter("roomtone_rtp_dropped_packets", "Packets dropped by name", ("reason",), reasons)
         yield self._ticks("roomtone_tick_duration_seconds", "Work of one bus tick", "tick_duration_us")
+        yield from self._collect_ended()
         yield self._ticks("roomtone_tick_late_seconds", "From a tick's phase to its begin", "tick_late_us")
+
+    def _collect_ended(self) -> Iterator[Metric]:
+        families: dict[str, HistogramMetricFamily] = {}
+        for index, answer in self._answers.items():
+            for name, ended in answer.ended.items():
+                if name not in families:
+                    text = ENDED_STREAMS.get(name, f"Streams that have ended: {name}")
+                    families[name] = HistogramMetricFamily(f"roomtone_{name}", text, labels=("worker",))
+                bins = zip((*ended.bounds, float("inf")), ended.counts, strict=True)
+                families[name].add_metric((str(index),), _cumulative(bins), ended.sum)
+        yield from families.values()
 
     def _ticks(self, name: str, text: str, field: str) -> Metric:
         """Histogram of a worker's bins.  Workers count in bins only: the sum is that of the upper bounds."""

@@ -87,6 +87,7 @@ from roomtone.engine.messages.stats import (
     StatsPolled,
 )
 from roomtone.engine.messages.worker import (
+    EndedStreams,
     GetMetrics,
     Metrics,
     Probe,

@@ -39,6 +39,14 @@ class GetMetrics(msgspec.Struct, tag="get_metrics", tag_field="t"):
     """Reply: `Metrics`."""
 
 
+class EndedStreams(msgspec.Struct, kw_only=True):
+    """One figure of streams that have ended.  counts: by upper bound, not cumulative, the last one open."""
+
+    bounds: list[float]
+    counts: list[int]
+    sum: float
+
+
 class Metrics(msgspec.Struct, tag="metrics", tag_field="t", kw_only=True):
     """Worker-wide counters; names become metric names.  counters: plain totals; drops: by reason."""
 
@@ -47,6 +55,7 @@ class Metrics(msgspec.Struct, tag="metrics", tag_field="t", kw_only=True):
     gauges: dict[str, float]
     tick_duration_us: list[tuple[int, int]]  # (upper bound, count) histogram, not cumulative
     tick_late_us: list[tuple[int, int]]
+    ended: dict[str, EndedStreams] = {}
 
 
 class TakeSnapshot(msgspec.Struct, tag="take_snapshot", tag_field="t"):

@@ -308,7 +308,7 @@ def test_a_snapshot_has_every_endpoint_in_the_order_of_making(desk: Desk, client
 
 
 def test_predicted_quality_falls_with_loss_and_delay() -> None:
-    from roomtone.control.core.stats import mos
+    from roomtone.ext.event.stats_record import mos
 
     scores = [mos(0.0, 20), mos(0.01, 20), mos(0.05, 20), mos(0.05, 300), mos(0.5, 2000)]
     assert scores == sorted(scores, reverse=True) and len(set(scores)) == 5

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from raw_websocket import CLOSE, RawPeer
 
 from roomtone.client import RoomtoneError, connect
-from roomtone.engine.messages import GetMetrics, Metrics, Probe
+from roomtone.engine.messages import EndedStreams, GetMetrics, Metrics, Probe
 
 MISSED = "worker 0 missed 3 self-probes"
 
@@ -135,6 +135,7 @@ def test_metrics_show_control_and_its_workers(tmp_path: Path, run: Callable) -> 
                 gauges={"endpoints_in_use": 2.0},
                 tick_duration_us=[(100, 5), (200, 1), (400, 2)],
                 tick_late_us=[(100, 8)],
+                ended={"estimated_mos": EndedStreams(bounds=[3.0, 4.0], counts=[1, 2, 4], sum=26.5)},
             )
             client = await control.client()
             await client.call("session.create")
@@ -157,6 +158,10 @@ def test_metrics_show_control_and_its_workers(tmp_path: Path, run: Callable) -> 
                 ("roomtone_tick_duration_seconds_bucket", "0.0002", "0"): 6,
                 ("roomtone_tick_duration_seconds_bucket", "+Inf", "0"): 8,
                 ("roomtone_tick_duration_seconds_count", "0"): 8,
+                ("roomtone_estimated_mos_bucket", "3.0", "0"): 1,
+                ("roomtone_estimated_mos_bucket", "4.0", "0"): 3,
+                ("roomtone_estimated_mos_bucket", "+Inf", "0"): 7,
+                ("roomtone_estimated_mos_sum", "0"): 26.5,
                 ("roomtone_commands_total", "session.create", "ok"): 1,
                 ("roomtone_command_duration_seconds_count", "session.create"): 1,
                 ("roomtone_command_duration_seconds_count", "endpoint.create_tone"): 1,
