@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 PCAP, WAV, MIX = ".pcap", ".wav", "?mix"
 NAME_BYTES = 240  # of a part; leaves room for the prefix of a file that is being rewritten
+PARTS = 32  # of a path: enough for years, months and days, and no tree without bottom
 OWNER = "user.roomtone.app"  # also in ext/record/writer.pyx
 FOLDER_MODE, FILE_MODE, FEED_MODE = 0o750, 0o640, 0o600
 FEED_BYTES = 1 << 18  # that a pipe holds: what 100 legs bring until the drain looks again
@@ -48,6 +49,8 @@ class Opened(NamedTuple):
 def split(relative: str) -> tuple[str, ...]:
     """Parts of a path below recording_dir.  PathError."""
     parts = tuple(relative.split("/"))
+    if len(parts) > PARTS:
+        raise PathError(f"The path has more than {PARTS} parts")
     for part in parts:
         if not part or part.startswith(".") or len(part.encode("utf-8", "replace")) > NAME_BYTES:
             raise PathError("Parts of the path must not be empty, begin with a dot or be over 240 bytes long")

@@ -31,7 +31,9 @@ class NoParams(Struct):
 
 
 class SessionCreate(Struct):
-    caller_id: str = ""
+    """caller_id is kept with every endpoint."""
+
+    caller_id: Annotated[str, Meta(max_length=1024)] = ""
 
 
 class SessionAttach(Struct):

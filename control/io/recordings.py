@@ -18,7 +18,16 @@ import msgspec
 from aiohttp import web
 
 from roomtone.control.io.disk import Disk
-from roomtone.engine.recording_path import PCAP, WAV, PathError, open_file, open_folder, owner_of, split
+from roomtone.engine.recording_path import (
+    PARTS,
+    PCAP,
+    WAV,
+    PathError,
+    open_file,
+    open_folder,
+    owner_of,
+    split,
+)
 
 ROOT = "/recordings"
 LIMIT, LIMIT_MAX = 100, 1000
@@ -141,7 +150,7 @@ class Recordings:
 
 
 def _names(folder: str, prefix: str, app_id: str | None) -> list[str]:
-    """Paths below the folder, sorted.  Links and what is no recording are passed over."""
+    """Paths below the folder, sorted.  Links, what is no recording and what lies too deep are passed over."""
     found = (name for name in _walk(Path(folder), "") if name.startswith(prefix))
     return sorted(name for name in found if _owned(folder, name, app_id))
 
@@ -151,7 +160,7 @@ def _walk(folder: Path, below: str) -> Iterator[str]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False) and below.count("/") < PARTS - 1:
                 yield from _walk(folder / entry.name, f"{below}{entry.name}/")
             elif entry.name.endswith((PCAP, WAV)) and entry.is_file(follow_symlinks=False):
                 yield below + entry.name

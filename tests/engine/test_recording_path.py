@@ -20,7 +20,8 @@ from roomtone.engine.recording_path import MIX, PathError, create, discard, open
         "call.wav", "/rec", "/rec/", "/recordings/call.wav", "/rec/../etc/call.wav", "/rec/./call.wav",
         "/rec//call.wav", "/rec/.hidden.wav", "/rec/a/.b/call.wav", "/rec/call.mp3", "/rec/call", "/rec/.wav",
         "/rec/call.pcap?mix",
-        "/rec/" + "x" * 240 + ".wav", "/rec/a\0b.wav", "/rec/a\nb.wav", "/rec/call.wav?mix?mix", "",
+        "/rec/" + "x" * 240 + ".wav", "/rec/" + "a/" * 32 + "call.wav",
+        "/rec/a\0b.wav", "/rec/a\nb.wav", "/rec/call.wav?mix?mix", "",
     ],
 )  # fmt: skip
 def test_what_is_no_place_for_a_recording_is_refused(path: str) -> None:
@@ -31,6 +32,10 @@ def test_what_is_no_place_for_a_recording_is_refused(path: str) -> None:
 def test_without_a_directory_recording_is_off() -> None:
     with pytest.raises(PathError, match="off"):
         target("/rec/call.wav", None)
+
+
+def test_a_path_may_have_32_parts() -> None:
+    assert len(target("/rec/" + "a/" * 31 + "call.wav", "/rec").parts) == 32
 
 
 def test_the_suffix_says_what_is_written() -> None:

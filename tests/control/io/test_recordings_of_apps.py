@@ -68,3 +68,23 @@ def test_without_recording_dir_there_is_nothing(tmp_path: Path, run: Callable) -
             assert (await ask(control, "/recordings?limit=x"))[0] == 400
 
     run(body())
+
+
+def test_a_tree_without_bottom_hides_nothing_but_itself(tmp_path: Path, run: Callable) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    deepest = create(str(folder), (*["d"] * 31, "call.wav"), "default")
+    beyond = create(str(folder), (*["e"] * 1500, "call.wav"), "default")
+    for opened in (deepest, beyond):
+        os.close(opened.fd)
+        os.close(opened.folder_fd)
+
+    async def body() -> None:
+        async with running(tmp_path, recording_dir=str(folder)) as control:
+            name = "d/" * 31 + "call.wav"
+            page = b'{"recordings":["%b"],"total":1,"skip":0,"limit":100}' % name.encode()
+            assert await ask(control, "/recordings") == (200, page)
+            assert (await ask(control, "/recordings/" + name))[0] == 200
+            assert (await ask(control, "/recordings/" + "e/" * 1500 + "call.wav"))[0] == 403
+
+    run(body())
