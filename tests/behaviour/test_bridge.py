@@ -84,6 +84,30 @@ def test_a_one_way_bridge_carries_one_way():
 
 
 @pytest.mark.parametrize("far_on", [0, 1])
+def test_a_bridge_is_silent_while_its_direction_forbids_and_the_call_goes_on(far_on):
+    workers = Workers(2)
+    a, b = workers.session(on=[0]), workers.session(on=[far_on], phase=7)
+    anna, ann = a.peer(signal=tone(440, 4000)), a.peer(signal=tone(500, 4000))
+    ben = b.peer(signal=tone(700, 4000))
+    near, _ = bridged(a, b)
+    workers.run(1000)
+    for is_source in (False, True):
+        a.turn(near, is_source)
+        workers.run(100)
+        for peer in (anna, ann, ben):
+            peer.clear()
+        workers.run(1000)
+        for me, other in ((anna, 500), (ann, 440)):
+            assert level_at(me.audio(last_ms=500), other) == pytest.approx(4000, rel=0.03)
+            assert (level_at(me.audio(last_ms=500), 700) > 3800) == is_source
+            assert gap_free(me.heard)
+        assert level_at(ben.audio(last_ms=500), 440) == pytest.approx(4000, rel=0.03), (
+            "he hears them all along"
+        )
+    assert workers.faults() == []
+
+
+@pytest.mark.parametrize("far_on", [0, 1])
 def test_every_member_hears_the_exact_sum_of_all_others(far_on):
     workers = Workers(2)
     a, b = workers.session(on=[0], phase=11), workers.session(on=[far_on], phase=2)

@@ -89,6 +89,11 @@ class Session:
         self.publish()
         return handle
 
+    def turn(self, handle: int, is_source: bool) -> None:
+        """Take the end of a bridge off this session's bus, or put it back."""
+        media = self.workers.labs[self.home].media
+        (media.source_add if is_source else media.source_remove)(self.buses[self.home], handle)
+
     def stops_hearing(self, handle: int) -> None:
         self.workers.labs[self.home].media.endpoint_close(handle)
 
