@@ -31,6 +31,8 @@ def _find_heard(session: Session, endpoint_id: str, code: str) -> Endpoint:
     endpoint = _find(session, endpoint_id, code)
     if endpoint.kind not in ("rtp", "websocket"):
         raise Problem(code, f"Nobody speaks at a {endpoint.kind} endpoint", "endpoint_id")
+    if endpoint.state == "disconnected":
+        raise Problem(code, "The bot is gone for good", "endpoint_id")
     if not endpoint.is_source:
         raise Problem(code, f"The endpoint's peer does not send: it is {endpoint.direction}", "endpoint_id")
     return endpoint

@@ -156,6 +156,17 @@ def test_a_bot_that_leaves_is_off_the_bus_and_listed_until_removed(desk: Desk, c
     assert len(client.events("endpoint.ws.disconnected")) == 1
 
 
+def test_a_bot_that_has_left_is_not_listened_to(desk: Desk, client: Client) -> None:
+    endpoint = connected(desk, client)
+    client.call("vad.start", endpoint_id=endpoint)
+    client.call("vad.stop", endpoint_id=endpoint)
+    desk.give(fx.AudioEnded(BOT))
+    assert client.refusal("vad.start", endpoint_id=endpoint) == "VAD_ERROR"
+    assert client.refusal("fax_detect.start", endpoint_id=endpoint) == "FAX_DETECT_ERROR"
+    info = client.call("session.info")
+    assert info["vad_active"] == info["fax_detect_active"] == []
+
+
 def test_a_bot_that_leaves_while_it_joins_ends_disconnected(desk: Desk, client: Client) -> None:
     desk.workers[0].mute.add(ms.UpdateRtp)
     endpoint, token = created(client)
