@@ -340,6 +340,8 @@ def dtmf_inject(core: Core, call: Call, params: api.DtmfInject) -> Procedure:
         raise Problem(ENDPOINT_ERROR, "The endpoint is not connected", "endpoint_id")
     if endpoint.media.event_send is None:
         raise Problem(ENDPOINT_ERROR, "The peer negotiated no telephone-event", "endpoint_id")
+    if not endpoint.is_destination:
+        raise Problem(ENDPOINT_ERROR, f"The peer does not receive: it is {endpoint.direction}", "endpoint_id")
     body = InjectKey(
         endpoint=endpoint.id, digit=params.digit, duration_ms=params.duration_ms, volume=params.volume
     )

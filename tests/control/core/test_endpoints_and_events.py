@@ -174,6 +174,18 @@ def test_a_key_is_injected_with_its_defaults(desk: Desk, client: Client) -> None
     ]
 
 
+@pytest.mark.parametrize("direction", ["sendonly", "inactive"])
+def test_nothing_is_injected_towards_a_peer_that_does_not_receive(
+    desk: Desk, client: Client, direction: str
+) -> None:
+    made = client.call("endpoint.create_from_offer", sdp=OFFER, direction=direction)
+    refused = client.refusal("endpoint.dtmf.inject", endpoint_id=made["endpoint_id"], digit="1")
+    assert refused == "ENDPOINT_ERROR"
+    client.call("endpoint.update_direction", endpoint_id=made["endpoint_id"], direction="recvonly")
+    assert client.call("endpoint.dtmf.inject", endpoint_id=made["endpoint_id"], digit="1") == {}
+    assert len(desk.workers[0].of(ms.InjectKey)) == 1
+
+
 def test_nothing_is_injected_before_the_answer(client: Client) -> None:
     made = client.call("endpoint.create_offer", type="rtp")
     with pytest.raises(Refused, match=r"ENDPOINT_ERROR.*not connected"):
