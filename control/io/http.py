@@ -98,8 +98,8 @@ class Port:
             return await self._upgrade(request, path)
         stored = path == recordings.ROOT or path.startswith(recordings.ROOT + "/")
         if request.method not in ("GET", "HEAD", "DELETE") or (request.method == "DELETE" and not stored):
-            allowed = "GET, HEAD, DELETE" if path.startswith(recordings.ROOT + "/") else "GET, HEAD"
-            return _problem(405, "METHOD_NOT_ALLOWED", f"only {allowed} here", {"Allow": allowed})
+            methods = "GET, HEAD, DELETE" if path.startswith(recordings.ROOT + "/") else "GET, HEAD"
+            return _problem(405, "METHOD_NOT_ALLOWED", f"only {methods} here", {"Allow": methods})
         if path == "/health":
             return _json({"status": "ok"})
         if path == "/livez":
