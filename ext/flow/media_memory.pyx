@@ -58,11 +58,11 @@ cdef class MediaMemory:
     def __cinit__(self, ArenaView arena, *, int fact_fd, bint lab=False):
         cdef uint32_t i
         cdef epoll_event event
+        self.m.epoll_fd = self.m.wake_fd = -1               # before anything fails: __dealloc__ closes what is not negative
         if not arena.writable:
             raise ValueError("the arena is mapped read-only")
         self.arena = arena
         self.capacity = arena.header.endpoints
-        memset(&self.m, 0, sizeof(media_t))
         self.m.arena = arena.header
         self.m.endpoint_count = self.capacity
         self.m.endpoints = arena.endpoint(0)
@@ -91,7 +91,6 @@ cdef class MediaMemory:
         for i in range(WHEEL_SLOTS):
             self.m.wheel[i] = NONE
         self.m.deferred_first = self.m.key_first = self.m.inject_first = self.m.flood_first = NONE
-        self.m.epoll_fd = self.m.wake_fd = -1
         if lab:
             self.m.outbox.data = <uint8_t*> pool_room(OUTBOX_BYTES)
             self.m.outbox.capacity = OUTBOX_BYTES

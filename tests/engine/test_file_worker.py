@@ -18,7 +18,7 @@ from roomtone.engine.codecs import Codec
 from roomtone.engine.process_messages import WorkerSpawned
 from roomtone.engine.side_threads import NICE
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.real_time]
 
 RATE = 16_000
 L16_TYPE = 97

@@ -70,8 +70,11 @@ def test_a_truncated_arena_is_refused():
 
 
 def test_a_mapping_for_reading_cannot_run_a_media_thread():
+    fd = fresh()
+    before = os.listdir("/proc/self/fd")
     with pytest.raises(ValueError, match="read-only"):
-        LabMedia(Arena(fresh()), fact_fd=-1, lab=True)
+        LabMedia(Arena(fd), fact_fd=-1, lab=True)
+    assert os.listdir("/proc/self/fd") == before  # nobody's descriptor is closed either
 
 
 def test_another_process_sees_every_endpoint_in_use():
