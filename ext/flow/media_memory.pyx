@@ -32,7 +32,7 @@ from roomtone.ext.flow.constants cimport (
     WHEEL_SLOTS,
 )
 from roomtone.ext.flow.endpoint cimport EP_WATCHED, KIND_FREE, endpoint_t
-from roomtone.ext.flow.graph cimport bus_private_t, endpoint_private_t, flood_t, media_t, published_t
+from roomtone.ext.flow.graph cimport bus_private_t, endpoint_private_t, flood_t, published_t
 from roomtone.ext.flow.handover cimport EDIT_RING, FACT_RING, edit_t, fact_t
 from roomtone.ext.flow.pool cimport Slots, pool_resident, pool_room
 from roomtone.ext.flow.rx_socket cimport POLL_WAKE
