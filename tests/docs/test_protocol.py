@@ -41,6 +41,7 @@ def told(server: Server, document: str, known: dict[str, str]) -> Story:
     return story
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize("page", PAGES)
 def test_every_example_holds(server: Server, known: dict[str, str], page: str) -> None:
     shown = [step.kind for step in steps(PAGES[page])]
