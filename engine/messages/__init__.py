@@ -77,6 +77,15 @@ from roomtone.engine.messages.recordings import (
     StartRecording,
     StopRecording,
 )
+from roomtone.engine.messages.rooms import (
+    ANNOUNCEMENTS,
+    EVERYBODY,
+    LeaveSeat,
+    OpenRoom,
+    Seat,
+    Seated,
+    TakeSeat,
+)
 from roomtone.engine.messages.stats import (
     Activity,
     EndpointStats,
@@ -103,7 +112,8 @@ CommandBody = (
     CreateRtp | UpdateRtp | CreateTone | CreateFile | SeekFile | PauseFile | ResumeFile | CreateBridge
     | TurnBridge | FeedBridge | MoveEndpoint | RemoveEndpoint | CloseSession | InjectKey | StartVad | StopVad
     | DetectFax | SetSensitive | StartRecording | OpenFeed | StartFeed | StopRecording | GetStats | PollStats
-    | GetActivity | OpenSpread | SetSpread | CloseSpread | TakeSnapshot | GetMetrics
+    | GetActivity | OpenSpread | SetSpread | CloseSpread | OpenRoom | TakeSeat | LeaveSeat | TakeSnapshot
+    | GetMetrics
 )  # fmt: skip
 
 
@@ -140,7 +150,7 @@ class Reply(msgspec.Struct, tag="reply", tag_field="t", kw_only=True):
 Event = (
     WorkerUp | KeyPressed | SpeechStarted | Silent | VadFailed | FaxTone | FaxFailed | ToneFinished
     | FileStarted | FileFinished | MediaTimeout | ByeReceived | PeerLearned | RecordingStopped | Probe
-    | WorkerLoad
+    | WorkerLoad | Seated
 )  # fmt: skip
 
 
