@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from roomtone.engine.codecs import Codec
+from roomtone.engine.messages.rooms import Seat
 
 
 class PayloadType(msgspec.Struct, frozen=True, array_like=True):
@@ -66,6 +67,8 @@ class CreateRtp(msgspec.Struct, tag="create_rtp", tag_field="t", kw_only=True):
     note: bytes = b""
     key_relay_limit: int = 20  # buses with more endpoints than this report keys but do not relay them
     kind: Literal["rtp", "websocket"] = "rtp"
+    room: str | None = None  # on whose bus it sits from the start; None: its session's
+    seat: Seat | None = None  # there
 
 
 class RtpCreated(msgspec.Struct, tag="rtp_created", tag_field="t", kw_only=True):
@@ -105,6 +108,8 @@ class CreateTone(msgspec.Struct, tag="create_tone", tag_field="t", kw_only=True)
     frequency_hz: float = 440.0
     duration_ms: int | None = None
     note: bytes = b""
+    room: str | None = None  # as in `CreateRtp`
+    seat: Seat | None = None
 
 
 class MoveEndpoint(msgspec.Struct, tag="move", tag_field="t", kw_only=True):

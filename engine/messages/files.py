@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from roomtone.engine.messages.rooms import Seat
+
 
 class CreateFile(msgspec.Struct, tag="create_file", tag_field="t", kw_only=True):
     """A file as a source of `session`'s bus.  Reply: `FileCreated`, once its first second is decoded.
@@ -27,6 +29,8 @@ class CreateFile(msgspec.Struct, tag="create_file", tag_field="t", kw_only=True)
     gain_db: float = 0.0
     shared: bool = False
     note: bytes = b""
+    room: str | None = None  # as in `CreateRtp`
+    seat: Seat | None = None
 
 
 class FileCreated(msgspec.Struct, tag="file_created", tag_field="t", kw_only=True):

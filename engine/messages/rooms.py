@@ -65,7 +65,7 @@ class LeaveSeat(msgspec.Struct, tag="leave_seat", tag_field="t", kw_only=True):
 
 
 class Seated(msgspec.Struct, tag="seated", tag_field="t", kw_only=True):
-    """The first tick with the endpoint in that room: its first packet went out, or (a mere source) it was asked.
+    """The first tick with the endpoint in that room: a packet went to it, or (a mere source) it was asked.
 
     Once for each coming to a room; a changed seat in the same room is none.
     """
