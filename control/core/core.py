@@ -16,19 +16,36 @@ in life.py, methods in requests.py, endpoint_requests.py and file_requests.py, w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
+import msgspec
 from msgspec import Struct
 
-from roomtone.control.core import api, audio, effects, frame, life, polling, recall, recordings, views
+from roomtone.control.core import (
+    api,
+    audio,
+    effects,
+    frame,
+    life,
+    naming,
+    polling,
+    recall,
+    recordings,
+    restoring,
+    views,
+)
 from roomtone.control.core.audio_book import AUDIO_DIAL, AudioBook
+from roomtone.control.core.committing import Commits, Published
 from roomtone.control.core.config import Config
 from roomtone.control.core.downloads import Downloads
 from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.problems import SESSION_GONE, UNKNOWN_METHOD, Problem
 from roomtone.control.core.procedures import Procedures
 from roomtone.control.core.requests import METHODS, Binding, Method, check_binding
+from roomtone.control.core.rest import front
+from roomtone.control.core.rest.asked import Asked
+from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.run import Call, Run
 from roomtone.control.core.session import Connection, Endpoint, Session
 from roomtone.engine.messages import SnapshotRecording
@@ -68,6 +85,9 @@ class Core(Procedures):
         self.counters = views.Counters()
         self.wheel = polling.Wheel()
         self.audio = AudioBook()
+        self.node = naming.node_hash(self.hostname)
+        self.rooms: dict[str, Room] = {}
+        self.commits = Commits()
         self.downloads = Downloads(config, self.next_id, self.effect)
         self._drained = False
         self._farewell: tuple[int, bytes] | None = None
@@ -107,10 +127,20 @@ class Core(Procedures):
                 self._worker_died(given.worker, given.left)
             case effects.ShutdownBegan():
                 life.begin_shutdown(self)
+            case effects.RestRequest():
+                front.handle(self, given)
+            case effects.Committed():
+                self.commits.done(given.n)
+            case effects.Restored():
+                restoring.restore(self, given)
+            case effects.StoreTrouble():
+                self.commits.trouble = given.reason
             case effects.AudioDialled() | effects.AudioBound() | effects.AudioEnded():
                 audio.happened(self, given)
         if self.draining:
             self._look_drained()
+        if (written := self.commits.take()) is not None:
+            self._out.append(effects.Persist(*written))
         out, self._out = self._out, []
         return out
 
@@ -181,6 +211,41 @@ class Core(Procedures):
     def wake(self, connection: int | None) -> None:
         if connection is not None and connection in self.connections:
             self._out.append(effects.Wake(connection))
+
+    # -- what is written down --------------------------------------------------------------------------------
+
+    def keep(self, kind: str, id: str, body: Struct | None) -> None:
+        """Write a record of the store, whole; None: it goes."""
+        text = None if body is None else msgspec.msgpack.encode(body)
+        self.commits.rows.append(effects.Row(kind, id, text))
+
+    def publish(
+        self,
+        event: api.EventData,
+        app_id: str,
+        *,
+        room: Room | None = None,
+        session: Session | None = None,
+        asked: Asked | None = None,
+    ) -> None:
+        """An event for webhooks, and for the WebSocket of its session once it is on disk."""
+        self.commits.events.append(
+            Published(
+                event.NAME,
+                app_id,
+                event,
+                self.now_us + self.epoch_offset_us,
+                room.id if room is not None else None,
+                naming.session_uuid(self.node, session.id) if session is not None else None,
+                asked.request_id if asked is not None else None,
+            )
+        )
+        if session is not None and session.connection is not None:
+            self.after_commit(lambda: self.emit(session, event))
+
+    def after_commit(self, then: Callable[[], None]) -> None:
+        """Do what must not be seen before everything up to here is on disk."""
+        self.commits.after(then)
 
     def schedule(self, session: Session, name: str, when_us: int) -> None:
         session.timers.add(name)

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import msgspec
 
+from roomtone.control.core.committing import Published
+from roomtone.control.core.rest.refusal import Refusal
 from roomtone.engine.messages import (
     CommandBody,
     Event,
@@ -27,6 +29,14 @@ from roomtone.engine.recording_counts import Left
 NORMAL_CLOSURE, GOING_AWAY, UNEXPECTED = 1000, 1001, 1011  # RFC 6455 section 7.4.1
 
 # -- inputs --------------------------------------------------------------------------------------------------
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True):
+    """One record of the store, whole.  kind: whose business it is; body: MessagePack; None: it goes."""
+
+    kind: str
+    id: str
+    body: bytes | None
 
 
 class ConnectionOpened(msgspec.Struct, frozen=True):
@@ -133,6 +143,42 @@ class ShutdownBegan(msgspec.Struct, frozen=True):
     """SIGTERM: refuse new sessions; running ones go on until they end or `shutdown_max_wait_secs` is over."""
 
 
+class RestRequest(msgspec.Struct, frozen=True):
+    """An authenticated request for one of `rest.operations.OPERATIONS`; `RestReply` answers it, always.
+
+    n: io's number for it.  app_id: who asks; "" for an administrator.  path, query: decoded.
+    idempotency_key: the header of that name.
+    """
+
+    n: int
+    operation: str
+    app_id: str
+    path: dict[str, str]
+    query: dict[str, str]
+    body: bytes
+    request_id: str
+    idempotency_key: str | None = None
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What the store held when this process began; the first input of all."""
+
+    rows: list[Row]
+    lanes: dict[str, int]  # the last number given in each lane of events
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """Everything up to `Persist` n is on disk."""
+
+    n: int
+
+
+class StoreTrouble(msgspec.Struct, frozen=True):
+    """The store cannot write, or can again (None).  What was handed to it waits there."""
+
+    reason: str | None
+
+
 class AudioDialled(msgspec.Struct, frozen=True):
     """A bot's WebSocket came, numbered by io, with what stood behind /audio/."""
 
@@ -156,7 +202,8 @@ class AudioEnded(msgspec.Struct, frozen=True):
 Input = (
     ConnectionOpened | ConnectionMessage | ConnectionClosed | WorkerStarted | WorkerHolds | WorkerDied
     | WorkerReply | CommandTimedOut | WorkerEvent | FileLooked | Downloaded | DownloadFailed | TimerFired
-    | ShutdownBegan | AudioDialled | AudioBound | AudioEnded
+    | ShutdownBegan | RestRequest | Restored | Committed | StoreTrouble | AudioDialled | AudioBound
+    | AudioEnded
 )  # fmt: skip
 
 # -- effects -------------------------------------------------------------------------------------------------
@@ -252,6 +299,24 @@ class CloseAudio(msgspec.Struct, frozen=True):
     reason: str
 
 
+class RestReply(msgspec.Struct, frozen=True):
+    """The answer to `RestRequest` n.  refusal: io writes it in the form the client accepts; else body."""
+
+    n: int
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    refusal: Refusal | None = None
+
+
+class Persist(msgspec.Struct, frozen=True):
+    """Write rows and events in one transaction, in the order of n; io reports `Committed`."""
+
+    n: int
+    rows: list[Row]
+    events: list[Published]
+
+
 class ScheduleAt(msgspec.Struct, frozen=True):
     """Fire TimerFired(key) at that time; a later ScheduleAt of the same key replaces it."""
 
@@ -277,5 +342,6 @@ class Drained(msgspec.Struct, frozen=True):
 
 Effect = (
     SendToWorker | LocateFile | StartDownload | StopDownload | DeleteCopy | Wake | Tell | Ready
-    | CloseConnection | OpenAudio | StartAudio | CloseAudio | ScheduleAt | CancelTimer | Log | Drained
+    | CloseConnection | OpenAudio | StartAudio | CloseAudio | RestReply | Persist | ScheduleAt | CancelTimer
+    | Log | Drained
 )  # fmt: skip

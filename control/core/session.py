@@ -239,23 +239,17 @@ class Subscription(Struct, eq=False):
     withheld: int = 0
 
 
-class Session(Struct, kw_only=True, eq=False):
-    """One session.
+class Bus(Struct, kw_only=True, eq=False):
+    """What mixes: a session, or a room.
 
-    connection: the bound one; None while orphaned.  counts: endpoints made or being made, by worker; its keys
-    are the workers that may hold something of this session.  run: the command being carried out; waiting:
-    those behind it, which happens only when a new connection attaches while a command of the last one is
-    still open.
+    endpoints: those it owns.  counts: endpoints that sit on its bus or will, by worker; its keys are the
+    workers that may hold something of it.  opening: workers that are asked to publish.
     """
 
     id: str
     app_id: str
-    caller_id: str
     created_us: int
-    queue: EventQueue
-    connection: int | None
-    last_command_us: int
-    state: str = "active"
+    state: str
     home: int | None = None
     phase: int = 0
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
@@ -264,16 +258,9 @@ class Session(Struct, kw_only=True, eq=False):
     bridges: int = 0  # of them
     spread: Spread | None = None
     arriving: list[tuple[int, MoveEndpoint]] = field(default_factory=list)  # worker, and how to undo its move
-    opening: list[int] = field(default_factory=list)  # workers that are asked to publish
-    subscription: Subscription | None = None
-    orphaned_until_us: int = 0
+    opening: list[int] = field(default_factory=list)
     made: int = 0  # endpoints ever made
     timers: set[str] = field(default_factory=set)
-    run: Run | None = None
-    waiting: deque[Callable[[], None]] | None = None
-
-    def happened(self, fact: SessionFact) -> None:
-        self.state = SESSION_TRANSITIONS[self.state][fact]
 
     @property
     def ended(self) -> bool:
@@ -281,8 +268,30 @@ class Session(Struct, kw_only=True, eq=False):
 
     @property
     def size(self) -> int:
-        """Endpoints made or being made."""
+        """Endpoints on it, made or being made."""
         return sum(self.counts.values())
+
+
+class Session(Bus, kw_only=True, eq=False):
+    """One session.
+
+    connection: the bound one; None while orphaned.  run: the command being carried out; waiting: those
+    behind it, which happens only when a new connection attaches while a command of the last one is still
+    open.
+    """
+
+    caller_id: str
+    queue: EventQueue
+    connection: int | None
+    last_command_us: int
+    state: str = "active"
+    subscription: Subscription | None = None
+    orphaned_until_us: int = 0
+    run: Run | None = None
+    waiting: deque[Callable[[], None]] | None = None
+
+    def happened(self, fact: SessionFact) -> None:
+        self.state = SESSION_TRANSITIONS[self.state][fact]
 
 
 class Connection(Struct, kw_only=True, eq=False):

@@ -16,6 +16,7 @@ import msgspec
 
 from roomtone.control.core import effects as fx
 from roomtone.control.core.api import EVENTS
+from roomtone.control.core.committing import Published
 from roomtone.control.core.config import load
 from roomtone.control.core.core import Core
 from roomtone.control.core.polling import keep
@@ -54,6 +55,8 @@ class FakeWorker:
         self.peers: dict[str, list[ms.SpreadPeer]] = {}  # and whose sums those that publish add
         self.feeds: dict[str, ms.FeedBridge] = {}  # bridge -> what it brings
         self.turned: dict[str, bool] = {}  # bridge -> whether it is a source
+        self.rooms: set[str] = set()  # open here
+        self.seats: dict[str, tuple[str, ms.Seat]] = {}  # endpoint -> the room it sits in, and how
         self.last_us: dict[str, int] = {}  # session -> RTP activity
         self.refuse: dict[type, ms.Failed] = {}
         self.mute: set[type] = set()
@@ -103,6 +106,22 @@ class FakeWorker:
                     self.moves[body.endpoint] = body.move
                     self._enter(body)
                 return ms.Done()
+            case ms.OpenRoom():
+                self.rooms.add(body.session)
+                self.buses.add(body.session)
+                return ms.Done()
+            case ms.TakeSeat():
+                if body.endpoint not in self.endpoints or body.room not in self.rooms:
+                    return ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint or room")
+                if body.move > self.moves.get(body.endpoint, 0):
+                    self.moves[body.endpoint] = body.move
+                    self.seats[body.endpoint] = (body.room, body.seat)
+                return ms.Done()
+            case ms.LeaveSeat():
+                if body.move > self.moves.get(body.endpoint, 0):
+                    self.moves[body.endpoint] = body.move
+                    self.seats.pop(body.endpoint, None)
+                return ms.Done()
             case ms.TurnBridge():
                 if body.endpoint not in self.endpoints:
                     return ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
@@ -130,18 +149,25 @@ class FakeWorker:
                     stopped_at_epoch_ms=6,
                 )
             case ms.CreateFile():
-                self.endpoints[body.endpoint] = body.session
+                self._enter(body)
                 return ms.FileCreated(duration_ms=1000, shared_id="shared" if body.shared else None)
             case ms.RemoveEndpoint():
                 known = self.endpoints.pop(body.endpoint, None)
                 self.feeds.pop(body.endpoint, None)
                 self.turned.pop(body.endpoint, None)
+                self.seats.pop(body.endpoint, None)
                 return ms.Done() if known else ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
             case ms.CloseSession():
                 self.endpoints = {e: s for e, s in self.endpoints.items() if s != body.session}
                 self.feeds = {e: feed for e, feed in self.feeds.items() if e in self.endpoints}
                 self.turned = {e: turned for e, turned in self.turned.items() if e in self.endpoints}
                 self.buses.discard(body.session)
+                self.rooms.discard(body.session)
+                self.seats = {
+                    e: seat
+                    for e, seat in self.seats.items()
+                    if e in self.endpoints and seat[0] != body.session
+                }
                 self.peers.pop(body.session, None)
                 return ms.Done()
             case ms.GetStats():
@@ -171,9 +197,13 @@ class FakeWorker:
             case _:
                 return ms.Done()
 
-    def _enter(self, body: ms.CreateRtp | ms.CreateTone | ms.CreateBridge | ms.MoveEndpoint) -> None:
+    def _enter(
+        self, body: ms.CreateRtp | ms.CreateTone | ms.CreateFile | ms.CreateBridge | ms.MoveEndpoint
+    ) -> None:
         self.endpoints[body.endpoint] = body.session
         self.buses.add(body.session)
+        if not isinstance(body, ms.CreateBridge | ms.MoveEndpoint) and body.room is not None:
+            self.seats[body.endpoint] = (body.room, body.seat or ms.Seat())
 
 
 class Client:
@@ -263,6 +293,12 @@ class Desk:
         self.downloading: dict[str, fx.StartDownload] = {}
         self.disk: set[str] = set()  # what the cache holds
         self.requested: Counter[str] = Counter()  # downloads begun, by URL
+        self.replies: dict[int, fx.RestReply] = {}
+        self.rows: dict[tuple[str, str], bytes] = {}  # the store
+        self.published: list[Published] = []  # events on disk
+        self.disk_stalled = False  # nothing is committed,
+        self.unwritten: list[fx.Persist] = []  # it waits here
+        self._requests = itertools.count(1)
         self._inputs: deque[fx.Input] = deque()
         self._running = False
         self._connections = itertools.count(1)
@@ -290,6 +326,73 @@ class Desk:
         self.clients[client.id] = client
         self.give(fx.ConnectionOpened(client.id, app_id))
         return client
+
+    def rest(self, operation: str, body: Any = None, *, app: str = "app", **path: str) -> tuple[int, Any]:
+        """A REST request: status and body (of a refusal code and detail).  The reply must be there."""
+        n = self.ask(operation, body, app=app, **path)
+        assert n in self.replies, f"no reply to {operation}"
+        return self.reply(n)
+
+    def ask(
+        self,
+        operation: str,
+        body: Any = None,
+        *,
+        app: str = "app",
+        query: dict[str, str] | None = None,
+        key: str | None = None,
+        **path: str,
+    ) -> int:
+        """Send a REST request without waiting; its number, for `reply`."""
+        n = next(self._requests)
+        text = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.give(fx.RestRequest(n, operation, app, path, query or {}, text, f"req-{n}", key))
+        return n
+
+    def reply(self, n: int) -> tuple[int, Any]:
+        reply = self.replies[n]
+        if reply.refusal is not None:
+            return reply.status, {"code": reply.refusal.code, "detail": reply.refusal.detail}
+        return reply.status, json.loads(reply.body)
+
+    def told(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Events on disk, as their keys with `event` first; of one name, or all."""
+        return [
+            {"event": event.name, **msgspec.to_builtins(event.fields)}
+            for event in self.published
+            if name in (None, event.name)
+        ]
+
+    def write_on(self) -> None:
+        """The disk goes on."""
+        self.disk_stalled = False
+        waiting, self.unwritten = self.unwritten, []
+        for persist in waiting:
+            self._write(persist)
+            self.give(fx.Committed(persist.n))
+
+    def _write(self, persist: fx.Persist) -> None:
+        for row in persist.rows:
+            if row.body is None:
+                self.rows.pop((row.kind, row.id), None)
+            else:
+                self.rows[row.kind, row.id] = row.body
+        self.published += persist.events
+
+    def reboot(self) -> None:
+        """Control dies and comes again: a new core with what the store and the workers hold.
+
+        Open requests get no answer; what was not written is lost.
+        """
+        old = self.core
+        self.core = Core(
+            old.config, old.ids, EPOCH_OFFSET_US, hostname="desk", version="9.9", workers=len(self.workers)
+        )
+        self.clients, self.timers, self.deadlines, self.unwritten = {}, {}, {}, []
+        self.give(fx.Restored([fx.Row(kind, id, body) for (kind, id), body in self.rows.items()], {}))
+        for worker in self.workers.values():
+            worker.held = []
+            self.give(fx.WorkerStarted(worker.index, worker.epoch, running=True))
 
     def session(self, app_id: str | None = None) -> tuple[Client, str]:
         """A connection with a session, and its id."""
@@ -365,6 +468,16 @@ class Desk:
                     self.deadlines[effect.n] = effect.deadline_us
                 else:
                     self._inputs.append(fx.WorkerReply(effect.worker, effect.n, answer))
+                    self._seated(effect.worker, effect.body, answer)
+            case fx.RestReply():
+                assert effect.n not in self.replies, "answered twice"
+                self.replies[effect.n] = effect
+            case fx.Persist():
+                if self.disk_stalled:
+                    self.unwritten.append(effect)
+                else:
+                    self._write(effect)
+                    self._inputs.append(fx.Committed(effect.n))
             case fx.LocateFile():
                 found = self.media.get(effect.source)
                 missing = ms.Failed(code="ENDPOINT_ERROR", message="File not found")
@@ -404,6 +517,19 @@ class Desk:
                 self.logs.append(effect)
             case fx.Drained():
                 self.drained += 1
+
+    def _seated(self, index: int, body: ms.CommandBody, answer: ms.ReplyBody) -> None:
+        """The first tick in a room comes at once, unless the worker is mute about it."""
+        worker = self.workers[index]
+        room = getattr(body, "room", None)
+        if room is None or isinstance(answer, ms.Failed) or ms.Seated in worker.mute:
+            return
+        self._inputs.append(
+            fx.WorkerEvent(
+                index,
+                ms.Seated(session=worker.endpoints[body.endpoint], endpoint=body.endpoint, room=room),
+            )
+        )
 
 
 OFFER = """v=0

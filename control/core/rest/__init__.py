@@ -1,0 +1,1 @@
+"""The REST contract: operations, the order of checks, refusals."""

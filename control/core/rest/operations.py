@@ -1,0 +1,8 @@
+"""Every operation by its name: one table for routing, documents and tests."""
+
+from __future__ import annotations
+
+from roomtone.control.core.rest.asked import Operation
+from roomtone.control.core.rooms import operations as rooms
+
+OPERATIONS: dict[str, Operation] = {**rooms.OPERATIONS}

@@ -1,0 +1,22 @@
+"""What the store held, back into memory: each kind of row has its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from roomtone.control.core.effects import Restored
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+
+# Readers by the kind of row, in the order in which they have to be read: (core, id, body).
+READERS: dict[str, Callable[[Core, str, bytes], None]] = {}
+
+
+def restore(core: Core, given: Restored) -> None:
+    """The first input of a process that begins with a store."""
+    for kind, reader in READERS.items():
+        for row in given.rows:
+            if row.kind == kind and row.body is not None:
+                reader(core, row.id, row.body)

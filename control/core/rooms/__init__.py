@@ -1,0 +1,1 @@
+"""Conference rooms: members, playback, and what becomes of them."""
