@@ -7,6 +7,7 @@ import msgspec
 from roomtone.engine.messages.detection import Vad
 from roomtone.engine.messages.endpoints import RtpCreated
 from roomtone.engine.messages.files import FileCreated
+from roomtone.engine.messages.rooms import Seat
 
 
 class WorkerUp(msgspec.Struct, tag="worker_up", tag_field="t", kw_only=True):
@@ -66,7 +67,7 @@ class SnapshotEndpoint(msgspec.Struct, kw_only=True):
     """created, file: what the making of an RTP or file endpoint was answered with.
 
     remote_rtp_addr: "" until pinned.  started: the file was told to have begun. moves: `move` of the last
-    `MoveEndpoint`.
+    `MoveEndpoint`, `TakeSeat` or `LeaveSeat`.  room: where it has that seat.
     """
 
     session: str
@@ -83,6 +84,8 @@ class SnapshotEndpoint(msgspec.Struct, kw_only=True):
     fax: bool = False
     sensitive: bool = False
     moves: int = 0
+    room: str | None = None
+    seat: Seat | None = None
 
 
 class SnapshotRecording(msgspec.Struct, kw_only=True):
