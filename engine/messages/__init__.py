@@ -49,13 +49,18 @@ from roomtone.engine.messages.endpoints import (
     UpdateRtp,
 )
 from roomtone.engine.messages.files import (
+    AskFile,
     CreateFile,
     FileCreated,
     FileFinished,
+    FileNext,
+    FilePosition,
     FileStarted,
     PauseFile,
+    QueueFile,
     ResumeFile,
     SeekFile,
+    SetFileGain,
 )
 from roomtone.engine.messages.linking import (
     CloseSpread,
@@ -70,9 +75,11 @@ from roomtone.engine.messages.linking import (
 from roomtone.engine.messages.recordings import (
     FeedOpened,
     OpenFeed,
+    PauseRecording,
     RecordingDone,
     RecordingStarted,
     RecordingStopped,
+    ResumeRecording,
     StartFeed,
     StartRecording,
     StopRecording,
@@ -109,11 +116,11 @@ from roomtone.engine.messages.worker import (
 )
 
 CommandBody = (
-    CreateRtp | UpdateRtp | CreateTone | CreateFile | SeekFile | PauseFile | ResumeFile | CreateBridge
-    | TurnBridge | FeedBridge | MoveEndpoint | RemoveEndpoint | CloseSession | InjectKey | StartVad | StopVad
-    | DetectFax | SetSensitive | StartRecording | OpenFeed | StartFeed | StopRecording | GetStats | PollStats
-    | GetActivity | OpenSpread | SetSpread | CloseSpread | OpenRoom | TakeSeat | LeaveSeat | TakeSnapshot
-    | GetMetrics
+    CreateRtp | UpdateRtp | CreateTone | CreateFile | QueueFile | SeekFile | PauseFile | ResumeFile
+    | SetFileGain | AskFile | CreateBridge | TurnBridge | FeedBridge | MoveEndpoint | RemoveEndpoint
+    | CloseSession | InjectKey | StartVad | StopVad | DetectFax | SetSensitive | StartRecording | OpenFeed
+    | StartFeed | PauseRecording | ResumeRecording | StopRecording | GetStats | PollStats | GetActivity
+    | OpenSpread | SetSpread | CloseSpread | OpenRoom | TakeSeat | LeaveSeat | TakeSnapshot | GetMetrics
 )  # fmt: skip
 
 
@@ -130,15 +137,19 @@ class Done(msgspec.Struct, tag="done", tag_field="t"):
 
 
 class Failed(msgspec.Struct, tag="failed", tag_field="t", kw_only=True):
-    """The command changed nothing.  code is a websocket.md error code (ENDPOINT_ERROR, ...)."""
+    """The command changed nothing.  code is a websocket.md error code (ENDPOINT_ERROR, ...).
+
+    detail: a finer code, where the command's description names some.
+    """
 
     code: str
     message: str
+    detail: str = ""
 
 
 ReplyBody = (
-    Done | RtpCreated | FileCreated | SpreadOpened | RecordingStarted | FeedOpened | RecordingDone | Stats
-    | StatsPolled | Activity | Snapshot | Metrics | Failed
+    Done | RtpCreated | FileCreated | FilePosition | SpreadOpened | RecordingStarted | FeedOpened
+    | RecordingDone | Stats | StatsPolled | Activity | Snapshot | Metrics | Failed
 )  # fmt: skip
 
 
@@ -149,8 +160,8 @@ class Reply(msgspec.Struct, tag="reply", tag_field="t", kw_only=True):
 
 Event = (
     WorkerUp | KeyPressed | SpeechStarted | Silent | VadFailed | FaxTone | FaxFailed | ToneFinished
-    | FileStarted | FileFinished | MediaTimeout | ByeReceived | PeerLearned | RecordingStopped | Probe
-    | WorkerLoad | Seated
+    | FileStarted | FileNext | FileFinished | MediaTimeout | ByeReceived | PeerLearned | RecordingStopped
+    | Probe | WorkerLoad | Seated
 )  # fmt: skip
 
 

@@ -65,6 +65,24 @@ class StopRecording(msgspec.Struct, tag="stop_recording", tag_field="t"):
     recording: str
 
 
+class PauseRecording(msgspec.Struct, tag="pause_recording", tag_field="t"):
+    """To all who have a part in it: what is heard from now on is not in the file.  Reply: `Done`, also when
+    it is paused; RECORDING_ERROR: it does not run.
+
+    No time passes in a WAV; nothing that is left out counts as dropped, no pause as duration.
+    """
+
+    recording: str
+
+
+class ResumeRecording(msgspec.Struct, tag="resume_recording", tag_field="t"):
+    """To all who have a part in it.  Reply: `Done`, also when it is not paused; RECORDING_ERROR: it does not
+    run.
+    """
+
+    recording: str
+
+
 class RecordingDone(msgspec.Struct, tag="recording_done", tag_field="t", kw_only=True):
     """packets are in the file, dropped_packets should be and are not."""
 
