@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -48,7 +49,8 @@ def free_media_ports(pairs: int, host: str = "127.0.0.1") -> tuple[int, int]:
 class Server:
     """Order of use: start, then url and metrics, then stop.
 
-    pairs: of media ports per address.  keys: configuration besides addresses and folders.
+    pairs: of media ports per address.  keys: configuration besides addresses and folders; one in a table by
+    its dotted name.  admin_key: a fresh one for each server.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Server:
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="roomtone-"))
         self.keys = keys
+        self.admin_key = secrets.token_urlsafe()
         self.port = free_tcp_port()
         self.media_ports = free_media_ports(pairs)
         settings = {
@@ -77,6 +80,10 @@ class Server:
         return f"ws://127.0.0.1:{self.port}/"
 
     @property
+    def http_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def pid(self) -> int:
         """Of the supervisor, while it runs."""
         assert self._process is not None
@@ -95,7 +102,10 @@ class Server:
         roomtone = Path(sys.executable).with_name("roomtone")
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [str(roomtone), "serve", "-c", str(config)], stdout=log, stderr=log
+                [str(roomtone), "serve", "-c", str(config)],
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"ADMIN_API_KEY": self.admin_key},
             )
         deadline = time.monotonic() + READY_WAIT_S
         while not self._ready():
@@ -113,7 +123,7 @@ class Server:
 
     def get(self, path: str) -> str:
         """The body of an HTTP GET.  Raises urllib.error.HTTPError for anything but success."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=HTTP_WAIT_S) as reply:
+        with urllib.request.urlopen(f"{self.http_url}{path}", timeout=HTTP_WAIT_S) as reply:
             return str(reply.read().decode())
 
     def metrics(self) -> dict[str, float]:

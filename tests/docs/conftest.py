@@ -44,6 +44,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         media_dir=str(tmp_path),
         recording_dir=str(tmp_path),
         file_download_networks=["127.0.0.0/8"],
+        **{"webhooks.allow_http": True, "webhooks.allow_localhost": True},
     ) as running:
         yield running
         print(running.log)

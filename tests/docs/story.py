@@ -10,8 +10,11 @@ A block ``audio`` is a conversation with the bot's audio WebSocket, where ``> 20
 much audio.
 
 A block ``sdp NAME`` is the value of ``$NAME``; a block ``answer NAME`` shows one, where numbers of four and
-more digits and the cname may differ.  A block ``http`` is a request line, the status and the body.  A block
-``events`` shows events that are not part of the story; they must be as the contract has them.
+more digits and the cname may differ.  A block ``http`` is a request line, headers and a body where there are
+some, the status, and the body of the answer.  Who asks is the application ``my-app``, for ``/admin/`` the
+administrator, unless the headers say otherwise.  A block ``webhook`` is the body of the next one of its event
+that comes to ``my-app``.  A block ``events`` shows events that are not part of the story; they must be as the
+contract has them.
 
 What telephones do is not part of the protocol; it stands in comments: ``<!-- alice speaks -->``, where
 alice is the name of the SDP she offered.  Likewise ``alice presses 5``, ``alice stops``, ``alice says bye
@@ -25,7 +28,6 @@ import asyncio
 import json
 import re
 import struct
-import urllib.error
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +36,7 @@ import aiohttp
 import numpy as np
 from contract import check_audio_text, check_event
 from demo_parts.caller import Caller, Script
+from demo_parts.receiver import Receiver
 from demo_parts.server import Server
 from demo_parts.sound import FRAME_MS, FRAME_SAMPLES, FRAMES_A_SECOND
 from sounds import key, sine, voice
@@ -41,16 +44,20 @@ from sounds import key, sine, voice
 FRAME_WAIT_S = 20.0
 TRACK_FRAMES = 120 * FRAMES_A_SECOND
 BOT_BYTES_A_MS = 32  # 16 kHz, as in the example
+APP, API_KEY = "my-app", "a-key-of-my-app-1"
+STATUS = re.compile(r"\d{3} ")
+HEADER = re.compile(r"([A-Za-z-]+): (.*)")
 HEARD_FRAMES = 5  # packets until a telephone counts as heard
 BLOCK = re.compile(r"^```([^\n]+)\n(.*?)^```$|^<!-- (.*?) -->$", re.M | re.S)
 ANYTHING = "…"
+SHOWN_ONLY = ("text", "python")  # programs are run by tests of their own
 RECEIVER_REPORT, BYE = 201, 203
 FAX_TONES = {"cng": (1100, 500), "ced": (2100, 2600)}  # Hz, ms (ITU-T T.30)
 
 
 @dataclass
 class Step:
-    """One block of a document.  kind: session, sdp, answer, http or action."""
+    """One block of a document.  kind: session, sdp, answer, http, webhook or action."""
 
     kind: str
     argument: str
@@ -136,6 +143,9 @@ class Story:
         self.frames: list[tuple[str, Any]] = []  # direction and frame, as they went
         self.events: Counter[str] = Counter()
         self._http: aiohttp.ClientSession
+        self._receiver = Receiver()
+        self._webhooks: Counter[str] = Counter()  # shown, by event
+        self._has_app = False
         self._bot: aiohttp.ClientWebSocketResponse
         self._connections: dict[str, aiohttp.ClientWebSocketResponse] = {}
         self._telephones: dict[str, Caller] = {}
@@ -144,10 +154,11 @@ class Story:
         self._offered: dict[str, str] = {}  # id of a request -> name of its SDP
 
     async def run(self, document: str) -> None:
-        async with aiohttp.ClientSession() as self._http:
+        async with self._receiver, aiohttp.ClientSession(self.server.http_url) as self._http:
+            self.values.known["webhook_url"] = self._receiver.url("/hook")
             try:
                 for step in steps(document):
-                    if step.kind != "text":
+                    if step.kind not in SHOWN_ONLY:
                         await getattr(self, f"_do_{step.kind}")(step)
                         self.done += 1
             finally:
@@ -172,17 +183,46 @@ class Story:
         assert _without_numbers(given).strip() == _without_numbers(step.text).strip()
 
     async def _do_http(self, step: Step) -> None:
-        request, answer, *body = step.text.splitlines()
+        request, *lines = step.text.splitlines()
         method, path = request.split()
-        assert method == "GET"
         for name, value in self.values.known.items():
             path = path.replace(f"${name}", str(value))
-        try:
-            status, text = 200, await asyncio.to_thread(self.server.get, path)
-        except urllib.error.HTTPError as error:
-            status, text = error.code, error.read().decode()
-        assert answer.split()[0] == str(status), text
-        self.values.match(json.loads(" ".join(body)), json.loads(text), path)
+        at = next(number for number, line in enumerate(lines) if STATUS.match(line))
+        given = [line for line in lines[:at] if line]
+        headers = dict(match.groups() for line in given if (match := HEADER.fullmatch(line)))
+        text = " ".join(line for line in given if not HEADER.fullmatch(line))
+        body = json.loads(text) if text else None
+        if path.startswith("/api/") and not self._has_app:
+            key = {"api_key": API_KEY, "webhook_url": self.values.known["webhook_url"]}
+            status, made = await self._ask("POST", f"/admin/apps/{APP}", {}, key)
+            assert status == 201, made
+        status, answer = await self._ask(method, path, headers, self.values.filled(body))
+        assert lines[at].split()[0] == str(status), answer
+        self.values.match(json.loads(" ".join(lines[at + 1 :])), answer, path)
+        offer = body.get("sdp") if isinstance(body, dict) else None
+        if isinstance(offer, str) and offer.startswith("$") and "sdp_answer" in answer:
+            self._telephones[offer[1:]].connect(answer["sdp_answer"])
+
+    async def _ask(self, method: str, path: str, headers: dict[str, str], body: Any) -> tuple[int, Any]:
+        """Status and body of the answer; what the application needs to know of it is kept."""
+        who = {}
+        if path.startswith("/admin/"):
+            who = {"X-Admin-API-Key": self.server.admin_key}
+        elif path.startswith("/api/"):
+            who = {"X-App-ID": APP, "X-API-Key": API_KEY}
+        async with self._http.request(method, path, headers=who | headers, json=body) as reply:
+            answer = await reply.json(content_type=None)
+        if path == f"/admin/apps/{APP}" and reply.status < 300:
+            self._has_app = True
+            if "webhook_secret" in answer:
+                self._receiver.secrets.setdefault("/hook", []).append(answer["webhook_secret"])
+        return reply.status, answer
+
+    async def _do_webhook(self, step: Step) -> None:
+        shown = json.loads(step.text)
+        name = shown["event"]
+        self._webhooks[name] += 1
+        self.values.match(shown, await self._receiver.wait_for(name, self._webhooks[name]), name)
 
     async def _do_events(self, step: Step) -> None:
         for _, _, text in frames(step.text):
@@ -214,7 +254,7 @@ class Story:
 
     async def _connection(self, name: str) -> aiohttp.ClientWebSocketResponse:
         if name not in self._connections:
-            self._connections[name] = await self._http.ws_connect(self.server.url)
+            self._connections[name] = await self._http.ws_connect("/")
         return self._connections[name]
 
     def _request(self, text: str) -> str:
@@ -250,7 +290,7 @@ class Story:
             await self._connections.pop(verb).close()
         elif verb == "dials":
             token = self.values.known[more[0].removeprefix("$")]
-            self._bot = await self._http.ws_connect(f"{self.server.url}audio/{token}")
+            self._bot = await self._http.ws_connect(f"/audio/{token}")
         elif verb == "hangs":
             await self._bot.close()
         elif verb == "speaks":
