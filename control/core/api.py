@@ -264,10 +264,15 @@ class StatsSnapshot(Struct):
 
 
 class EventData(Struct):
-    """Base of the events.  NAME: the word on the wire; CRITICAL: which of the two queues it waits in."""
+    """Base of the events.  NAME: the word on the wire; CRITICAL: which of the two queues it waits in.
+
+    LOW_VALUE: for webhooks: may be shed when the store is full, and is not synced on its own (keys, talk,
+    statistics).
+    """
 
     NAME: ClassVar[str] = ""
     CRITICAL: ClassVar[bool] = False
+    LOW_VALUE: ClassVar[bool] = False
 
 
 class StateChanged(EventData):
@@ -318,6 +323,7 @@ class FileFinished(EventData):
 
 class Dtmf(EventData):
     NAME: ClassVar[str] = "dtmf"
+    LOW_VALUE: ClassVar[bool] = True
     endpoint_id: str
     digit: str
     duration_ms: int
@@ -327,11 +333,13 @@ class Dtmf(EventData):
 
 class SpeechStarted(EventData):
     NAME: ClassVar[str] = "vad.speech_started"
+    LOW_VALUE: ClassVar[bool] = True
     endpoint_id: str
 
 
 class Silence(EventData):
     NAME: ClassVar[str] = "vad.silence"
+    LOW_VALUE: ClassVar[bool] = True
     endpoint_id: str
     silence_duration_ms: int
 

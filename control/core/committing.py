@@ -36,6 +36,7 @@ class Published(Struct, frozen=True):
     room_id: str | None = None
     session_uuid: str | None = None
     request_id: str | None = None
+    webhook: str | None = None  # the key of the only endpoint that gets it; None: all that want it
 
 
 class Commits:

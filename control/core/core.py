@@ -34,6 +34,7 @@ from roomtone.control.core import (
     recordings,
     restoring,
     views,
+    webhooks,
 )
 from roomtone.control.core.audio_book import AUDIO_DIAL, AudioBook
 from roomtone.control.core.committing import Commits, Published
@@ -87,6 +88,7 @@ class Core(Procedures):
         self.audio = AudioBook()
         self.node = naming.node_hash(self.hostname)
         self.rooms: dict[str, Room] = {}
+        self.webhooks: dict[str, webhooks.Webhook] = {}  # by their keys
         self.commits = Commits()
         self.downloads = Downloads(config, self.next_id, self.effect)
         self._drained = False
@@ -135,6 +137,8 @@ class Core(Procedures):
                 restoring.restore(self, given)
             case effects.StoreTrouble():
                 self.commits.trouble = given.reason
+            case effects.WebhookDisabled():
+                webhooks.disabled(self, given)
             case effects.AudioDialled() | effects.AudioBound() | effects.AudioEnded():
                 audio.happened(self, given)
         if self.draining:
@@ -227,8 +231,12 @@ class Core(Procedures):
         room: Room | None = None,
         session: Session | None = None,
         asked: Asked | None = None,
+        webhook: str | None = None,
     ) -> None:
-        """An event for webhooks, and for the WebSocket of its session once it is on disk."""
+        """An event for webhooks, and for the WebSocket of its session once it is on disk.
+
+        webhook: the key of the only endpoint that gets it.
+        """
         self.commits.events.append(
             Published(
                 event.NAME,
@@ -238,6 +246,7 @@ class Core(Procedures):
                 room.id if room is not None else None,
                 naming.session_uuid(self.node, session.id) if session is not None else None,
                 asked.request_id if asked is not None else None,
+                webhook,
             )
         )
         if session is not None and session.connection is not None:

@@ -164,7 +164,6 @@ class Restored(msgspec.Struct, frozen=True):
     """What the store held when this process began; the first input of all."""
 
     rows: list[Row]
-    lanes: dict[str, int]  # the last number given in each lane of events
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -174,9 +173,20 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class StoreTrouble(msgspec.Struct, frozen=True):
-    """The store cannot write, or can again (None).  What was handed to it waits there."""
+    """What the store cannot do; None: all is well again.
+
+    reason: `store_unavailable` (it cannot write; what was handed to it waits there) or `overloaded` (it is
+    nearly full of events that nobody has taken).
+    """
 
     reason: str | None
+
+
+class WebhookDisabled(msgspec.Struct, frozen=True):
+    """The dispatcher gave a webhook endpoint up.  reason: for a person."""
+
+    key: str
+    reason: str
 
 
 class AudioDialled(msgspec.Struct, frozen=True):
@@ -203,7 +213,7 @@ Input = (
     ConnectionOpened | ConnectionMessage | ConnectionClosed | WorkerStarted | WorkerHolds | WorkerDied
     | WorkerReply | CommandTimedOut | WorkerEvent | FileLooked | Downloaded | DownloadFailed | TimerFired
     | ShutdownBegan | RestRequest | Restored | Committed | StoreTrouble | AudioDialled | AudioBound
-    | AudioEnded
+    | AudioEnded | WebhookDisabled
 )  # fmt: skip
 
 # -- effects -------------------------------------------------------------------------------------------------

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from roomtone.control.core import webhooks
 from roomtone.control.core.effects import Restored
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 # Readers by the kind of row, in the order in which they have to be read: (core, id, body).
-READERS: dict[str, Callable[[Core, str, bytes], None]] = {}
+READERS: dict[str, Callable[[Core, str, bytes], None]] = {webhooks.KIND: webhooks.read}
 
 
 def restore(core: Core, given: Restored) -> None:

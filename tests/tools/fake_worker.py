@@ -389,7 +389,7 @@ class Desk:
             old.config, old.ids, EPOCH_OFFSET_US, hostname="desk", version="9.9", workers=len(self.workers)
         )
         self.clients, self.timers, self.deadlines, self.unwritten = {}, {}, {}, []
-        self.give(fx.Restored([fx.Row(kind, id, body) for (kind, id), body in self.rows.items()], {}))
+        self.give(fx.Restored([fx.Row(kind, id, body) for (kind, id), body in self.rows.items()]))
         for worker in self.workers.values():
             worker.held = []
             self.give(fx.WorkerStarted(worker.index, worker.epoch, running=True))
