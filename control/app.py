@@ -36,6 +36,7 @@ from roomtone.control.io.lag import Lag
 from roomtone.control.io.log import Log, forward_libraries
 from roomtone.control.io.metrics import Metrics
 from roomtone.control.io.recordings import Recordings
+from roomtone.control.io.rest import Rest
 from roomtone.control.io.runtime import Runtime
 from roomtone.control.io.supervisor_link import Supervisor
 from roomtone.control.io.timers import Timers
@@ -126,7 +127,13 @@ class App:
             submit=self.runtime.submit,
             log=self.log,
         )
-        self.runtime.attach(self.workers, self.connections, self.audio, self.fetcher)
+        self.rest = Rest(
+            submit=self.runtime.submit,
+            app=lambda app_id: self.core.apps.get(app_id),
+            admin_key=os.environ.get("ADMIN_API_KEY") or None,
+            counters=self.counters,
+        )
+        self.runtime.attach(self.workers, self.connections, self.audio, self.fetcher, self.rest)
         self.lag = Lag(self.timers)
         self.http = self._make_port()
 
@@ -178,6 +185,7 @@ class App:
             state=self.state,
             connections=self.connections,
             audio=self.audio,
+            rest=self.rest,
             counters=self.counters,
             metrics=metrics.render,
             sessions=self.core.session_list,

@@ -45,6 +45,7 @@ from roomtone.control.core.problems import SESSION_GONE, UNKNOWN_METHOD, Problem
 from roomtone.control.core.procedures import Procedures
 from roomtone.control.core.requests import METHODS, Binding, Method, check_binding
 from roomtone.control.core.rest import front
+from roomtone.control.core.rest.apps import App
 from roomtone.control.core.rest.asked import Asked
 from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.run import Call, Run
@@ -89,6 +90,7 @@ class Core(Procedures):
         self.node = naming.node_hash(self.hostname)
         self.rooms: dict[str, Room] = {}
         self.webhooks: dict[str, webhooks.Webhook] = {}  # by their keys
+        self.apps: dict[str, App] = {}
         self.commits = Commits()
         self.downloads = Downloads(config, self.next_id, self.effect)
         self._drained = False

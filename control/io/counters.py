@@ -26,4 +26,7 @@ class Counters:
         self.audio_texts_ignored = 0
         self.audio_ticks_skipped = 0  # of the wheel
         self.messages_received = 0
+        self.rest_requests: defaultdict[tuple[str, int], int] = defaultdict(int)  # (operation, status)
+        self.rest_duration: defaultdict[str, Histogram] = defaultdict(Histogram)  # by operation
+        self.rest_unheard = 0  # answers whose client had gone, or had been told that none came
         self.messages_sent = 0

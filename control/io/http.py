@@ -1,4 +1,4 @@
-"""The one port: health, metrics and sessions over HTTP, the upgrade to a control or an audio WebSocket."""
+"""The one port: health, metrics, sessions and REST over HTTP, and the upgrade to a WebSocket."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from roomtone.control.io import recordings
 from roomtone.control.io.audio_socket import AudioSockets
 from roomtone.control.io.auth import Tokens, bearer_token
 from roomtone.control.io.counters import Counters
+from roomtone.control.io.rest import PREFIXES, Rest
 from roomtone.control.io.ws import Connections, Protocol
 
 BACKLOG = 4096  # connections the kernel keeps for us; also bounded by net.core.somaxconn
@@ -52,6 +53,7 @@ class Port:
         state: State,
         connections: Connections,
         audio: AudioSockets,
+        rest: Rest,
         counters: Counters,
         metrics: Callable[[], Awaitable[bytes]],
         sessions: Sessions,
@@ -64,6 +66,7 @@ class Port:
         self._state = state
         self._connections = connections
         self._audio = audio
+        self._rest = rest
         self._counters = counters
         self._metrics = metrics
         self._sessions = sessions
@@ -96,6 +99,8 @@ class Port:
         path = request.path
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._upgrade(request, path)
+        if path.startswith(PREFIXES):
+            return await self._rest.answer(request)
         stored = path == recordings.ROOT or path.startswith(recordings.ROOT + "/")
         if request.method not in ("GET", "HEAD", "DELETE") or (request.method == "DELETE" and not stored):
             methods = "GET, HEAD, DELETE" if path.startswith(recordings.ROOT + "/") else "GET, HEAD"

@@ -17,6 +17,7 @@ from roomtone.control.core.effects import (
     CancelTimer,
     CloseAudio,
     CloseConnection,
+    Committed,
     ConnectionMessage,
     DeleteCopy,
     Drained,
@@ -24,7 +25,10 @@ from roomtone.control.core.effects import (
     Input,
     LocateFile,
     OpenAudio,
+    Persist,
     Ready,
+    RestReply,
+    RestRequest,
     ScheduleAt,
     SendToWorker,
     StartAudio,
@@ -35,10 +39,12 @@ from roomtone.control.core.effects import (
     Wake,
 )
 from roomtone.control.core.effects import Log as LogEffect
+from roomtone.control.core.rest.refusal import refuse
 from roomtone.control.io.audio_socket import AudioSockets
 from roomtone.control.io.clock import now_us
 from roomtone.control.io.fetch import Fetcher
 from roomtone.control.io.log import Log
+from roomtone.control.io.rest import Rest
 from roomtone.control.io.timers import Timers
 from roomtone.control.io.workers import Workers
 from roomtone.control.io.ws import Connections
@@ -59,9 +65,10 @@ class Runtime:
         self._perform: dict[type, Callable[[Any], None]] = {}
 
     def attach(
-        self, workers: Workers, connections: Connections, audio: AudioSockets, fetcher: Fetcher
+        self, workers: Workers, connections: Connections, audio: AudioSockets, fetcher: Fetcher, rest: Rest
     ) -> None:
         self._connections = connections
+        self._rest = rest
         self._perform = {
             SendToWorker: workers.send,
             LocateFile: fetcher.locate,
@@ -75,6 +82,8 @@ class Runtime:
             OpenAudio: audio.open,
             StartAudio: audio.start,
             CloseAudio: audio.close,
+            RestReply: rest.reply,
+            Persist: lambda effect: self.submit(Committed(effect.n)),
             ScheduleAt: self._schedule,
             CancelTimer: lambda effect: self._timers.cancel(effect.key),
             LogEffect: self._write_log,
@@ -107,6 +116,8 @@ class Runtime:
         self._log.error("core_failed", input=type(input).__name__, traceback=trace)
         if isinstance(input, ConnectionMessage):
             self._connections.close(input.connection, INTERNAL_ERROR_CLOSE, "internal error")
+        elif isinstance(input, RestRequest):
+            self._rest.reply(RestReply(input.n, 500, refusal=refuse("internal_error")))
 
     def _schedule(self, effect: ScheduleAt) -> None:
         self._timers.set(effect.when_us, effect.key, partial(self.submit, TimerFired(effect.key)))

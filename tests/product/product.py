@@ -19,6 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from rest import ADMIN_KEY, Api
+
 from roomtone.client import Client
 
 START_LIMIT_S = 20.0
@@ -71,6 +73,7 @@ class Product:
                 [*launcher, str(Path(sys.executable).parent / "roomtone"), "serve", "-c", str(path)],
                 stdout=log,
                 stderr=log,
+                env=os.environ | {"ADMIN_API_KEY": ADMIN_KEY},
             )
         self.url = f"ws://127.0.0.1:{self.port}/"
         try:
@@ -89,6 +92,10 @@ class Product:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    def api(self, app_id: str = "app", **settings: Any) -> Api:
+        """An app to speak REST for.  settings: webhook_url and so on."""
+        return Api(f"http://127.0.0.1:{self.port}", app_id, **settings)
 
     def ready(self) -> bool:
         if self.process.poll() is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from roomtone.control.core.run import Answer, Ask
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from roomtone.control.core.core import Core
     from roomtone.control.core.rooms.model import Room
     from roomtone.control.core.session import Session
+
+
+MAX_BODY = 65_536  # bytes
 
 
 class Asked(Struct, eq=False):
@@ -64,6 +67,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     caller.  body: None: none is looked at but `command_uid`; else a Struct that knows its own limits.
     group: whose cooldown it shares (rest.cooldown).  timing, emits: for the documents: immediate | deferred |
     event, and the events it may cause.  admin: asked with the administrator's key.
+    query: the names it knows.  max_body: bytes.
     """
 
     method: str
@@ -77,4 +81,5 @@ class Operation(Struct, frozen=True, kw_only=True):
     timing: str = "immediate"
     emits: tuple[str, ...] = ()
     admin: bool = False
-    query: tuple[str, ...] = field(default=())
+    query: tuple[str, ...] = ()
+    max_body: int = MAX_BODY

@@ -10,7 +10,6 @@ The answer waits until everything that has happened is on disk.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,6 +24,7 @@ from roomtone.control.core.problems import (
     SESSION_UNRESPONSIVE,
     Problem,
 )
+from roomtone.control.core.rest import body as body_of
 from roomtone.control.core.rest import operations
 from roomtone.control.core.rest.asked import Asked, Operation, Outcome
 from roomtone.control.core.rest.refusal import Refusal
@@ -39,13 +39,6 @@ _STATUS = {
     SESSION_GONE: (404, "session_not_found"),
     SESSION_UNRESPONSIVE: (503, "node_unavailable"),
 }
-COMMAND_UID = re.compile(r"[a-zA-Z0-9._-]{1,128}")
-
-
-class JustUid(Struct, forbid_unknown_fields=True):
-    """The body of an operation that takes none."""
-
-    command_uid: str | None = None
 
 
 def handle(core: Core, given: RestRequest) -> None:
@@ -104,17 +97,11 @@ def _owned(core: Core, owner: str, app_id: str, hidden: Refusal) -> None:
 
 def _body(asked: Asked, operation: Operation, given: RestRequest) -> Any:
     """Decoded and checked; sets the command's uid.  Raises `Refusal`."""
-    kind = operation.body or JustUid
-    text = given.body or b"{}"
-    try:
-        body = msgspec.json.decode(text, type=kind)
-    except msgspec.ValidationError as error:
-        raise Refusal(400, "validation_error", str(error)) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise Refusal(400, "invalid_body", "Invalid request body") from None
+    members = body_of.decode(given.body)
+    body = body_of.convert(members, operation.body)
     uid = getattr(body, "command_uid", None) or given.idempotency_key
     if uid is not None:
-        if not COMMAND_UID.fullmatch(uid):
+        if not body_of.COMMAND_UID.fullmatch(uid):
             raise Refusal(400, "invalid_command_uid", "Invalid command_uid format")
         asked.command_uid, asked.named = uid, True
     else:
