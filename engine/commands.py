@@ -158,6 +158,10 @@ def create_file(worker: Worker, body: m.CreateFile) -> Result:
     return worker.files.create(body)
 
 
+def queue_file(worker: Worker, body: m.QueueFile) -> Result:
+    return worker.files.queue(worker.plan.find_file(body.endpoint), body)
+
+
 def seek_file(worker: Worker, body: m.SeekFile) -> Result:
     return worker.files.seek(worker.plan.find_file(body.endpoint), body.position_ms)
 
@@ -170,6 +174,15 @@ def pause_file(worker: Worker, body: m.PauseFile) -> Result:
 def resume_file(worker: Worker, body: m.ResumeFile) -> Result:
     worker.files.pause(worker.plan.find_file(body.endpoint), False)
     return m.Done()
+
+
+def set_file_gain(worker: Worker, body: m.SetFileGain) -> Result:
+    worker.files.set_gain(worker.plan.find_file(body.endpoint), body)
+    return m.Done()
+
+
+def ask_file(worker: Worker, body: m.AskFile) -> Result:
+    return worker.files.position(worker.plan.find_file(body.endpoint))
 
 
 def remove_endpoint(worker: Worker, body: m.RemoveEndpoint) -> Result:
@@ -448,9 +461,12 @@ COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
     m.UpdateRtp: update_rtp,
     m.CreateTone: create_tone,
     m.CreateFile: create_file,
+    m.QueueFile: queue_file,
     m.SeekFile: seek_file,
     m.PauseFile: pause_file,
     m.ResumeFile: resume_file,
+    m.SetFileGain: set_file_gain,
+    m.AskFile: ask_file,
     m.RemoveEndpoint: remove_endpoint,
     m.CloseSession: close_session,
     m.InjectKey: inject_key,

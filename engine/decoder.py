@@ -27,8 +27,18 @@ _MP3_FRAME_BEGIN = 192  # bytes of a frame within which that stands
 Identity = tuple[int, int, int, int]
 
 
+UNSUPPORTED, BROKEN, INCOMPLETE = "unsupported_media", "decode_error", "incomplete"
+
+
 class FileError(Exception):
-    """The file cannot be opened or decoded; the text is for the caller's eyes."""
+    """The file cannot be opened or decoded.
+
+    The text is for the caller's eyes; code: `Failed.detail`, or none.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Opened(NamedTuple):
@@ -63,13 +73,13 @@ class Decoder:
         except BaseException as error:
             os.close(fd)
             if isinstance(error, (OSError, ValueError)):
-                raise FileError(f"the file cannot be read: {error}") from None
+                raise FileError(f"the file cannot be read: {error}", UNSUPPORTED) from None
             raise
         frames, rate = self._sound.frames, self._sound.rate_hz
         self.duration_ms = None if frames is None else frames * 1000 // rate
         self.seconds = MAX_SECONDS if frames is None else min(-(-frames // rate) + 1, MAX_SECONDS)
 
-    def run(self, first: int, rooms: list[memoryview]) -> tuple[list[int], str | None]:
+    def run(self, first: int, rooms: list[memoryview]) -> tuple[list[int], FileError | None]:
         """Seconds from `first` on, each into a room (ext/flow/track.pyi).
 
         Returns the samples at 8 kHz made of each, the last of them possibly short, and what is wrong with the
@@ -82,15 +92,15 @@ class Decoder:
         self._sound.close()
         os.close(self._fd)
 
-    def _fault(self) -> str | None:
+    def _fault(self) -> FileError | None:
         sound = self._sound
         if sound.error is not None:
-            return f"the file cannot be decoded: {sound.error}"
+            return FileError(f"the file cannot be decoded: {sound.error}", BROKEN)
         missing = 0 if sound.frames is None else sound.frames - sound.read
         if missing <= sound.rate_hz * SHORT_S:
             return None
         found, said = sound.read / sound.rate_hz, (sound.read + missing) / sound.rate_hz
-        return f"the file ends after {found:.1f} of {said:.1f} s"
+        return FileError(f"the file ends after {found:.1f} of {said:.1f} s", BROKEN)
 
 
 def _size_tells(fd: int) -> bool:
@@ -104,7 +114,7 @@ def _size_tells(fd: int) -> bool:
         at = _ID3_HEADER + sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(head[6:])))
         head = os.pread(fd, _ID3_HEADER, at)
     elif not head.startswith(_MAGIC) and not _is_frame(head):
-        raise FileError("not a WAV, MP3, OGG, Opus or FLAC file")
+        raise FileError("not a WAV, MP3, OGG, Opus or FLAC file", UNSUPPORTED)
     frame = os.pread(fd, _MP3_FRAME_BEGIN, at)
     return not _is_frame(head) or any(tag in frame for tag in _MP3_FRAMES_COUNTED)
 

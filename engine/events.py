@@ -28,6 +28,7 @@ from roomtone.engine.plan import FileEndpoint, RtpEndpoint, ToneEndpoint
 from roomtone.ext.flow.media import (
     FACT_BYE,
     FACT_FILE_ENDED,
+    FACT_FILE_NEXT,
     FACT_FILE_STARTED,
     FACT_HEARD,
     FACT_INBAND_KEY,
@@ -167,8 +168,10 @@ class Facts:
         elif isinstance(endpoint, FileEndpoint):
             if kind == FACT_FILE_STARTED:
                 self._files.started(endpoint, fact[2])
+            elif kind == FACT_FILE_NEXT:
+                self._files.went_on(endpoint, fact[2])
             elif kind == FACT_FILE_ENDED:
-                self._files.ended(endpoint, bool(fact[2]))
+                self._files.ended(endpoint, bool(fact[2]), fact[3])
         elif isinstance(endpoint, RtpEndpoint):
             if kind in (FACT_KEY, FACT_INBAND_KEY):
                 event, duration_ms = fact[2], fact[3]
@@ -220,11 +223,13 @@ class Facts:
                 if endpoint.ends_us is not None and endpoint.ends_us <= now_us:
                     self._tone_done(endpoint)
             elif isinstance(endpoint, FileEndpoint):
-                started_us, ended, failed = self._media.file_state(endpoint.handle)
+                started_us, item, ended, failed = self._media.file_state(endpoint.handle)
                 if started_us:
                     self._files.started(endpoint, started_us)
                 if ended:
-                    self._files.ended(endpoint, failed)
+                    self._files.ended(endpoint, failed, item)
+                else:
+                    self._files.went_on(endpoint, item)
             elif isinstance(endpoint, RtpEndpoint):
                 self._watching.look(endpoint, now_us)
                 if not endpoint.learned:

@@ -1,4 +1,4 @@
-"""File endpoints: made when the first second is decoded, moved, paused, ended.
+"""File endpoints: made when the first second is decoded, lengthened, moved, paused, ended.
 
 What is played and how it is decoded is in tapes.py.  Commands that have to wait for a side thread are
 answered `Later`; whatever happens meanwhile (the endpoint is removed, its session closed, the file turns out
@@ -12,19 +12,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from roomtone.engine import messages as m
-from roomtone.engine.decoder import FileError, Identity
+from roomtone.engine.decoder import BROKEN, FileError, Identity
 from roomtone.engine.errors import CommandError
 from roomtone.engine.plan import FileEndpoint
 from roomtone.engine.replies import Later
 from roomtone.engine.tape import Reader, Tape, Wait
 from roomtone.engine.tapes import Tapes
-from roomtone.ext.flow.track import CHUNK_SAMPLES, Playback
+from roomtone.ext.flow.track import CHUNK_SAMPLES, LIST_MAX, Playback
 
 if TYPE_CHECKING:
     from roomtone.engine.worker import Worker
 
 SAMPLES_A_MS = 8  # of a place in a track
 MAX_GAIN_DB = 60.0
+MAX_RAMP_MS = 10_000
 
 
 class Making:
@@ -33,6 +34,17 @@ class Making:
     __slots__ = ("body", "later", "wait")
 
     def __init__(self, body: m.CreateFile) -> None:
+        self.body = body
+        self.later = Later()
+        self.wait: Wait | None = None
+
+
+class Queuing:
+    """What waits to be the next of a list."""
+
+    __slots__ = ("body", "later", "wait")
+
+    def __init__(self, body: m.QueueFile) -> None:
         self.body = body
         self.later = Later()
         self.wait: Wait | None = None
@@ -66,8 +78,9 @@ class Files:
             raise CommandError("ENDPOINT_ERROR", f"endpoint {body.endpoint} is being made")
         if body.start_ms < 0 or (body.loop_count is not None and body.loop_count < 0):
             raise CommandError("INVALID_PARAMS", "start_ms and loop_count are not negative")
-        if not math.isfinite(body.gain_db) or abs(body.gain_db) > MAX_GAIN_DB:
-            raise CommandError("INVALID_PARAMS", f"gain_db is within {MAX_GAIN_DB:.0f} dB of 0")
+        if body.more and body.shared:
+            raise CommandError("INVALID_PARAMS", "a list cannot be shared")
+        _check_gain(body.gain_db)
         making = self._making[body.endpoint] = Making(body)
         making.wait = self._tapes.open(body.path, partial(self._place, body), partial(self._made, making))
         return making.later
@@ -101,7 +114,7 @@ class Files:
         del self._making[making.body.endpoint]
         try:
             if isinstance(tape, FileError):
-                raise CommandError("ENDPOINT_ERROR", str(tape))
+                raise _refusal(tape)
             endpoint = self._open(making.body, tape)
         except Exception as error:
             making.later.refuse(error)
@@ -115,21 +128,20 @@ class Files:
         if reader is None:
             position = body.start_ms * SAMPLES_A_MS
             check(tape, position)
-            playback = Playback(tape.track, position=position, loops=body.loop_count, shared=body.shared)
-            reader = Reader(playback, body.key if body.shared else None)
-        try:
-            self._tapes.attach(tape, reader)
-        except FileError as error:
-            raise CommandError("ENDPOINT_ERROR", str(error)) from None
+            playback = Playback(
+                tape.track, position=position, loops=body.loop_count, shared=body.shared, more=body.more
+            )
+            reader = Reader(tape, playback, key=body.key if body.shared else None)
+        self._attach(reader)
         try:
             handle, session = plan.take_place(body.session, body.phase)
         except CommandError:
-            self._tapes.detach(tape, reader)
+            self._tapes.detach(reader)
             raise
         if reader.key is not None:
             self._shared[reader.key, tape.identity] = reader
         media.file_open(handle, reader.playback, gain_db=body.gain_db)
-        endpoint = FileEndpoint(body.endpoint, session, handle, plan.next_serial(), tape, reader)
+        endpoint = FileEndpoint(body.endpoint, session, handle, plan.next_serial(), reader)
         endpoint.note = body.note
         plan.add(endpoint)
         media.source_add(session.bus, handle)
@@ -137,21 +149,71 @@ class Files:
 
     def entry(self, endpoint: FileEndpoint) -> m.FileCreated:
         """What its making is, or was, answered with."""
-        return m.FileCreated(duration_ms=endpoint.tape.duration_ms, shared_id=endpoint.reader.id)
+        reader = endpoint.readers[0]
+        return m.FileCreated(duration_ms=reader.tape.duration_ms, shared_id=reader.id)
+
+    def _attach(self, reader: Reader) -> None:
+        try:
+            self._tapes.attach(reader)
+        except FileError as error:
+            raise _refusal(error) from None
+
+    # -- lists -----------------------------------------------------------------------------------------------
+
+    def queue(self, endpoint: FileEndpoint, body: m.QueueFile) -> Later:
+        """The next of its list."""
+        playback = endpoint.reader.playback
+        if not playback.more:
+            raise CommandError("ENDPOINT_ERROR", f"file {endpoint.id} announced no more")
+        if endpoint.queuing is not None:
+            raise CommandError("ENDPOINT_ERROR", f"file {endpoint.id} waits for another one")
+        if len(playback) == LIST_MAX:
+            raise CommandError("ENDPOINT_ERROR", f"a list has no more than {LIST_MAX} files")
+        queuing = endpoint.queuing = Queuing(body)
+        queuing.wait = self._tapes.open(body.path, lambda _: 0, partial(self._queued, endpoint))
+        return queuing.later
+
+    def _queued(self, endpoint: FileEndpoint, tape: Tape | FileError) -> None:
+        queuing, endpoint.queuing = endpoint.queuing, None
+        assert queuing is not None
+        try:
+            if isinstance(tape, FileError):
+                raise _refusal(tape)
+            self._append(endpoint, tape, queuing.body.more)
+        except Exception as error:
+            queuing.later.refuse(error)
+        else:
+            queuing.later.answer(m.FileCreated(duration_ms=tape.duration_ms))
+
+    def _append(self, endpoint: FileEndpoint, tape: Tape, more: bool) -> None:
+        check(tape, 0)
+        assert tape.track is not None
+        playback = endpoint.reader.playback
+        reader = Reader(tape, playback, item=len(playback))
+        self._attach(reader)
+        endpoint.readers.append(reader)
+        playback.append(tape.track, more=more)
+
+    def _forget_queuing(self, endpoint: FileEndpoint, why: str) -> None:
+        queuing, endpoint.queuing = endpoint.queuing, None
+        if queuing is not None:
+            assert queuing.wait is not None
+            self._tapes.give_up(queuing.wait)
+            queuing.later.refuse(CommandError("ENDPOINT_ERROR", why))
 
     # -- moving ----------------------------------------------------------------------------------------------
 
     def seek(self, endpoint: FileEndpoint, position_ms: int) -> m.Done | Later:
-        position = position_ms * SAMPLES_A_MS
-        if endpoint.reader.key is not None:
+        position, reader = position_ms * SAMPLES_A_MS, endpoint.reader
+        if reader.key is not None:
             raise CommandError("ENDPOINT_ERROR", "a shared playback cannot be moved")
-        check(endpoint.tape, position)
+        check(reader.tape, position)
         self._forget_jump(endpoint, "another seek came")
-        if endpoint.tape.has(position):
-            self._jump(endpoint, position)
+        if reader.tape.has(position):
+            self._jump(endpoint, reader, position)
             return m.Done()
         jump = endpoint.jump = Jump(position)
-        jump.wait = self._tapes.reach(endpoint.tape, position, partial(self._reached, endpoint))
+        jump.wait = self._tapes.reach(reader.tape, position, partial(self._reached, endpoint, reader))
         return jump.later
 
     def pause(self, endpoint: FileEndpoint, paused: bool) -> None:
@@ -159,23 +221,42 @@ class Files:
             endpoint.paused = paused
             self._worker.media.file_pause(endpoint.handle, paused=paused)
 
-    def _reached(self, endpoint: FileEndpoint, tape: Tape | FileError) -> None:
+    def set_gain(self, endpoint: FileEndpoint, body: m.SetFileGain) -> None:
+        if body.gain_db is not None:
+            _check_gain(body.gain_db)
+        if not 0 <= body.ramp_ms <= MAX_RAMP_MS:
+            raise CommandError("INVALID_PARAMS", f"ramp_ms is 0 to {MAX_RAMP_MS}")
+        self._worker.media.file_gain(endpoint.handle, gain_db=body.gain_db, ramp_ms=body.ramp_ms)
+
+    def position(self, endpoint: FileEndpoint) -> m.FilePosition:
+        """Where it is; read while the media thread plays on."""
+        reader = endpoint.reader
+        position = reader.playback.position
+        return m.FilePosition(
+            item=reader.item,
+            position_ms=position // SAMPLES_A_MS,
+            decoded_ms=reader.tape.decoded_from(position) // SAMPLES_A_MS,
+            duration_ms=reader.tape.duration_ms,
+            paused=endpoint.paused,
+            underruns=self._worker.media.file_underruns(endpoint.handle),
+        )
+
+    def _reached(self, endpoint: FileEndpoint, reader: Reader, tape: Tape | FileError) -> None:
         jump, endpoint.jump = endpoint.jump, None
         assert jump is not None
         try:
             if isinstance(tape, FileError):
-                raise CommandError("ENDPOINT_ERROR", str(tape))
+                raise _refusal(tape)
             check(tape, jump.position)
-            self._jump(endpoint, jump.position)
+            self._jump(endpoint, reader, jump.position)
         except Exception as error:
             jump.later.refuse(error)
         else:
             jump.later.answer(m.Done())
 
-    def _jump(self, endpoint: FileEndpoint, position: int) -> None:
-        reader, second = endpoint.reader, position // CHUNK_SAMPLES
-        reader.aim = second
-        number = self._worker.media.file_seek(endpoint.handle, position=position)
+    def _jump(self, endpoint: FileEndpoint, reader: Reader, position: int) -> None:
+        second = reader.aim = position // CHUNK_SAMPLES
+        number = self._worker.media.file_seek(endpoint.handle, position=position, item=reader.item)
         self._worker.retirement.after(number, _arrived, (reader, second))
 
     def _forget_jump(self, endpoint: FileEndpoint, why: str) -> None:
@@ -195,41 +276,63 @@ class Files:
                 m.FileStarted(session=endpoint.session.id, endpoint=endpoint.id, started_at_us=at_us)
             )
 
-    def ended(self, endpoint: FileEndpoint, failed: bool) -> None:
+    def went_on(self, endpoint: FileEndpoint, item: int) -> None:
+        """To that item of its list; told once, also when it was lost and read again."""
+        if endpoint.told_item != item:
+            endpoint.told_item = item
+            self._worker.outbox.put(m.FileNext(session=endpoint.session.id, endpoint=endpoint.id, item=item))
+
+    def ended(self, endpoint: FileEndpoint, failed: bool, item: int) -> None:
         """Its last frame was played."""
         if endpoint.finished:
             return
         self._worker.plan.finish(endpoint)
-        self._forget_jump(endpoint, f"file {endpoint.id} has ended")
+        self._forget_waits(endpoint, f"file {endpoint.id} has ended")
+        error = endpoint.readers[item].tape.error if failed else None
         self._worker.outbox.put(
             m.FileFinished(
                 session=endpoint.session.id,
                 endpoint=endpoint.id,
                 reason="error" if failed else "completed",
-                error=endpoint.tape.error if failed else None,
+                error=str(error) if error is not None else None,
+                code=error.code if error is not None else None,
+                item=item,
             )
         )
         self._detach(endpoint)
 
     def removed(self, endpoint: FileEndpoint, number: int) -> None:
         """It was closed by edit `number`; one that has ended has left its tape already."""
-        self._forget_jump(endpoint, f"file {endpoint.id} was removed")
+        self._forget_waits(endpoint, f"file {endpoint.id} was removed")
         if not endpoint.finished:
             self._worker.retirement.after(number, self._detach, endpoint)
 
     def _detach(self, endpoint: FileEndpoint) -> None:
-        tape, reader = endpoint.tape, endpoint.reader
-        if not self._tapes.detach(tape, reader) or reader.key is None:
-            return
-        if self._shared.get((reader.key, tape.identity)) is reader:  # not one that began after its end
-            del self._shared[reader.key, tape.identity]
+        for reader in endpoint.readers:
+            shared = (reader.key or "", reader.tape.identity)
+            # Not one that began after its end.
+            if self._tapes.detach(reader) and self._shared.get(shared) is reader:
+                del self._shared[shared]
+
+    def _forget_waits(self, endpoint: FileEndpoint, why: str) -> None:
+        self._forget_jump(endpoint, why)
+        self._forget_queuing(endpoint, why)
+
+
+def _check_gain(gain_db: float) -> None:
+    if not math.isfinite(gain_db) or abs(gain_db) > MAX_GAIN_DB:
+        raise CommandError("INVALID_PARAMS", f"gain_db is within {MAX_GAIN_DB:.0f} dB of 0")
+
+
+def _refusal(error: FileError) -> CommandError:
+    return CommandError("ENDPOINT_ERROR", str(error), error.code)
 
 
 def check(tape: Tape, position: int) -> None:
     """CommandError: nothing can be played from there."""
     assert tape.track is not None
     if tape.track.samples == 0:
-        raise CommandError("ENDPOINT_ERROR", tape.error or "the file holds no audio")
+        raise _refusal(tape.error or FileError("the file holds no audio", BROKEN))
     if tape.ends_before(position):
         known = tape.duration_ms
         raise CommandError(

@@ -15,10 +15,10 @@ from roomtone.engine.messages import Media as Negotiated
 from roomtone.engine.messages import Remote, SpreadPeer
 
 if TYPE_CHECKING:
-    from roomtone.engine.files import Jump
+    from roomtone.engine.files import Jump, Queuing
     from roomtone.engine.keys import KeyQueue
     from roomtone.engine.ports import PortPair
-    from roomtone.engine.tape import Reader, Tape
+    from roomtone.engine.tape import Reader
     from roomtone.engine.watching import Watch
     from roomtone.ext.flow.media import Media
 
@@ -108,18 +108,22 @@ class ToneEndpoint(Endpoint):
 
 
 class FileEndpoint(Endpoint):
-    __slots__ = ("jump", "paused", "reader", "started", "tape")
+    __slots__ = ("jump", "paused", "queuing", "readers", "started", "told_item")
     kind = "file"
 
-    def __init__(
-        self, id: str, session: Session, handle: int, serial: int, tape: Tape, reader: Reader
-    ) -> None:
+    def __init__(self, id: str, session: Session, handle: int, serial: int, reader: Reader) -> None:
         super().__init__(id, session, handle, serial)
-        self.tape = tape
-        self.reader = reader
+        self.readers = [reader]  # one an item of its list, all of one playback
+        self.queuing: Queuing | None = None  # what will be the next
         self.paused = False
         self.started = False  # its beginning was told
+        self.told_item = 0  # of its list, that plays
         self.jump: Jump | None = None  # a seek that waits for what is there
+
+    @property
+    def reader(self) -> Reader:
+        """The item that plays."""
+        return self.readers[self.readers[0].playback.item]
 
 
 class BridgeEndpoint(Endpoint):

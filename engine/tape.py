@@ -12,6 +12,7 @@ from roomtone.engine.decoder import Decoder, FileError, Identity
 from roomtone.ext.flow.track import CHUNK_SAMPLES, Playback, Track
 
 AHEAD = 8  # seconds decoded in front of a reader
+HEAD = 2  # seconds there are of what another item of its list will lead to
 REFILL = 4  # when so few are left there are more decoded
 RUN = 4  # seconds decoded in one job
 
@@ -19,12 +20,14 @@ Then = Callable[["Tape | FileError"], None]
 
 
 class Reader:
-    """A place in a tape that one endpoint plays from, or several that share it."""
+    """A place in a tape that one endpoint plays from, or several that share it: an item of a playback."""
 
-    __slots__ = ("aim", "endpoints", "id", "key", "playback")
+    __slots__ = ("aim", "endpoints", "id", "item", "key", "playback", "tape")
 
-    def __init__(self, playback: Playback, key: str | None) -> None:
+    def __init__(self, tape: Tape, playback: Playback, *, key: str | None = None, item: int = 0) -> None:
+        self.tape = tape
         self.playback = playback
+        self.item = item
         self.key = key  # what the source is called; None: not shared
         self.id = str(uuid.uuid4()) if key is not None else None
         self.endpoints = 0
@@ -65,7 +68,7 @@ class Tape:
         self.whole = False
         self.busy = True  # a side thread has the decoder
         self.gone = False
-        self.error: str | None = None  # why it ends early
+        self.error: FileError | None = None  # why it ends early
         self.reserved = 0
         self.readers: set[Reader] = set()
         self.waits: dict[Wait, None] = {}  # in the order they came
@@ -106,13 +109,26 @@ class Tape:
         assert self.track is not None
         return self.track.samples is not None and self.track.held >= self.seconds
 
+    def decoded_from(self, position: int) -> int:
+        """Samples at 8 kHz: so far it goes on from there without a gap."""
+        assert self.track is not None
+        second, samples = position // CHUNK_SAMPLES, self.track.samples
+        while second in self.track:
+            second += 1
+        until = max(position, second * CHUNK_SAMPLES)
+        return until if samples is None else min(until, samples)
+
     def window(self, reader: Reader) -> Iterator[int]:
         """The seconds a reader needs, the most urgent first."""
         assert self.track is not None
-        second, total = reader.playback.position // CHUNK_SAMPLES, self.seconds
+        playback, total = reader.playback, self.seconds
+        if playback.item != reader.item:
+            yield from range(min(HEAD, total))
+            return
+        second, alone = playback.position // CHUNK_SAMPLES, len(playback) == 1 and not playback.more
         for _ in range(min(AHEAD + 1, total)):
             if second >= total:
-                if not reader.playback.loops or self.track.samples is None:
+                if not (alone and playback.loops) or self.track.samples is None:
                     return
                 second = 0
             yield second

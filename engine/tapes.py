@@ -94,8 +94,9 @@ class Tapes:
             tape.served.pop(wait, None)
             self._rest(tape)
 
-    def attach(self, tape: Tape, reader: Reader) -> None:
+    def attach(self, reader: Reader) -> None:
         """One more endpoint plays from there.  FileError: there is no room."""
+        tape = reader.tape
         if reader not in tape.readers:
             if not tape.whole:
                 self._reserve(tape, WINDOW_CHUNKS)
@@ -104,8 +105,9 @@ class Tapes:
         reader.endpoints += 1
         self._begin(tape)
 
-    def detach(self, tape: Tape, reader: Reader) -> bool:
+    def detach(self, reader: Reader) -> bool:
         """One fewer.  True: that was the last of this reader."""
+        tape = reader.tape
         reader.endpoints -= 1
         if reader.endpoints:
             return False
@@ -230,10 +232,14 @@ class Tapes:
             )
 
     def _decoded(
-        self, tape: Tape, first: int, slots: list[int], result: tuple[list[int], str | None] | Exception
+        self,
+        tape: Tape,
+        first: int,
+        slots: list[int],
+        result: tuple[list[int], FileError | None] | Exception,
     ) -> None:
         tape.busy = False
-        made, error = ([], repr(result)) if isinstance(result, Exception) else result
+        made, error = ([], FileError(repr(result))) if isinstance(result, Exception) else result
         track = tape.track
         if tape.gone or track is None:
             self._give_back(slots)
@@ -242,7 +248,7 @@ class Tapes:
         ends_at = self._ends_at(first, made, error, len(track))
         if ends_at is not None and track.samples is None:
             too_long = ends_at >= MAX_SECONDS * CHUNK_SAMPLES
-            tape.error = error or ("the file is longer than 24 hours" if too_long else None)
+            tape.error = error or (FileError("the file is longer than 24 hours") if too_long else None)
             track.end(ends_at, tape.error is not None)
         filled = len(made) - (1 if made and made[-1] == 0 else 0)
         for number in range(filled):
@@ -256,7 +262,7 @@ class Tapes:
         self._serve(tape, list(tape.waits))
 
     @staticmethod
-    def _ends_at(first: int, made: list[int], error: str | None, room: int) -> int | None:
+    def _ends_at(first: int, made: list[int], error: FileError | None, room: int) -> int | None:
         """In samples at 8 kHz; None: it goes on."""
         samples = sum(made)
         over = error is not None or first + len(made) >= room or any(n < CHUNK_SAMPLES for n in made)

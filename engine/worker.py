@@ -313,7 +313,7 @@ class Worker:
     def _fail(self, n: int, error: Exception) -> None:
         self._failed += 1
         if isinstance(error, CommandError):
-            failed = m.Failed(code=error.code, message=error.message)
+            failed = m.Failed(code=error.code, message=error.message, detail=error.detail)
         else:
             self.log.error("command_crashed", error=repr(error))
             failed = m.Failed(code="INTERNAL_ERROR", message=f"{type(error).__name__} in the media process")

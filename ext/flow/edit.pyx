@@ -39,6 +39,7 @@ from roomtone.ext.flow.handover cimport (
     EDIT_DESTINATION_REMOVE,
     EDIT_FENCE,
     EDIT_FILE,
+    EDIT_FILE_GAIN,
     EDIT_FILE_PAUSE,
     EDIT_FILE_SEEK,
     EDIT_INJECT,
@@ -81,7 +82,7 @@ from roomtone.ext.flow.rx_socket cimport (
     rx_unpoll_rtcp,
     rx_unpoll_rtp,
 )
-from roomtone.ext.flow.source_file cimport file_open, file_pause, file_seek
+from roomtone.ext.flow.source_file cimport file_gain, file_open, file_pause, file_seek
 from roomtone.ext.flow.tap cimport tap_negotiated, tap_watch
 from roomtone.ext.record.capture cimport capture_ring_t
 
@@ -248,9 +249,11 @@ cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
         m.stats.endpoints_in_use += 1
         file_open(m, e, d, now_us)
     elif d.kind == EDIT_FILE_SEEK:
-        file_seek(m, e, <int64_t> d.address)
+        file_seek(m, e, <uint32_t> d.a, <int64_t> d.address)
     elif d.kind == EDIT_FILE_PAUSE:
         file_pause(m, e, d.a)
+    elif d.kind == EDIT_FILE_GAIN:
+        file_gain(m, e, <float> d.x, <uint32_t> d.a)
     elif d.kind == EDIT_BRIDGE:
         m.stats.endpoints_in_use += 1
         bridge(m, e)

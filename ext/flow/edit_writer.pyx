@@ -42,6 +42,7 @@ from roomtone.ext.flow.handover cimport (
     EDIT_DESTINATION_REMOVE,
     EDIT_FENCE,
     EDIT_FILE,
+    EDIT_FILE_GAIN,
     EDIT_FILE_PAUSE,
     EDIT_FILE_SEEK,
     EDIT_INJECT,
@@ -302,14 +303,21 @@ cdef class EditWriter(MediaMemory):
         d.x = 10 ** (gain_db / 20)
         return self.edit_done()
 
-    def file_seek(self, uint32_t handle, *, int64_t position):
+    def file_seek(self, uint32_t handle, *, int64_t position, int item=0):
         cdef edit_t* d = self.edit_for(handle, EDIT_FILE_SEEK)
         d.address = <uint64_t> position
+        d.a = item
         return self.edit_done()
 
     def file_pause(self, uint32_t handle, *, bint paused):
         cdef edit_t* d = self.edit_for(handle, EDIT_FILE_PAUSE)
         d.a = paused
+        return self.edit_done()
+
+    def file_gain(self, uint32_t handle, *, gain_db, int ramp_ms):
+        cdef edit_t* d = self.edit_for(handle, EDIT_FILE_GAIN)
+        d.x = 0 if gain_db is None else 10 ** (<double> gain_db / 20)
+        d.a = ramp_ms
         return self.edit_done()
 
     def fence(self):

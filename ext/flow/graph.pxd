@@ -138,9 +138,14 @@ ctypedef struct endpoint_private_t:
     tone_t tone
     playback_t* playback                # of a file; the Python thread's, until the slot is free
     int64_t file_started_us             # when its first frame was played; 0: not yet
-    float file_gain
+    float file_gain                     # of the sample played last,
+    float file_gain_to                  # of the one to which a ramp leads,
+    uint32_t file_ramp                  # so many samples at 8 kHz from here,
+    float file_volume                   # and of those that are not paused
     uint32_t file_paused
     uint32_t file_ended                 # file_end_t, as far as it was told
+    uint32_t file_item                  # that it plays, as far as it was told
+    uint32_t file_underruns             # frames that were not there in time
     event_rx_t event_rx
     event_tx_t event_tx
     uint32_t key_rate                   # clock of the press in progress

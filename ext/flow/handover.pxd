@@ -19,6 +19,7 @@ cdef enum fact_kind_t:
     FACT_FILE_ENDED_ = 9
     FACT_INBAND_KEY_ = 10
     FACT_HEARD_ = 11                    # speech or a fax tone began: look at the tap
+    FACT_FILE_NEXT_ = 12
 
     FACT_SSRCS = 8
     FACT_TEXT_BYTES = 256
@@ -65,6 +66,7 @@ cdef enum edit_kind_t:
     EDIT_BRIDGE_FEED = 23
     EDIT_MOVE = 24
     EDIT_CAPTURE = 25
+    EDIT_FILE_GAIN = 26
 
 
 ctypedef struct edit_t:

@@ -153,10 +153,12 @@ class Media:
 
         The playback, and with it its track, is kept until endpoint_free.
         """
-    def file_seek(self, handle: int, *, position: int) -> int:
-        """Edit: play on from there (samples at 8 kHz); nothing happens to a file that has ended."""
+    def file_seek(self, handle: int, *, position: int, item: int = 0) -> int:
+        """Edit: play on from there (samples at 8 kHz of that item); nothing happens to a file that has ended."""
     def file_pause(self, handle: int, *, paused: bool) -> int:
-        """Edit: silence, and the place is kept; a shared playback goes on for the others."""
+        """Edit: out and in within 10 ms, the place is kept; a shared playback goes on for the others."""
+    def file_gain(self, handle: int, *, gain_db: float | None, ramp_ms: int) -> int:
+        """Edit: as loud from now on, by a linear ramp, to this endpoint's listeners; None: digital silence."""
     def fence(self) -> int:
         """Edit that changes nothing: once it is applied, chunks withdrawn before it are read no more."""
     # -- bridges -----------------------------------------------------------------------------------------------------
@@ -196,7 +198,8 @@ class Media:
         FACT_BYE       (k, handle, ssrcs: list[int], reason: str | None)
         FACT_PROBE     (k, handle)   a self-probe datagram reached the media thread
         FACT_FILE_STARTED (k, handle, at_us)   its first frame was played
-        FACT_FILE_ENDED   (k, handle, failed)  its last; failed 1: what should have followed could not be decoded
+        FACT_FILE_NEXT    (k, handle, item)    another one of its list has begun
+        FACT_FILE_ENDED   (k, handle, failed, item)  its last; failed 1: what should have followed could not be decoded
         FACT_RESYNC    (k, 0)        facts were lost (ring full): re-read what matters
         FACT_INBAND_KEY (k, handle, event_code, duration_ms)   heard in the audio
         FACT_HEARD     (k, handle)   an utterance or a fax tone began: speech() or fax_tones() tell
@@ -213,8 +216,12 @@ class Media:
         """What is counted of each, one record behind the other (ext/event/stats_record.pxd)."""
     def line(self, handle: int) -> dict[str, Any]:
         """ssrc and cname of what we send, remote: the peer's RTP address as ip:port."""
-    def file_state(self, handle: int) -> tuple[int, bool, bool]:
-        """(when its first frame was played or 0, whether it has ended, whether because it could not be decoded)."""
+    def file_state(self, handle: int) -> tuple[int, int, bool, bool]:
+        """When its first frame was played (0: not yet), which item plays, whether it has ended, whether because that could
+        not be decoded.
+        """
+    def file_underruns(self, handle: int) -> int:
+        """Frames of it that were not there in time."""
     def last_activity_us(self, handle: int) -> int: ...
     def metrics(self) -> dict[str, Any]:
         """Keys counters, drops, gauges (dicts) and tick_duration_us, tick_late_us (histograms), as messages.Metrics."""
@@ -233,6 +240,7 @@ FACT_BYE: int
 FACT_PROBE: int
 FACT_RESYNC: int
 FACT_FILE_STARTED: int
+FACT_FILE_NEXT: int
 FACT_FILE_ENDED: int
 FACT_INBAND_KEY: int
 FACT_HEARD: int

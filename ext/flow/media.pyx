@@ -18,6 +18,7 @@ from roomtone.ext.flow.graph cimport endpoint_private_t
 from roomtone.ext.flow.handover cimport (
     FACT_BYE_,
     FACT_FILE_ENDED_,
+    FACT_FILE_NEXT_,
     FACT_FILE_STARTED_,
     FACT_HEARD_,
     FACT_INBAND_KEY_,
@@ -46,6 +47,7 @@ FACT_PROBE = FACT_PROBE_
 FACT_RESYNC = FACT_RESYNC_
 FACT_FILE_STARTED = FACT_FILE_STARTED_
 FACT_FILE_ENDED = FACT_FILE_ENDED_
+FACT_FILE_NEXT = FACT_FILE_NEXT_
 FACT_INBAND_KEY = FACT_INBAND_KEY_
 FACT_HEARD = FACT_HEARD_
 
@@ -80,8 +82,10 @@ cdef class Media(EditWriter):
             return (f.kind, f.handle, *addr_pair(&f.addr))
         if f.kind == FACT_KEY_ or f.kind == FACT_INBAND_KEY_:
             return f.kind, f.handle, f.a, f.b
-        if f.kind == FACT_FILE_STARTED_ or f.kind == FACT_FILE_ENDED_:
+        if f.kind == FACT_FILE_STARTED_ or f.kind == FACT_FILE_NEXT_:
             return f.kind, f.handle, f.a
+        if f.kind == FACT_FILE_ENDED_:
+            return f.kind, f.handle, f.a, f.b
         if f.kind == FACT_BYE_:
             reason = None if f.text_bytes < 0 else f.text[:f.text_bytes].decode("utf-8", "replace")
             return f.kind, f.handle, [f.ssrcs[i] for i in range(f.ssrc_count)], reason
@@ -147,7 +151,10 @@ cdef class Media(EditWriter):
 
     def file_state(self, uint32_t handle):
         cdef endpoint_private_t* p = self.m.privates + (self.slot(handle).handle & INDEX_MASK)
-        return p.file_started_us, p.file_ended != 0, p.file_ended == FILE_FAILED
+        return p.file_started_us, p.file_item, p.file_ended != 0, p.file_ended == FILE_FAILED
+
+    def file_underruns(self, uint32_t handle):
+        return self.m.privates[self.slot(handle).handle & INDEX_MASK].file_underruns
 
     def last_activity_us(self, uint32_t handle):
         cdef endpoint_t* e = self.slot(handle)

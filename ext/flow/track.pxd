@@ -23,4 +23,5 @@ cdef class Track:
 cdef class Playback:
     cdef:
         playback_t p
-        readonly Track track
+        list tracks                     # that it keeps
+    cdef void put(self, Track track, bint more)

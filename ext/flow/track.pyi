@@ -1,10 +1,11 @@
 """Decoded files in memory: what side threads fill, the Python thread publishes and the media thread plays.
 
-A *track* is one decoded file, at 8 and at 16 kHz, mono, int16, in chunks of one second.  A *playback* is a place in it;
-`Media.file_open` (media.pyi) makes an endpoint that plays from there.  All methods are the Python thread's.
+A *track* is one decoded file, at 8 and at 16 kHz, mono, int16, in chunks of one second.  A *playback* is a list of
+tracks and a place in it; `Media.file_open` (media.pyi) makes an endpoint that plays from there.  All methods are the
+Python thread's.
 
 Ownership: a slot of the pool belongs to who took it until it is published, then to the track until it is withdrawn and
-the media thread has let go of it (`Media.fence`), or until the track itself is gone.  A playback keeps its track, and
+the media thread has let go of it (`Media.fence`), or until the track itself is gone.  A playback keeps its tracks, and
 Media keeps the playback of an endpoint until its slot is free.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 
 CHUNK_SAMPLES: int  # of a chunk at 8 kHz: one second; at 16 kHz twice as many
 CHUNK_BYTES: int  # of memory a chunk takes
+LIST_MAX: int  # tracks of a list
 
 class ChunkPool:
     """Room for `count` chunks: memory only where one is in use."""
@@ -45,9 +47,17 @@ class Track:
         """It has so many samples at 8 kHz; failed: what should have followed could not be decoded.  Told once."""
 
 class Playback:
-    track: Track
-    position: int  # as the media thread last set it, in samples at 8 kHz
+    """len: tracks in its list."""
+
+    more: bool  # another one will come: until it is there nothing ends
+    item: int  # that plays, as the media thread last set it
+    position: int  # in that item, in samples at 8 kHz
     loops: bool  # whether it begins again at the end
     ended: bool  # its end was played; it may not have been told yet
-    def __init__(self, track: Track, *, position: int, loops: int | None, shared: bool) -> None:
-        """loops: how often it is played again, None: for ever.  shared: nobody's pause stops it."""
+    def __init__(
+        self, track: Track, *, position: int, loops: int | None, shared: bool, more: bool = False
+    ) -> None:
+        """loops: how often the list is played again, None: for ever.  shared: nobody's pause stops it."""
+    def append(self, track: Track, *, more: bool) -> None:
+        """It follows without a gap.  ValueError: no more was announced, or there are LIST_MAX."""
+    def __len__(self) -> int: ...

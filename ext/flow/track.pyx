@@ -1,4 +1,4 @@
-"""Memory of decoded files: a pool of chunks, tracks that hold some of them, places in tracks."""
+"""Memory of decoded files: a pool of chunks, tracks that hold some of them, lists of tracks and places in them."""
 
 from cpython.buffer cimport PyBUF_WRITE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -16,9 +16,11 @@ from roomtone.ext.flow.pool cimport pool_room
 CHUNK_SAMPLES = CHUNK_8K
 
 cdef enum:
+    LIST_ITEMS = 128
     CHUNK_ROOM = 49152                  # a chunk_t in whole pages, so that one alone can be given back to the kernel
 
 CHUNK_BYTES = CHUNK_ROOM
+LIST_MAX = LIST_ITEMS
 
 
 cdef class ChunkPool:
@@ -109,20 +111,50 @@ cdef class Track:
 cdef class Playback:
     """See track.pyi."""
 
-    def __cinit__(self, Track track not None, *, int64_t position, loops, bint shared):
-        self.track = track
-        self.p.track = &track.t
-        self.p.position = position
-        self.p.loops_left = -1 if loops is None else loops
+    def __cinit__(self, Track track not None, *, int64_t position, loops, bint shared, bint more=False):
+        cdef size_t room = (LIST_ITEMS if more else 1) * sizeof(uint64_t)
+        self.p.items = <uint64_t*> PyMem_Malloc(room)
+        if self.p.items == NULL:
+            raise MemoryError
+        memset(self.p.items, 0, room)                       # touched: the media thread reads it
+        self.p.at.position = position
+        self.p.at.loops_left = -1 if loops is None else loops
         self.p.shared = shared
+        self.tracks = []
+        self.put(track, more)
+
+    def __dealloc__(self):
+        PyMem_Free(self.p.items)
+
+    cdef void put(self, Track track, bint more):
+        cdef uint64_t count = len(self.tracks)
+        self.p.items[count] = <uint64_t> &track.t
+        self.tracks.append(track)
+        rt_store_release64(<unsigned long*> &self.p.listed, 2 * (count + 1) + more)
+
+    def append(self, Track track not None, *, bint more):
+        if not self.more or len(self.tracks) == LIST_ITEMS:
+            raise ValueError("no more was announced, or the list is full")
+        self.put(track, more)
+
+    def __len__(self):
+        return len(self.tracks)
+
+    @property
+    def more(self):
+        return self.p.listed & 1 != 0
+
+    @property
+    def item(self):
+        return self.p.at.item
 
     @property
     def position(self):
-        return <int64_t> rt_load_acquire64(<const unsigned long*> &self.p.position)
+        return <int64_t> rt_load_acquire64(<const unsigned long*> &self.p.at.position)
 
     @property
     def loops(self):
-        return self.p.loops_left != 0
+        return self.p.at.loops_left != 0
 
     @property
     def ended(self):

@@ -82,9 +82,9 @@ def lab(make_lab: Callable[..., LabWorker]) -> LabWorker:
 def wav(tmp_path: Path) -> Callable[..., str]:
     """Writes a file of noise, so many seconds, or of these samples."""
 
-    def make(pcm: float | np.ndarray, name: str = "a.wav") -> str:
+    def make(pcm: float | np.ndarray, name: str = "a.wav", rate: int = RATE) -> str:
         samples = noise(pcm) if isinstance(pcm, (int, float)) else pcm
-        soundfile.write(tmp_path / name, samples, RATE)
+        soundfile.write(tmp_path / name, samples, rate)
         return str(tmp_path / name)
 
     return make

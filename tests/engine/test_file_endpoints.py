@@ -105,7 +105,13 @@ def test_pausing_and_resuming_may_be_repeated(lab: LabWorker, wav: Make) -> None
     assert not audio[played : len(silent)].any()
     rest = np.flatnonzero(audio[len(silent) :])[0] // 160 * 160 + len(silent)
     begun = int(np.flatnonzero(audio)[0]) // 160 * 160
-    assert np.array_equal(np.concatenate([audio[begun:played], audio[rest:]])[: len(pcm)], pcm)
+    faded = slice(played - 160, played), slice(rest, rest + 80)
+    place = played - begun
+    assert np.array_equal(audio[begun : faded[0].start], pcm[: place - 160])
+    assert not audio[faded[0]][80:].any()
+    for part, whole in zip(faded, (pcm[place - 160 : place], pcm[place : place + 80]), strict=True):
+        assert audio[part][:80].any() and (np.abs(audio[part][:80]) <= np.abs(whole[:80])).all()
+    assert np.array_equal(audio[rest + 80 :][: len(pcm) - place - 80], pcm[place + 80 :])
 
 
 def test_seeking_goes_on_with_what_is_there(lab: LabWorker, wav: Make) -> None:
@@ -353,18 +359,18 @@ def test_after_lost_facts_beginnings_and_ends_are_read_again(bench: BenchWorker,
     bench.media.tell(FACT_FILE_STARTED, handles[0], 7)
     bench.turn()
     bench.media.file_states = {
-        handles[0]: (7, True, False),
-        handles[1]: (8, True, True),
-        handles[2]: (9, False, False),
+        handles[0]: (7, 0, True, False),
+        handles[1]: (8, 0, True, True),
+        handles[2]: (9, 1, False, False),
     }
     bench.media.tell(FACT_RESYNC, 0)
     bench.settle()
     told = [(type(event).__name__, event.endpoint) for event in bench.events()]
     assert told == [
         ("FileStarted", "ended"), ("FileFinished", "ended"), ("FileStarted", "broken"),
-        ("FileFinished", "broken"), ("FileStarted", "begun"),
+        ("FileFinished", "broken"), ("FileStarted", "begun"), ("FileNext", "begun"),
     ]  # fmt: skip
-    bench.media.tell(FACT_FILE_ENDED, handles[0], 0)
+    bench.media.tell(FACT_FILE_ENDED, handles[0], 0, 0)
     bench.media.tell(FACT_RESYNC, 0)
     bench.settle()
     assert bench.events() == []

@@ -48,7 +48,7 @@ class FakeMedia:
         self.silences: list[tuple[int, int]] = []
         self.stats_of: dict[int, dict[str, Any]] = {}
         self.activity: dict[int, int] = {}
-        self.file_states: dict[int, tuple[int, bool, bool]] = {}
+        self.file_states: dict[int, tuple[int, int, bool, bool]] = {}
         self.in_use: set[int] = set()
         self.buses_in_use: set[int] = set()
         self.partials_in_use: set[int] = set()
@@ -172,8 +172,11 @@ class FakeMedia:
     def line(self, handle: int) -> dict[str, Any]:
         return {"ssrc": 7, "cname": "cname", "remote": self.stats(handle)["remote_rtp_addr"]}
 
-    def file_state(self, handle: int) -> tuple[int, bool, bool]:
-        return self.file_states.get(handle, (0, False, False))
+    def file_state(self, handle: int) -> tuple[int, int, bool, bool]:
+        return self.file_states.get(handle, (0, 0, False, False))
+
+    def file_underruns(self, handle: int) -> int:
+        return 0
 
     def last_activity_us(self, handle: int) -> int:
         return self.activity.get(handle, 0)
@@ -235,6 +238,7 @@ for _name, _positional in {
     "file_open": ("handle", "playback"),
     "file_seek": ("handle",),
     "file_pause": ("handle",),
+    "file_gain": ("handle",),
     "fence": (),
     "bus_open": ("bus",),
     "bus_close": ("bus",),
