@@ -20,6 +20,7 @@ import msgspec
 
 from roomtone.control.core import api, effects, placing, recall, spreading
 from roomtone.control.core.audio_book import AUDIO_DIAL, Dial
+from roomtone.control.core.calls import telling
 from roomtone.control.core.run import Ask, Call, Procedure, Work
 from roomtone.control.core.session import Audio, Endpoint, EndpointFact, Session
 from roomtone.engine.codecs import CLOCK_RATE_HZ, Codec
@@ -142,6 +143,7 @@ def _join(core: Core, dial: Dial, given: effects.AudioBound) -> Work:
     core.effect(effects.StartAudio(given.socket))
     core.emit(session, api.StateChanged(endpoint.id, old, new))
     core.emit(session, api.WsConnected(endpoint.id))
+    telling.answered(core, session)
     core.log("info", "audio_socket_connected", session=session.id, endpoint=endpoint.id)
 
 

@@ -37,6 +37,8 @@ from roomtone.control.core import (
     webhooks,
 )
 from roomtone.control.core.audio_book import AUDIO_DIAL, AudioBook
+from roomtone.control.core.calls import janitor
+from roomtone.control.core.calls.leg import CallRow
 from roomtone.control.core.committing import Commits, Published
 from roomtone.control.core.config import Config
 from roomtone.control.core.downloads import Downloads
@@ -48,7 +50,7 @@ from roomtone.control.core.rest import front
 from roomtone.control.core.rest.apps import App
 from roomtone.control.core.rest.asked import Asked
 from roomtone.control.core.rooms.model import Room
-from roomtone.control.core.run import Call, Run
+from roomtone.control.core.run import Call, Run, defer, next_deferred
 from roomtone.control.core.session import Connection, Endpoint, Session
 from roomtone.engine.messages import SnapshotRecording
 from roomtone.engine.recording_counts import Left
@@ -84,6 +86,7 @@ class Core(Procedures):
         self.strays: list[tuple[int, SnapshotRecording]] = []  # recordings of no known session yet
         self.unheard = set(range(workers))  # they may hold sessions of the time before this process
         self.draining = False
+        self.scanning = False  # the janitor's timer runs
         self.counters = views.Counters()
         self.wheel = polling.Wheel()
         self.audio = AudioBook()
@@ -91,6 +94,7 @@ class Core(Procedures):
         self.rooms: dict[str, Room] = {}
         self.webhooks: dict[str, webhooks.Webhook] = {}  # by their keys
         self.apps: dict[str, App] = {}
+        self.calls: dict[str, CallRow] = {}  # of sessions that no worker has told of since the restart
         self.commits = Commits()
         self.downloads = Downloads(config, self.next_id, self.effect)
         self._drained = False
@@ -112,7 +116,7 @@ class Core(Procedures):
             case effects.WorkerEvent():
                 life.worker_event(self, given.worker, given.event)
             case effects.TimerFired():
-                (audio if given.key[0] == AUDIO_DIAL else life).timer(self, given.key)
+                self._timer(given.key)
             case effects.Downloaded() | effects.DownloadFailed():
                 self.downloads.ended(given, now_us)
             case effects.ConnectionOpened():
@@ -125,7 +129,7 @@ class Core(Procedures):
                 self._worker_started(given)
             case effects.WorkerHolds():
                 audio.sockets_lost(self, recall.adopt(self, given.worker, given.endpoints))
-                self.unheard.discard(given.worker)
+                self._heard(given.worker)
                 recordings.adopt(self, given.worker, given.recordings)
             case effects.WorkerDied():
                 self._worker_died(given.worker, given.left)
@@ -234,8 +238,9 @@ class Core(Procedures):
         session: Session | None = None,
         asked: Asked | None = None,
         webhook: str | None = None,
+        copied: bool = True,
     ) -> None:
-        """An event for webhooks, and for the WebSocket of its session once it is on disk.
+        """An event for webhooks, and (copied) for the WebSocket of its session once it is on disk.
 
         webhook: the key of the only endpoint that gets it.
         """
@@ -251,7 +256,7 @@ class Core(Procedures):
                 webhook,
             )
         )
-        if session is not None and session.connection is not None:
+        if copied and session is not None and session.connection is not None:
             self.after_commit(lambda: self.emit(session, event))
 
     def after_commit(self, then: Callable[[], None]) -> None:
@@ -325,7 +330,7 @@ class Core(Procedures):
             and method.binding is Binding.NEEDS
             and not method.frees
         ):
-            life.defer(session, partial(self._begin, call, method, params))
+            defer(session, partial(self._begin, call, method, params))
             return
         try:
             result = method.handler(self, call, params)
@@ -369,13 +374,13 @@ class Core(Procedures):
             self._out.append(effects.Ready(connection.id))
         if session is not None and session.run is not None and session.run.call is call:
             session.run = None
-            life.next_deferred(session)
+            next_deferred(session)
 
     # -- workers ---------------------------------------------------------------------------------------------
 
     def _worker_started(self, given: effects.WorkerStarted) -> None:
         if not given.running:
-            self.unheard.discard(given.worker)
+            self._heard(given.worker)
         known = self.workers.epoch(given.worker)
         if known == given.epoch:
             return
@@ -384,9 +389,16 @@ class Core(Procedures):
         self.workers.started(given.worker, given.epoch)
         self.log("info", "worker_started", worker=given.worker, epoch=given.epoch)
 
+    def _heard(self, worker: int) -> None:
+        """All is known of what it held before this process began; of the last one: what nobody holds goes."""
+        if worker in self.unheard:
+            self.unheard.discard(worker)
+            if not self.unheard:
+                restoring.sweep(self)
+
     def _worker_died(self, worker: int, left: dict[str, Left]) -> None:
         """Its open commands fail, then its sessions are lost."""
-        self.unheard.discard(worker)
+        self._heard(worker)
         if worker not in self.workers:
             return
         self.workers.died(worker)
@@ -395,6 +407,12 @@ class Core(Procedures):
         life.worker_lost(self, worker, left)
 
     # -- the end ---------------------------------------------------------------------------------------------
+
+    def _timer(self, key: tuple[str, ...]) -> None:
+        if key == janitor.TIMER:
+            janitor.scan(self)
+        else:
+            (audio if key[0] == AUDIO_DIAL else life).timer(self, key)
 
     def _look_drained(self) -> None:
         if not self._drained and not self.sessions and not self.untold():

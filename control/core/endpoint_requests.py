@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,9 +20,11 @@ from roomtone.control.core import (
     spreading,
     transferring,
 )
+from roomtone.control.core.calls import telling
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, endpoint_not_found
-from roomtone.control.core.run import Ask, Call, Procedure, expect
+from roomtone.control.core.run import Answer, Ask, Call, Procedure, expect
 from roomtone.control.core.session import Endpoint, EndpointFact, Session
+from roomtone.engine.codecs import Codec
 from roomtone.engine.messages import (
     CreateRtp,
     CreateTone,
@@ -83,8 +85,16 @@ def _check_family(endpoint: Endpoint, family: int) -> None:
 
 
 def create_from_offer(core: Core, call: Call, params: api.CreateFromOffer) -> Procedure:
-    session = call.session
-    answerable = negotiate.read_offer(params.sdp, params.direction, core.config.max_sdp_size_kb)
+    created = yield from answer_offer(core, call.session, params.sdp, params.direction)
+    telling.answered(core, call.session)
+    return created
+
+
+def answer_offer(
+    core: Core, session: Session, offer: str, direction: api.Direction
+) -> Generator[list[Ask], list[Answer], api.AnswerCreated]:
+    """An RTP endpoint from a peer's offer.  Raises `Problem`."""
+    answerable = negotiate.read_offer(offer, direction, core.config.max_sdp_size_kb)
     agreement = answerable.agreement
     media_ip = _media_ip(core, agreement.family)
     placing.check_room(core, session)
@@ -92,7 +102,7 @@ def create_from_offer(core: Core, call: Call, params: api.CreateFromOffer) -> Pr
         id=core.next_id(),
         kind="rtp",
         worker=-1,
-        policy=params.direction,
+        policy=direction,
         negotiated=agreement.direction,
         held=agreement.held,
         media=agreement.media,
@@ -115,22 +125,26 @@ def create_offer(core: Core, call: Call, params: api.CreateOffer) -> Procedure:
 
 
 def create_rtp_offer(core: Core, call: Call, params: api.RtpCreateOffer) -> Procedure:
-    session = call.session
     if params.srtp and params.srtp_optional:
         raise Problem(INVALID_PARAMS, "srtp and srtp_optional exclude each other", "srtp_optional")
     if params.srtp or params.srtp_optional:
         raise Problem(ENDPOINT_ERROR, "SRTP is not supported by this build", "srtp")
     codecs = negotiate.offered_codecs(params.codecs)
+    return (yield from make_offer(core, call.session, params.direction, codecs))
+
+
+def make_offer(
+    core: Core, session: Session, direction: api.Direction, codecs: tuple[Codec, ...]
+) -> Generator[list[Ask], list[Answer], api.OfferCreated]:
+    """An RTP endpoint with an offer of ours, to be answered.  Raises `Problem`."""
     placing.check_room(core, session)
     media_ip = core.config.media_ip[0]
-    endpoint = Endpoint(id=core.next_id(), kind="rtp", worker=-1, policy=params.direction, offered=codecs)
+    endpoint = Endpoint(id=core.next_id(), kind="rtp", worker=-1, policy=direction, offered=codecs)
     endpoint.created = yield from placing.create(
         core, session, endpoint, lambda: _create_rtp(core, session, endpoint, media_ip), RtpCreated
     )
     endpoint.happened(EndpointFact.OFFER_MADE)
-    return api.OfferCreated(
-        endpoint.id, negotiate.write_offer(codecs, params.direction, endpoint.next_line())
-    )
+    return api.OfferCreated(endpoint.id, negotiate.write_offer(codecs, direction, endpoint.next_line()))
 
 
 def _create_rtp(core: Core, session: Session, endpoint: Endpoint, media_ip: str) -> CreateRtp:
@@ -185,9 +199,16 @@ def accept_answer(core: Core, call: Call, params: api.AcceptAnswer) -> Procedure
         raise Problem(ENDPOINT_ERROR, "The endpoint has no unanswered offer", "endpoint_id")
     if params.offer_generation not in (None, endpoint.sdp_version):
         raise Problem(ENDPOINT_ERROR, "The answer is for another offer", "offer_generation")
-    agreement = negotiate.read_answer(
-        params.sdp, endpoint.offered, endpoint.policy, core.config.max_sdp_size_kb
-    )
+    call.emit((yield from take_answer(core, call.session, endpoint, params.sdp)))
+    telling.answered(core, call.session)
+    return api.Empty()
+
+
+def take_answer(
+    core: Core, session: Session, endpoint: Endpoint, answer: str
+) -> Generator[list[Ask], list[Answer], api.StateChanged]:
+    """The peer's answer to our offer: what the endpoint became.  Raises `Problem`."""
+    agreement = negotiate.read_answer(answer, endpoint.offered, endpoint.policy, core.config.max_sdp_size_kb)
     _check_family(endpoint, agreement.family)
     proposed = msgspec.structs.replace(
         endpoint,
@@ -201,15 +222,14 @@ def accept_answer(core: Core, call: Call, params: api.AcceptAnswer) -> Procedure
     answers = yield [
         Ask(
             endpoint.worker,
-            _update(core, call.session, proposed, relearn=False),
+            _update(core, session, proposed, relearn=False),
             lambda _: core.tell(endpoint.worker, silence),
         )
     ]
     expect(answers[0], Done)
     _adopt(endpoint, proposed)
     old, new = endpoint.happened(EndpointFact.ANSWER_ACCEPTED)
-    call.emit(api.StateChanged(endpoint.id, old, new))
-    return api.Empty()
+    return api.StateChanged(endpoint.id, old, new)
 
 
 def update_remote_sdp(core: Core, call: Call, params: api.UpdateRemoteSdp) -> Procedure:

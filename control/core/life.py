@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from roomtone.control.core import api, downloads, effects, frame, placing, polling, recordings
+from roomtone.control.core.calls import commands, ending
+from roomtone.control.core.calls.ending import Ending
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
-from roomtone.control.core.run import PAUSED, Answer, Ask, Work
+from roomtone.control.core.run import PAUSED, Answer, Ask, Work, next_deferred
 from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
 from roomtone.control.core.stats import endpoint_stats
 from roomtone.engine import messages
@@ -47,10 +48,9 @@ def begin(core: Core, session: Session) -> None:
 
 
 def recalled(core: Core, session: Session) -> None:
-    """A session of the time before this process began: it waits for a connection."""
-    timeout_us = core.config.disconnect_timeout_secs * US_PER_S
-    session.orphaned_until_us = core.now_us + timeout_us
-    core.schedule(session, ORPHAN, session.orphaned_until_us)
+    """A session of the time before this process began: one with a lease waits for a connection."""
+    if session.leg.leased:
+        _wait_for_attach(core, session)
     core.schedule(session, HALF_BRIDGES, core.now_us + RECALL_US)
     if core.config.session_idle_timeout_secs:
         core.schedule(session, IDLE, core.now_us + core.config.session_idle_timeout_secs * US_PER_S)
@@ -58,15 +58,22 @@ def recalled(core: Core, session: Session) -> None:
 
 def control_lost(core: Core, connection: Connection, session: Session, unsent: list[bytes]) -> None:
     """The bound connection is gone: the session waits for another one, with the events nobody has got."""
-    timeout_ms = core.config.disconnect_timeout_secs * 1000
     session.happened(SessionFact.CONTROL_LOST)
     session.connection = None
     session.queue.forget_replies()
     session.queue.put_back([text for text in unsent if frame.is_event(text)])
-    session.orphaned_until_us = core.now_us + timeout_ms * 1000
+    if session.leg.leased:
+        timeout_us = _wait_for_attach(core, session)
+        core.farewell(connection.id, api.SessionOrphaned(timeout_us // 1000))
+    core.log("info", "session_orphaned", session=session.id, leased=session.leg.leased)
+
+
+def _wait_for_attach(core: Core, session: Session) -> int:
+    """The lease runs from now; how long, in microseconds."""
+    timeout_us = core.config.disconnect_timeout_secs * US_PER_S
+    session.orphaned_until_us = core.now_us + timeout_us
     core.schedule(session, ORPHAN, session.orphaned_until_us)
-    core.farewell(connection.id, api.SessionOrphaned(timeout_ms))
-    core.log("info", "session_orphaned", session=session.id, timeout_ms=timeout_ms)
+    return timeout_us
 
 
 def attach(core: Core, connection: Connection, session: Session) -> None:
@@ -82,20 +89,11 @@ def attach(core: Core, connection: Connection, session: Session) -> None:
     core.log("info", "session_attached", session=session.id)
 
 
-def defer(session: Session, begin_call: Callable[[], None]) -> None:
-    """Keep a request until the session's open command is done."""
-    if session.waiting is None:
-        session.waiting = deque()
-    session.waiting.append(begin_call)
+def end(core: Core, session: Session, fact: SessionFact, how: Ending | None = None) -> None:
+    """End a session: its slots are free at once, its workers are told to close it.
 
-
-def next_deferred(session: Session) -> None:
-    while session.waiting and session.run is None:
-        session.waiting.popleft()()
-
-
-def end(core: Core, session: Session, fact: SessionFact) -> None:
-    """End a session: its slots are free at once, its workers are told to close it."""
+    how: what is told of it; None: as always with that fact.
+    """
     session.happened(fact)
     del core.sessions[session.id]
     polling.unsubscribe(core, session)
@@ -128,6 +126,7 @@ def end(core: Core, session: Session, fact: SessionFact) -> None:
         placing.remove_other_end(core, endpoint)
         core.downloads.leave(endpoint.id)
     session.endpoints.clear()
+    ending.ended(core, session, how or ending.ENDINGS[fact])
     core.log("info", "session_ended", session=session.id, reason=fact.value)
 
 
@@ -258,6 +257,7 @@ _TIMERS: dict[str, Callable[[Core, Session], None]] = {
     placing.EMPTY: _empty_expired,
     IDLE: _idle_expired,
     HALF_BRIDGES: _remove_half_bridges,
+    commands.RESULTS: commands.results_due,
 }
 
 # -- what workers tell ---------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ carries a `Note` with what only control knows (whose session it is, what was neg
 back in snapshots. A new control process makes of them the sessions as they were, orphaned: clients re-
 attach, and what nobody claims ends after `disconnect_timeout_secs`. A session without endpoints, what was
 still being downloaded, subscriptions to statistics and events that waited for an orphaned session die with
-the process.
+the process.  What a call is beside its endpoints stands in the store (calls/remembering.py).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 
 from roomtone.control.core import life, placing, spreading
 from roomtone.control.core.api import Direction, EndpointState
+from roomtone.control.core.calls import janitor, remembering, telling
 from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.session import Audio, End, Endpoint, Session
 from roomtone.engine.codecs import Codec
@@ -100,6 +101,10 @@ def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> list[Session
         core.workers.add(worker, 1, session.phase)
         touched[session.id] = session
     for session in touched.values():
+        if not session.leg.leased:
+            janitor.watch(core)
+        elif any(endpoint.state == "connected" for endpoint in session.endpoints.values()):
+            telling.answered(core, session)
         in_order = sorted(session.endpoints.items(), key=lambda item: item[1].number)
         session.endpoints = dict(in_order)
         placing.watch_empty(core, session)
@@ -120,6 +125,7 @@ def _recall_session(core: Core, worker: int, session_id: str, about: Note) -> Se
         connection=None,
         last_command_us=core.now_us,
         state="orphaned",
+        leg=remembering.leg(core, session_id),
         home=home,
         phase=about.phase,
     )

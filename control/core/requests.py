@@ -23,6 +23,7 @@ from roomtone.control.core import (
     recordings,
     views,
 )
+from roomtone.control.core.calls import telling
 from roomtone.control.core.problems import (
     MAX_SESSIONS_REACHED,
     NO_SESSION,
@@ -86,6 +87,8 @@ def session_create(core: Core, call: Call, params: api.SessionCreate) -> Struct:
     connection.session = session
     connection.gone = False
     life.begin(core, session)
+    if session.app_id in core.apps:
+        telling.introduce(core, session)
     return api.SessionCreated(session.id)
 
 

@@ -6,13 +6,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from roomtone.control.core import webhooks
+from roomtone.control.core.calls import remembering
 from roomtone.control.core.effects import Restored
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 # Readers by the kind of row, in the order in which they have to be read: (core, id, body).
-READERS: dict[str, Callable[[Core, str, bytes], None]] = {webhooks.KIND: webhooks.read}
+READERS: dict[str, Callable[[Core, str, bytes], None]] = {
+    webhooks.KIND: webhooks.read,
+    remembering.KIND: remembering.read,
+}
+# What is done, in this order, when every worker has said what it held before this process began.
+SWEEPERS: list[Callable[[Core], None]] = [remembering.sweep]
 
 
 def restore(core: Core, given: Restored) -> None:
@@ -21,3 +27,11 @@ def restore(core: Core, given: Restored) -> None:
         for row in given.rows:
             if row.kind == kind and row.body is not None:
                 reader(core, row.id, row.body)
+    if not core.unheard:
+        sweep(core)
+
+
+def sweep(core: Core) -> None:
+    """What the store names and no worker holds has ended."""
+    for sweeper in SWEEPERS:
+        sweeper(core)

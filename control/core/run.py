@@ -7,6 +7,7 @@ Nothing waits: between the steps the procedure is only kept here.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
@@ -112,6 +113,18 @@ def unanswered(answer: Answer) -> bool:
     return isinstance(answer, Unanswered) or (
         isinstance(answer, Failed) and answer.code == SESSION_UNRESPONSIVE
     )
+
+
+def defer(session: Session, begin: Callable[[], None]) -> None:
+    """Keep what wants to begin until the session's open procedure is done."""
+    if session.waiting is None:
+        session.waiting = deque()
+    session.waiting.append(begin)
+
+
+def next_deferred(session: Session) -> None:
+    while session.waiting and session.run is None:
+        session.waiting.popleft()()
 
 
 T = TypeVar("T", bound=Struct)

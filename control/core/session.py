@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from roomtone.control.core.api import Direction, EndpointState
+from roomtone.control.core.calls.leg import Leg
 from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.negotiate import Line, directions
 from roomtone.control.core.placement import Spread
@@ -45,13 +46,21 @@ class SessionFact(Enum):
     ATTACHED = "attached"
     DESTROYED = "destroyed"
     ORPHAN_EXPIRED = "orphan_expired"
+    HUNG_UP = "hung_up"
+    CHANNEL_LOST = "channel_lost"
     IDLE_EXPIRED = "idle_expired"
     EMPTY_EXPIRED = "empty_expired"
     WORKER_LOST = "worker_lost"
     SHUT_DOWN = "shut_down"
 
 
-_ENDS = (SessionFact.IDLE_EXPIRED, SessionFact.EMPTY_EXPIRED, SessionFact.WORKER_LOST, SessionFact.SHUT_DOWN)
+_ENDS = (
+    SessionFact.HUNG_UP,
+    SessionFact.IDLE_EXPIRED,
+    SessionFact.EMPTY_EXPIRED,
+    SessionFact.WORKER_LOST,
+    SessionFact.SHUT_DOWN,
+)
 
 SESSION_TRANSITIONS: dict[str, dict[SessionFact, str]] = {
     "active": {
@@ -61,6 +70,8 @@ SESSION_TRANSITIONS: dict[str, dict[SessionFact, str]] = {
     },
     "orphaned": {
         SessionFact.ATTACHED: "active",
+        SessionFact.DESTROYED: "ended",
+        SessionFact.CHANNEL_LOST: "ended",
         SessionFact.ORPHAN_EXPIRED: "ended",
         **dict.fromkeys(_ENDS, "ended"),
     },
@@ -287,6 +298,7 @@ class Session(Bus, kw_only=True, eq=False):
     state: str = "active"
     subscription: Subscription | None = None
     orphaned_until_us: int = 0
+    leg: Leg = field(default_factory=Leg)
     run: Run | None = None
     waiting: deque[Callable[[], None]] | None = None
 

@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from roomtone.control.core import effects as fx
-from roomtone.control.core.api import EVENTS
+from roomtone.control.core.api import EVENTS, EventData
 from roomtone.control.core.committing import Published
 from roomtone.control.core.config import load
 from roomtone.control.core.core import Core
@@ -24,7 +24,9 @@ from roomtone.engine import messages as ms
 from roomtone.ext.event.stats_record import record
 
 _load = lru_cache(load)
+TOLD = {kind.NAME: kind for kind in EventData.__subclasses__()}
 
+KINDS = {ms.CreateRtp: "rtp", ms.CreateTone: "tone", ms.CreateFile: "file", ms.CreateBridge: "bridge"}
 EPOCH_OFFSET_US = 1_700_000_000_000_000  # 2023-11-14T22:13:20Z at now_us = 0
 US_PER_S = 1_000_000
 
@@ -50,6 +52,7 @@ class FakeWorker:
         self.epoch = epoch
         self.commands: list[ms.CommandBody] = []
         self.endpoints: dict[str, str] = {}  # endpoint -> session
+        self.created: dict[str, ms.RtpCreated] = {}
         self.moves: dict[str, int] = {}  # endpoint -> its last move
         self.buses: set[str] = set()  # sessions with a bus here,
         self.peers: dict[str, list[ms.SpreadPeer]] = {}  # and whose sums those that publish add
@@ -86,7 +89,7 @@ class FakeWorker:
                 self._enter(body)
                 port = next(self._ports)
                 rtcp_port = port if body.rtcp_mux else port + 1
-                return ms.RtpCreated(
+                self.created[body.endpoint] = made = ms.RtpCreated(
                     local_ip=body.media_ip,
                     rtp_port=port,
                     rtcp_port=rtcp_port,
@@ -94,6 +97,7 @@ class FakeWorker:
                     cname="c",
                     handle=port,
                 )
+                return made
             case ms.CreateTone() | ms.CreateBridge():
                 self._enter(body)
                 if isinstance(body, ms.CreateBridge):
@@ -206,6 +210,25 @@ class FakeWorker:
             self.seats[body.endpoint] = (body.room, body.seat or ms.Seat())
 
 
+def held(worker: FakeWorker) -> list[ms.SnapshotEndpoint]:
+    """The endpoints that a worker tells a new control process of, with what it was told last of each."""
+    last = {body.endpoint: body for body in worker.commands if getattr(body, "note", b"")}
+    made = {body.endpoint: body for body in worker.commands if isinstance(body, tuple(KINDS))}
+    return [
+        ms.SnapshotEndpoint(
+            session=session,
+            endpoint=endpoint,
+            kind=getattr(made[endpoint], "kind", KINDS[type(made[endpoint])]),
+            note=last[endpoint].note,
+            created=worker.created.get(endpoint),
+            moves=worker.moves.get(endpoint, 0),
+            room=worker.seats[endpoint][0] if endpoint in worker.seats else None,
+            seat=worker.seats[endpoint][1] if endpoint in worker.seats else None,
+        )
+        for endpoint, session in worker.endpoints.items()
+    ]
+
+
 class Client:
     """One control connection that reads everything at once, unless `reading` is False."""
 
@@ -238,7 +261,7 @@ class Client:
         while (text := self.desk.core.next_message(self.id)) is not None:
             message = json.loads(text)
             if "event" in message:
-                msgspec.convert(message["data"], EVENTS[message["event"]])
+                msgspec.convert(message["data"], (TOLD | EVENTS)[message["event"]])
             self.log.append(message)
 
     def reply(self, request_id: str) -> dict[str, Any] | None:
@@ -393,6 +416,7 @@ class Desk:
         for worker in self.workers.values():
             worker.held = []
             self.give(fx.WorkerStarted(worker.index, worker.epoch, running=True))
+            self.give(fx.WorkerHolds(worker.index, held(worker)))
 
     def session(self, app_id: str | None = None) -> tuple[Client, str]:
         """A connection with a session, and its id."""

@@ -17,28 +17,15 @@ from msgspec import Struct
 
 from roomtone.control.core import naming
 from roomtone.control.core.effects import RestReply, RestRequest
-from roomtone.control.core.problems import (
-    ENDPOINT_ERROR,
-    INVALID_PARAMS,
-    SESSION_GONE,
-    SESSION_UNRESPONSIVE,
-    Problem,
-)
+from roomtone.control.core.problems import Problem
 from roomtone.control.core.rest import body as body_of
 from roomtone.control.core.rest import operations
 from roomtone.control.core.rest.asked import Asked, Operation, Outcome
-from roomtone.control.core.rest.refusal import Refusal
+from roomtone.control.core.rest.refusal import Refusal, as_refusal
 from roomtone.control.core.run import Run
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
-
-_STATUS = {
-    INVALID_PARAMS: (400, "validation_error"),
-    ENDPOINT_ERROR: (503, "overloaded"),
-    SESSION_GONE: (404, "session_not_found"),
-    SESSION_UNRESPONSIVE: (503, "node_unavailable"),
-}
 
 
 def handle(core: Core, given: RestRequest) -> None:
@@ -88,6 +75,7 @@ def _find(core: Core, asked: Asked) -> None:
             raise Refusal(404, "session_not_found", "No such session")
         _owned(core, session.app_id, asked.app_id, Refusal(404, "session_not_found", "No such session"))
         asked.session = session
+        session.last_command_us = core.now_us
 
 
 def _owned(core: Core, owner: str, app_id: str, hidden: Refusal) -> None:
@@ -113,7 +101,7 @@ def _done(
     core: Core, asked: Asked, operation: Operation, outcome: Struct | None, problem: Problem | None
 ) -> None:
     if problem is not None:
-        _refuse(core, asked, _as_refusal(problem))
+        _refuse(core, asked, as_refusal(problem))
     else:
         assert isinstance(outcome, Outcome)
         _answer(core, asked, operation, outcome)
@@ -128,14 +116,6 @@ def _answer(core: Core, asked: Asked, operation: Operation, outcome: Outcome) ->
 
 def _refuse(core: Core, asked: Asked, refusal: Refusal) -> None:
     core.effect(RestReply(asked.n, refusal.status, refusal=refusal))
-
-
-def _as_refusal(problem: Problem) -> Refusal:
-    """What the session protocol's machinery refused, in the words of this one."""
-    if isinstance(problem, Refusal):
-        return problem
-    status, code = _STATUS.get(problem.code, (500, "internal_error"))
-    return Refusal(status, code, problem.message)
 
 
 def _internal(core: Core, asked: Asked) -> Refusal:

@@ -1,0 +1,67 @@
+"""How a call ends.
+
+Theory of operation
+-------------------
+A session ends once, in `life.end`, which calls `ended` when it is off every list.  What is still open is
+closed there in this order: results of commands, conference.member.left, call.hangup; nothing follows that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from roomtone.control.core.calls import commands, events, telling
+from roomtone.control.core.session import Session, SessionFact
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+
+API_HANGUP = "api_hangup"
+
+
+class Ending(Struct, frozen=True):
+    """reason: of member.left.  cause: what brought it about.  hangup_cause: the documented, coarse one."""
+
+    reason: str
+    cause: str
+    hangup_cause: str = "completed"
+
+
+ENDINGS: dict[SessionFact, Ending] = {
+    SessionFact.DESTROYED: Ending("hangup", "session_destroyed"),
+    SessionFact.HUNG_UP: Ending("hangup", API_HANGUP),
+    SessionFact.CHANNEL_LOST: Ending("orphan", "idle_120s", "failed"),
+    SessionFact.ORPHAN_EXPIRED: Ending("hangup", "control_lost", "failed"),
+    SessionFact.IDLE_EXPIRED: Ending("hangup", "idle_timeout"),
+    SessionFact.EMPTY_EXPIRED: Ending("hangup", "empty_timeout"),
+    SessionFact.WORKER_LOST: Ending("orphan", "worker_lost", "failed"),
+    SessionFact.SHUT_DOWN: Ending("hangup", "shutdown", "failed"),
+}
+RESTART = Ending("orphan", "restart", "failed")  # no worker holds it any more
+
+# Q.850 names as applications give them with `hangup`.
+HANGUP_CAUSES = {
+    "USER_BUSY": "busy",
+    "CALL_REJECTED": "rejected",
+    "NO_ANSWER": "no_answer",
+    "NO_USER_RESPONSE": "no_answer",
+    "ORIGINATOR_CANCEL": "cancelled",
+    "SUBSCRIBER_ABSENT": "unavailable",
+    "UNALLOCATED_NUMBER": "unavailable",
+    "DESTINATION_OUT_OF_ORDER": "unavailable",
+    "NETWORK_OUT_OF_ORDER": "failed",
+    "NORMAL_TEMPORARY_FAILURE": "failed",
+    "RECOVERY_ON_TIMER_EXPIRE": "failed",
+}
+
+
+def ended(core: Core, session: Session, ending: Ending) -> None:
+    """The last that is told of a call."""
+    commands.give_up(core, session)
+    asked = ending.cause == API_HANGUP  # else its WebSocket has it under another name
+    event = events.Hangup(telling.uuid(core, session), ending.hangup_cause, ending.cause)
+    telling.tell(core, session, event, known=not asked)
+    if session.leg.told:
+        core.keep(telling.KIND, session.id, None)

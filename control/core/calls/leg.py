@@ -1,0 +1,47 @@
+"""What a session is as a call, and what is written down of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct, field
+
+if TYPE_CHECKING:
+    from roomtone.control.core.calls.commands import Command
+
+HangupOn = Literal["rtcp_bye", "media_timeout"]
+
+
+class Leg(Struct, kw_only=True, eq=False):
+    """The call that a session is.
+
+    leased: made over a WebSocket, whose loss begins a deadline.  told: call.new was; until then nobody has
+    asked for what happens to it.  answered: the peer can be heard (a network endpoint is connected), or the
+    application has said so: of a call whose offer came over REST only that counts.  accepted: the command
+    `answer` was carried out.  active_us: the last packet that a worker told of.  owed: commands whose result
+    is still to be told, in the order of their coming.
+    """
+
+    leased: bool = True
+    told: bool = False
+    answered: bool = False
+    accepted: bool = False
+    did: str = ""
+    metadata: dict[str, Any] | None = None
+    hangup_on: tuple[HangupOn, ...] = ()
+    active_us: int = 0
+    owed: dict[str, Command] = field(default_factory=dict)  # by operation id
+
+
+class CallRow(Struct, kw_only=True, omit_defaults=True):
+    """The record of a call that was told of: it stands in the store until its call.hangup does."""
+
+    app_id: str
+    caller_id: str
+    created_epoch_us: int
+    leased: bool = True
+    answered: bool = False
+    accepted: bool = False
+    did: str = ""
+    metadata: dict[str, Any] | None = None
+    hangup_on: tuple[HangupOn, ...] = ()

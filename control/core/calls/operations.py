@@ -1,0 +1,252 @@
+"""Calls over REST: made, answered, shown, listed; and the table of their operations."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from roomtone.control.core import api, endpoint_requests, life, negotiate, placing, views
+from roomtone.control.core.calls import commands, janitor, telling
+from roomtone.control.core.calls.ending import API_HANGUP, HANGUP_CAUSES, Ending
+from roomtone.control.core.calls.leg import HangupOn, Leg
+from roomtone.control.core.event_queue import EventQueue
+from roomtone.control.core.problems import MAX_SESSIONS_REACHED, Problem
+from roomtone.control.core.rest.asked import Asked, Operation, Outcome
+from roomtone.control.core.rest.refusal import Refusal
+from roomtone.control.core.run import Answer, Ask
+from roomtone.control.core.session import Endpoint, Session, SessionFact
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+
+SESSIONS = "/api/v1/sessions"
+SESSION = SESSIONS + "/{session_uuid}"
+COMMANDS = SESSION + "/commands/"
+FAILED = "failed"  # the documented cause of a hangup that has no word of its own
+
+# -- bodies --------------------------------------------------------------------------------------------------
+
+Steps = Generator[list[Ask], list[Answer], Outcome]
+
+
+class CreateSession(Struct, forbid_unknown_fields=True, kw_only=True):
+    """sdp: the peer's offer; None: we make one, with `codecs`.
+
+    direction: of the media, the peer's.  did: the number that was called.  hangup_on: what ends the call
+    beside commands.
+    """
+
+    caller_id: Annotated[str, Meta(max_length=1024)] = ""
+    did: Annotated[str, Meta(max_length=1024)] = ""
+    sdp: str | None = None
+    direction: api.Direction = "sendrecv"
+    codecs: list[str] | None = None
+    metadata: dict[str, Any] | None = None
+    hangup_on: tuple[HangupOn, ...] = ()
+    command_uid: str | None = None
+
+
+class SessionMade(Struct):
+    session_uuid: str
+    endpoint_id: str
+    sdp_answer: str | UnsetType = UNSET
+    sdp_offer: str | UnsetType = UNSET
+
+
+class TakeAnswer(Struct, forbid_unknown_fields=True, kw_only=True):
+    """endpoint_id: which of our offers; None: the only one."""
+
+    sdp: str
+    endpoint_id: str | None = None
+    command_uid: str | None = None
+
+
+class AnswerTaken(Struct):
+    session_uuid: str
+    endpoint_id: str
+
+
+class HangUp(Struct, forbid_unknown_fields=True, kw_only=True):
+    """cause: a name of Q.850."""
+
+    cause: Annotated[str, Meta(pattern=r"^[A-Z_]+$(?!\n)", max_length=64)] = "NORMAL_CLEARING"
+    command_uid: str | None = None
+
+
+class SessionShown(Struct):
+    """state: new | answered.  room_id: of the room it is a member of."""
+
+    session_uuid: str
+    caller_id: str
+    did: str
+    state: str
+    room_id: str | None
+    muted: bool
+    playback_status: str
+    created_at: str
+    metadata: dict[str, Any]
+    endpoints: list[api.EndpointInfo]
+
+
+# -- made and answered ---------------------------------------------------------------------------------------
+
+
+def create(core: Core, asked: Asked, body: CreateSession) -> Steps:
+    limit = core.config.max_sessions
+    if limit and len(core.sessions) >= limit:
+        raise Problem(MAX_SESSIONS_REACHED, f"The server has its maximum of {limit} sessions")
+    codecs = negotiate.offered_codecs(body.codecs)
+    session = _begin(core, asked, body)
+    try:
+        if body.sdp is not None:
+            answer = yield from endpoint_requests.answer_offer(core, session, body.sdp, body.direction)
+            made = SessionMade("", answer.endpoint_id, sdp_answer=answer.sdp_answer)
+        else:
+            offer = yield from endpoint_requests.make_offer(core, session, body.direction, codecs)
+            made = SessionMade("", offer.endpoint_id, sdp_offer=offer.sdp_offer)
+    except (Problem, GeneratorExit):
+        if not session.ended:
+            life.end(core, session, SessionFact.DESTROYED)
+        raise
+    telling.introduce(core, session)
+    janitor.watch(core)
+    made.session_uuid = telling.uuid(core, session)
+    return Outcome(made)
+
+
+def _begin(core: Core, asked: Asked, body: CreateSession) -> Session:
+    session = Session(
+        id=core.next_id(),
+        app_id=asked.app_id,
+        caller_id=body.caller_id,
+        created_us=core.now_us,
+        queue=EventQueue(core.config.critical_event_channel_size, core.config.event_channel_size),
+        connection=None,
+        last_command_us=core.now_us,
+        state="orphaned",
+        leg=Leg(leased=False, did=body.did, metadata=body.metadata, hangup_on=body.hangup_on),
+    )
+    placing.settle(core, session)
+    core.sessions[session.id] = session
+    life.begin(core, session)
+    return session
+
+
+def take_answer(core: Core, asked: Asked, body: TakeAnswer) -> Steps:
+    session = asked.the_session
+    endpoint = _offered(session, body.endpoint_id)
+    changed = yield from endpoint_requests.take_answer(core, session, endpoint, body.sdp)
+    core.emit(session, changed)
+    telling.answered(core, session)
+    return Outcome(AnswerTaken(telling.uuid(core, session), endpoint.id))
+
+
+def _offered(session: Session, endpoint_id: str | None) -> Endpoint:
+    """The endpoint whose offer is not answered yet."""
+    for endpoint in session.endpoints.values():
+        named = endpoint_id is None or endpoint.id == endpoint_id.lower()
+        if named and endpoint.kind == "rtp" and endpoint.state == "connecting":
+            return endpoint
+    raise Refusal(409, "no_open_offer", "No offer of this session waits for an answer")
+
+
+# -- commands ------------------------------------------------------------------------------------------------
+
+
+def answer(core: Core, asked: Asked, body: Struct) -> Outcome:
+    session = asked.the_session
+    if not any(endpoint.state == "connected" for endpoint in session.endpoints.values()):
+        raise Refusal(409, "not_answered", "The peer has not answered our offer yet")
+    command = commands.accept(core, asked)
+    changed = not session.leg.accepted
+    telling.answered(core, session, asked)
+    commands.succeed(core, command, changed=changed)
+    return commands.accepted(asked)
+
+
+def hangup(core: Core, asked: Asked, body: HangUp) -> Outcome:
+    commands.succeed(core, commands.accept(core, asked))
+    told = "completed" if body.cause.startswith("NORMAL_") else HANGUP_CAUSES.get(body.cause, FAILED)
+    life.end(core, asked.the_session, SessionFact.HUNG_UP, Ending("hangup", API_HANGUP, told))
+    return commands.accepted(asked)
+
+
+def disconnect(core: Core, asked: Asked, body: Struct) -> Outcome:
+    commands.succeed(core, commands.accept(core, asked))
+    life.end(core, asked.the_session, SessionFact.HUNG_UP)
+    return commands.accepted(asked)
+
+
+# -- shown ---------------------------------------------------------------------------------------------------
+
+
+def shown(core: Core, session: Session) -> SessionShown:
+    leg = session.leg
+    return SessionShown(
+        session_uuid=telling.uuid(core, session),
+        caller_id=session.caller_id,
+        did=leg.did,
+        state="answered" if leg.answered else "new",
+        room_id=None,
+        muted=False,
+        playback_status="stopped",
+        created_at=views.rfc3339(session.created_us + core.epoch_offset_us),
+        metadata=leg.metadata or {},
+        endpoints=[views.endpoint_info(endpoint) for endpoint in session.endpoints.values()],
+    )
+
+
+def show(core: Core, asked: Asked, body: Struct) -> Outcome:
+    return Outcome(shown(core, asked.the_session))
+
+
+# -- the table -----------------------------------------------------------------------------------------------
+
+
+def command(name: str, handler: Any, summary: str, *emits: str, **more: Any) -> tuple[str, Operation]:
+    operation = Operation(
+        method="POST",
+        path=COMMANDS + name,
+        handler=handler,
+        summary=summary,
+        result=commands.Accepted,
+        status=202,
+        emits=("command.result", *emits),
+        **more,
+    )
+    return commands.PREFIX + name, operation
+
+
+OPERATIONS: dict[str, Operation] = {
+    "session.create": Operation(
+        method="POST",
+        path=SESSIONS,
+        handler=create,
+        summary="Make a call from a peer's offer, or with an offer of ours",
+        body=CreateSession,
+        result=SessionMade,
+        status=201,
+        emits=("call.new",),
+    ),
+    "session.answer": Operation(
+        method="PUT",
+        path=SESSION + "/answer",
+        handler=take_answer,
+        summary="The peer's answer to our offer",
+        body=TakeAnswer,
+        result=AnswerTaken,
+        emits=("call.answered",),
+    ),
+    "session.get": Operation(
+        method="GET", path=SESSION, handler=show, summary="Show a call", result=SessionShown
+    ),
+    **dict(
+        [
+            command("answer", answer, "Answer the call", "call.answered", timing="deferred"),
+            command("hangup", hangup, "End the call", "call.hangup", body=HangUp),
+            command("disconnect", disconnect, "Cut the call off", "call.hangup"),
+        ]
+    ),
+}

@@ -1,0 +1,79 @@
+"""What is told of a call: call.new first, call.hangup last.
+
+A session is told of from its beginning where it was made over REST, or its app is one of the REST interface;
+else from the first command over REST on.  From then on it has a row in the store and its events are written
+down; before, it costs the store nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roomtone.control.core import naming
+from roomtone.control.core.calls import events
+from roomtone.control.core.calls.leg import CallRow
+from roomtone.control.core.session import Session
+
+if TYPE_CHECKING:
+    from roomtone.control.core.api import EventData
+    from roomtone.control.core.core import Core
+    from roomtone.control.core.rest.asked import Asked
+
+KIND = "call"  # of the rows
+
+
+def uuid(core: Core, session: Session) -> str:
+    return naming.session_uuid(core.node, session.id)
+
+
+def introduce(core: Core, session: Session) -> None:
+    """From here on the session is told of; once."""
+    leg = session.leg
+    if leg.told:
+        return
+    leg.told = True
+    public = uuid(core, session)
+    tell(core, session, events.New(public, session.caller_id, leg.did), known=True)
+    if leg.answered:
+        tell(core, session, events.Answered(public), known=True)
+    remember(core, session)
+
+
+def remember(core: Core, session: Session) -> None:
+    """Write the call down as it is now, if it is told of."""
+    leg = session.leg
+    if leg.told and not session.ended:
+        row = CallRow(
+            app_id=session.app_id,
+            caller_id=session.caller_id,
+            created_epoch_us=session.created_us + core.epoch_offset_us,
+            leased=leg.leased,
+            answered=leg.answered,
+            accepted=leg.accepted,
+            did=leg.did,
+            metadata=leg.metadata,
+            hangup_on=leg.hangup_on,
+        )
+        core.keep(KIND, session.id, row)
+
+
+def answered(core: Core, session: Session, asked: Asked | None = None) -> None:
+    """The call is answered: by its peer, or (asked) by the application."""
+    leg = session.leg
+    if leg.accepted or (asked is None and leg.answered):
+        return
+    leg.answered = True
+    event = events.Answered(uuid(core, session))
+    if asked is not None:
+        leg.accepted = True
+        event.command_uid, event.success = asked.command_uid, True
+    tell(core, session, event, asked, known=asked is None)
+    remember(core, session)
+
+
+def tell(
+    core: Core, session: Session, event: EventData, asked: Asked | None = None, *, known: bool = False
+) -> None:
+    """An event of a call.  known: its WebSocket has it under another name."""
+    if session.leg.told:
+        core.publish(event, session.app_id, session=session, asked=asked, copied=not known)
