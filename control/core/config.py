@@ -17,6 +17,7 @@ WITHOUT_MEANING = frozenset({
     "webrtc_port_range", "auth_hmac_secret_file", "auth_hmac_max_age_secs", "max_pending_downloads",
     "max_download_owners", "max_cache_entries", "max_cache_bytes", "legacy_ice_renomination",
 })  # fmt: skip
+MAX_COOLDOWN_MS = 60_000
 MAX_SECONDS = 365 * 24 * 3600  # a year: beyond it a number is a mistake
 
 
@@ -34,7 +35,15 @@ class Tenancy(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """Cooldowns of the groups of REST commands (core/rest/cooldown.py), in milliseconds."""
+
+    playback_ms: int = 500
+    seek_ms: int = 100
+    heavy_ms: int = 2000
+    conference_ms: int = 2000
     conference_mute_ms: int = 2000
+    conference_play_ms: int = 2000
+    conference_control_ms: int = 200
 
 
 class Watchdog(Struct, frozen=True, forbid_unknown_fields=True):
@@ -225,8 +234,9 @@ def _check_numbers(config: Config) -> list[str]:
         low, high = RANGES.get(name, (0, 2**63 - 1))
         if not low <= getattr(config, name) <= high:
             faults.append(f"{name}: {getattr(config, name)} is outside {low}..{high}")
-    if config.limits.conference_mute_ms < 0:
-        faults.append("limits.conference_mute_ms: must not be negative")
+    for name, value in msgspec.structs.asdict(config.limits).items():
+        if not 0 <= value <= MAX_COOLDOWN_MS:
+            faults.append(f"limits.{name}: {value} is outside 0..{MAX_COOLDOWN_MS}")
     return faults
 
 

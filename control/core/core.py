@@ -46,9 +46,10 @@ from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.problems import SESSION_GONE, UNKNOWN_METHOD, Problem
 from roomtone.control.core.procedures import Procedures
 from roomtone.control.core.requests import METHODS, Binding, Method, check_binding
-from roomtone.control.core.rest import front
+from roomtone.control.core.rest import front, remembered
 from roomtone.control.core.rest.apps import App
 from roomtone.control.core.rest.asked import Asked
+from roomtone.control.core.rest.remembered import Remembered
 from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.run import Call, Run, defer, next_deferred
 from roomtone.control.core.session import Connection, Endpoint, Session
@@ -95,6 +96,7 @@ class Core(Procedures):
         self.webhooks: dict[str, webhooks.Webhook] = {}  # by their keys
         self.apps: dict[str, App] = {}
         self.calls: dict[str, CallRow] = {}  # of sessions that no worker has told of since the restart
+        self.remembered = Remembered()
         self.commits = Commits()
         self.downloads = Downloads(config, self.next_id, self.effect)
         self._drained = False
@@ -244,6 +246,7 @@ class Core(Procedures):
 
         webhook: the key of the only endpoint that gets it.
         """
+        remembered.happened(self, event)
         self.commits.events.append(
             Published(
                 event.NAME,

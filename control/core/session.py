@@ -272,6 +272,7 @@ class Bus(Struct, kw_only=True, eq=False):
     opening: list[int] = field(default_factory=list)
     made: int = 0  # endpoints ever made
     timers: set[str] = field(default_factory=set)
+    cooling: dict[str, int] = field(default_factory=dict)  # groups of commands: until when, in microseconds
 
     @property
     def ended(self) -> bool:

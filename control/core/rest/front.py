@@ -3,9 +3,9 @@
 Theory of operation
 -------------------
 io has looked at what needs no state: who asks, how often, and that the body is JSON.  Here follow ownership,
-the body, a known `command_uid` (the stored reply), the cooldown, and what the operation itself checks.  A
-handler answers with an `Outcome` or is a procedure that asks workers first; it refuses by raising `Refusal`.
-The answer waits until everything that has happened is on disk.
+the body, a known `command_uid` (the stored reply), whether anything may be changed now, the cooldown, and
+what the operation itself checks.  A handler answers with an `Outcome` or is a procedure that asks workers
+first; it refuses by raising `Refusal`.  The answer waits until everything that has happened is on disk.
 """
 
 from __future__ import annotations
@@ -18,14 +18,25 @@ from msgspec import Struct
 from roomtone.control.core import naming
 from roomtone.control.core.effects import RestReply, RestRequest
 from roomtone.control.core.problems import Problem
-from roomtone.control.core.rest import body as body_of
-from roomtone.control.core.rest import operations
+from roomtone.control.core.rest import body, cooldown, operations, query, remembered
 from roomtone.control.core.rest.asked import Asked, Operation, Outcome
-from roomtone.control.core.rest.refusal import Refusal, as_refusal
+from roomtone.control.core.rest.refusal import Refusal, as_refusal, refuse
 from roomtone.control.core.run import Run
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
+
+CREATED, ACCEPTED = 201, 202
+
+
+class _Open:
+    """A request that is being carried out.  taken: its group's turn.  used: it holds its command_uid."""
+
+    def __init__(self, asked: Asked, operation: Operation) -> None:
+        self.asked = asked
+        self.operation = operation
+        self.taken: cooldown.Taken | None = None
+        self.used = False
 
 
 def handle(core: Core, given: RestRequest) -> None:
@@ -41,21 +52,48 @@ def handle(core: Core, given: RestRequest) -> None:
         operation_id=core.next_id(),
         asked_us=core.now_us,
     )
+    request = _Open(asked, operation)
+    remembered.sweep(core)
     try:
-        _find(core, asked)
-        body = _body(asked, operation, given)
-        result = operation.handler(core, asked, body)
+        result = _begin(core, request, given)
     except Refusal as refusal:
-        _refuse(core, asked, refusal)
+        _refuse(core, request, refusal)
+        return
+    except Problem as problem:
+        _refuse(core, request, as_refusal(problem))
         return
     except Exception:
-        _refuse(core, asked, _internal(core, asked))
+        _refuse(core, request, _internal(core, asked))
         return
     if isinstance(result, Outcome):
-        _answer(core, asked, operation, result)
-    else:
-        run = Run(result, lambda outcome, problem: _done(core, asked, operation, outcome, problem))
-        core.step(run, [])
+        _answer(core, request, result)
+    elif result is not None:
+        core.step(Run(result, lambda outcome, problem: _done(core, request, outcome, problem)), [])
+
+
+def _begin(core: Core, request: _Open, given: RestRequest) -> Any:
+    """The checks in their order, then the handler's result; None: the answer is another request's.
+
+    Raises `Problem`.
+    """
+    asked, operation = request.asked, request.operation
+    _find(core, asked)
+    members = body.decode(given.body)
+    decoded = body.convert(members, operation.body)
+    asked.query = query.check(operation, given.query)
+    _name(asked, decoded, given.idempotency_key)
+    if operation.method != "GET":
+        if asked.named:
+            known = remembered.begin(core, asked, remembered.digest_of(asked, members))
+            if known is not None:
+                _repeat(core, asked, known)
+                return None
+            request.used = True
+        _changes(core, operation)
+        request.taken = cooldown.take(core, asked, operation.group)
+        if operation.status == ACCEPTED:
+            remembered.start(core, asked)
+    return operation.handler(core, asked, decoded)
 
 
 def _find(core: Core, asked: Asked) -> None:
@@ -64,60 +102,99 @@ def _find(core: Core, asked: Asked) -> None:
     if named is not None:
         room = core.rooms.get(named)
         if room is None or room.ended:
-            raise Refusal(404, "room_not_found", "No such room")
-        _owned(core, room.app_id, asked.app_id, Refusal(404, "room_not_found", "No such room"))
+            raise refuse("room_not_found")
+        _owned(core, room.app_id, asked.app_id, "room_not_found")
         asked.room = room
     named = asked.path.get("session_uuid")
     if named is not None:
         session_id = naming.session_id(core.node, named)
         session = core.sessions.get(session_id) if session_id is not None else None
         if session is None:
-            raise Refusal(404, "session_not_found", "No such session")
-        _owned(core, session.app_id, asked.app_id, Refusal(404, "session_not_found", "No such session"))
+            raise refuse("session_not_found")
+        _owned(core, session.app_id, asked.app_id, "session_not_found")
         asked.session = session
         session.last_command_us = core.now_us
 
 
-def _owned(core: Core, owner: str, app_id: str, hidden: Refusal) -> None:
+def _owned(core: Core, owner: str, app_id: str, hidden: str) -> None:
     if owner != app_id:
-        raise hidden if core.config.tenancy.hide_foreign else Refusal(403, "not_owner", "Not yours")
+        raise refuse(hidden if core.config.tenancy.hide_foreign else "not_owner")
 
 
-def _body(asked: Asked, operation: Operation, given: RestRequest) -> Any:
-    """Decoded and checked; sets the command's uid.  Raises `Refusal`."""
-    members = body_of.decode(given.body)
-    body = body_of.convert(members, operation.body)
-    uid = getattr(body, "command_uid", None) or given.idempotency_key
-    if uid is not None:
-        if not body_of.COMMAND_UID.fullmatch(uid):
-            raise Refusal(400, "invalid_command_uid", "Invalid command_uid format")
+def _name(asked: Asked, decoded: Any, idempotency_key: str | None) -> None:
+    """The command's uid: the caller's, else the operation's id.  Raises `Refusal`."""
+    uid = getattr(decoded, "command_uid", None) or idempotency_key
+    if uid is None:
+        asked.command_uid = asked.operation_id
+    elif body.COMMAND_UID.fullmatch(uid):
         asked.command_uid, asked.named = uid, True
     else:
-        asked.command_uid = asked.operation_id
-    return body
+        raise refuse("invalid_command_uid")
 
 
-def _done(
-    core: Core, asked: Asked, operation: Operation, outcome: Struct | None, problem: Problem | None
-) -> None:
-    if problem is not None:
-        _refuse(core, asked, as_refusal(problem))
-    else:
-        assert isinstance(outcome, Outcome)
-        _answer(core, asked, operation, outcome)
+def _changes(core: Core, operation: Operation) -> None:
+    """Whether anything may be changed, and made, now.  Raises `Refusal`."""
+    if core.commits.trouble is not None:
+        raise refuse("store_unavailable", {"reason": core.commits.trouble}, retry_after_ms=1000)
+    if core.draining and operation.status == CREATED:
+        raise refuse("shutting_down", retry_after_ms=1000)
 
 
-def _answer(core: Core, asked: Asked, operation: Operation, outcome: Outcome) -> None:
-    reply = RestReply(
-        asked.n, outcome.status or operation.status, msgspec.json.encode(outcome.body), outcome.headers
-    )
+# -- answers -------------------------------------------------------------------------------------------------
+
+
+def _repeat(core: Core, asked: Asked, use: remembered.Use) -> None:
+    """A request that was made before: its reply, now or when it is there."""
+    if use.reply is None:
+        use.waiting.append(asked.n)
+        return
+    reply = RestReply(asked.n, use.reply.status, use.reply.body, tuple(use.reply.headers))
     core.after_commit(lambda: core.effect(reply))
 
 
-def _refuse(core: Core, asked: Asked, refusal: Refusal) -> None:
-    core.effect(RestReply(asked.n, refusal.status, refusal=refusal))
+def _done(core: Core, request: _Open, outcome: Struct | None, problem: Problem | None) -> None:
+    if problem is not None:
+        _refuse(core, request, as_refusal(problem))
+    else:
+        assert isinstance(outcome, Outcome)
+        _answer(core, request, outcome)
+
+
+def _answer(core: Core, request: _Open, outcome: Outcome) -> None:
+    asked = request.asked
+    status = outcome.status or request.operation.status
+    headers = list(outcome.headers)
+    text = msgspec.json.encode(outcome.body)
+    if status == ACCEPTED:
+        headers.append(("Location", f"/api/v1/operations/{asked.operation_id}"))
+        if msgspec.json.decode(text, type=_Told).status == "completed":
+            remembered.finish(core, asked.operation_id, "completed")
+    numbers = [asked.n]
+    if request.used:
+        numbers += remembered.keep(core, asked, status, text, headers)
+    for n in numbers:
+        reply = RestReply(n, status, text, tuple(headers))
+        core.after_commit(lambda reply=reply: core.effect(reply))  # type: ignore[misc]
+
+
+class _Told(Struct):
+    status: str = ""
+
+
+def _refuse(core: Core, request: _Open, refusal: Refusal) -> None:
+    """Nothing of it stays: neither its turn, nor its operation, nor its uid."""
+    asked = request.asked
+    numbers = [asked.n]
+    if request.taken is not None:
+        request.taken.give_back()
+    if request.operation.status == ACCEPTED:
+        remembered.never_mind(core, asked.operation_id)
+    if request.used:
+        numbers += remembered.forget(core, asked)
+    for n in numbers:
+        core.effect(RestReply(n, refusal.status, refusal=refusal))
 
 
 def _internal(core: Core, asked: Asked) -> Refusal:
     core.internal_error(asked.operation)
-    return Refusal(500, "internal_error", "Internal error")
+    return refuse("internal_error")
