@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 from roomtone.control.core import webhooks
 from roomtone.control.core.calls import remembering
 from roomtone.control.core.effects import Restored
+from roomtone.control.core.rest import apps, remembered
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 # Readers by the kind of row, in the order in which they have to be read: (core, id, body).
 READERS: dict[str, Callable[[Core, str, bytes], None]] = {
+    apps.KIND: apps.read,
     webhooks.KIND: webhooks.read,
     remembering.KIND: remembering.read,
+    remembered.KIND: remembered.read,
 }
 # What is done, in this order, when every worker has said what it held before this process began.
 SWEEPERS: list[Callable[[Core], None]] = [remembering.sweep]

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from roomtone.control.core import restoring, views
-from roomtone.control.core.rest.asked import Asked, Operation, Outcome
+from roomtone.control.core import life, views, webhooks
+from roomtone.control.core.rest import endpoints, query, webhook_url
+from roomtone.control.core.rest.asked import Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import Refusal, refuse
+from roomtone.control.core.rooms import operations as operations_of_rooms
+from roomtone.control.core.session import SessionFact
+from roomtone.control.core.webhooks import Secret, Webhook
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
@@ -35,8 +39,6 @@ class App(Struct, kw_only=True):
     key_digest: bytes
     rate_limit: int = DEFAULT_RATE_LIMIT
     rate_limit_window: str = "second"
-    webhook_url: str = ""
-    events: list[str] = []
     created_ms: int = 0  # wall clock
 
     def has_key(self, key: str) -> bool:
@@ -44,15 +46,23 @@ class App(Struct, kw_only=True):
         return hmac.compare_digest(digest(key), self.key_digest)
 
 
-class PutApp(Struct, forbid_unknown_fields=True, kw_only=True):
-    """The whole of it: what is left out is reset.  events: names that the webhook gets; empty: all."""
+class PutApp(Struct, kw_only=True):
+    """The whole of it: what is left out is reset.  webhook_url, events: of the endpoint `default`."""
 
     api_key: ApiKey
     rate_limit: RateLimit = DEFAULT_RATE_LIMIT
     rate_limit_window: Literal["second"] = "second"
-    webhook_url: Annotated[str, Meta(max_length=2048)] = ""
-    events: Annotated[list[Annotated[str, Meta(max_length=128)]], Meta(max_length=256)] = []
+    webhook_url: Annotated[endpoints.Url, Meta(description="empty: no webhooks")] = ""
+    events: endpoints.Names = []
     command_uid: str | None = None
+
+
+class AppPut(Struct, kw_only=True):
+    """webhook_secret: signs what the endpoint `default` gets; told here and when it is rotated."""
+
+    success: bool
+    app_id: str
+    webhook_secret: str
 
 
 class AppView(Struct, kw_only=True):
@@ -78,42 +88,75 @@ def put(core: Core, asked: Asked, body: PutApp) -> Outcome:
     app_id = asked.path["app_id"]
     if not APP_ID.fullmatch(app_id):
         raise Refusal(400, "invalid_app_id", "app_id must be 1 to 64 letters, digits, - or _")
+    if body.webhook_url:
+        webhook_url.check(core.config.webhooks, body.webhook_url, "/webhook_url")
+    endpoints.check_events(body.events)
     old = core.apps.get(app_id)
     app = App(
         id=app_id,
         key_digest=digest(body.api_key),
         rate_limit=body.rate_limit,
         rate_limit_window=body.rate_limit_window,
-        webhook_url=body.webhook_url,
-        events=body.events,
         created_ms=old.created_ms if old is not None else core.epoch_ms(),
     )
     core.apps[app_id] = app
     core.keep(KIND, app_id, app)
     return Outcome(
-        {"success": True, "app_id": app_id},
+        AppPut(success=True, app_id=app_id, webhook_secret=_deliver(core, app, body)),
         status=201 if old is None else 200,
         headers=(("Location", f"/admin/apps/{app_id}"),) if old is None else (),
     )
 
 
+def _deliver(core: Core, app: App, body: PutApp) -> str:
+    """Its endpoint `default`, as the call says; the secret stays what it was."""
+    webhook = webhooks.find(core, app.id, webhooks.DEFAULT)
+    if webhook is None:
+        webhook = Webhook(
+            id=webhooks.DEFAULT,
+            app_id=app.id,
+            url="",
+            secrets=(Secret(webhooks.fresh_secret(core)),),
+            created_us=core.epoch_ms() * 1000,
+        )
+    webhook = msgspec.structs.replace(
+        webhook, url=body.webhook_url, events=tuple(body.events), enabled=True, disabled_because=""
+    )
+    webhooks.keep(core, webhook)
+    return webhook.secrets[0].value
+
+
 def show(core: Core, asked: Asked, body: Struct) -> Outcome:
     app = _known(core, asked)
+    webhook = webhooks.find(core, app.id, webhooks.DEFAULT)
     return Outcome(
         AppView(
             app_id=app.id,
             rate_limit=app.rate_limit,
             rate_limit_window=app.rate_limit_window,
-            webhook_url=app.webhook_url,
-            events=app.events,
+            webhook_url=webhook.url if webhook is not None else "",
+            events=list(webhook.events) if webhook is not None else [],
             created_at=views.rfc3339(app.created_ms * 1000),
         )
     )
 
 
-def remove(core: Core, asked: Asked, body: Struct) -> Outcome:
+def remove(core: Core, asked: Asked, body: Struct) -> Steps:
+    """With force, what it has ends first: its calls, then each room as if it were deleted."""
     app = _known(core, asked)
-    del core.apps[app.id]
+    rooms = [room for room in core.rooms.values() if room.app_id == app.id]
+    sessions = [session for session in core.sessions.values() if session.app_id == app.id]
+    if (rooms or sessions) and not query.value(asked, "force", False):
+        raise refuse("app_in_use", {"rooms": len(rooms), "sessions": len(sessions)})
+    for session in sessions:
+        life.end(core, session, SessionFact.HUNG_UP)
+    for room in rooms:
+        ended = operations_of_rooms.destroy(core, msgspec.structs.replace(asked, room=room), body)
+        if not isinstance(ended, Outcome):
+            yield from ended
+    for webhook in webhooks.of_app(core, app.id):
+        webhooks.drop(core, webhook)
+    core.apps.pop(app.id, None)
     core.keep(KIND, app.id, None)
     return Outcome(AppRemoved(app.id, "deleted"))
 
@@ -129,8 +172,6 @@ def read(core: Core, id: str, body: bytes) -> None:
     core.apps[id] = msgspec.msgpack.decode(body, type=App)
 
 
-restoring.READERS[KIND] = read
-
 APPS = "/admin/apps/{app_id}"
 OPERATIONS: dict[str, Operation] = {
     "app.put": Operation(
@@ -139,6 +180,7 @@ OPERATIONS: dict[str, Operation] = {
         handler=put,
         summary="Make an app, or overwrite one",
         body=PutApp,
+        result=AppPut,
         admin=True,
     ),
     "app.get": Operation(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from roomtone.control.core.session import Session
 
 
-MAX_BODY = 65_536  # bytes
+MAX_BODY = 131_072  # bytes
 
 
 class Asked(Struct, eq=False):

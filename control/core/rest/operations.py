@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from roomtone.control.core.calls import operations as calls
-from roomtone.control.core.rest import apps, remembered
+from roomtone.control.core.rest import apps, endpoints, remembered
 from roomtone.control.core.rest.asked import Operation
 from roomtone.control.core.rooms import operations as rooms
 
 OPERATIONS: dict[str, Operation] = {
     **apps.OPERATIONS,
     **remembered.OPERATIONS,
+    **endpoints.OPERATIONS,
     **rooms.OPERATIONS,
     **calls.OPERATIONS,
 }

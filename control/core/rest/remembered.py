@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
-from roomtone.control.core import restoring, views
+from roomtone.control.core import views
 from roomtone.control.core.api import EventData
 from roomtone.control.core.rest.asked import Asked, Operation, Outcome
 from roomtone.control.core.rest.refusal import refuse
@@ -155,8 +155,6 @@ def read(core: Core, id: str, body: bytes) -> None:
     core.remembered.uses[id] = Use(reply.digest, reply.subject, reply)
     core.remembered.subject(reply.subject).uids.add(id)
 
-
-restoring.READERS[KIND] = read
 
 # -- operations ----------------------------------------------------------------------------------------------
 

@@ -134,7 +134,7 @@ def test_bodies_that_cannot_be_read(tmp_path: Path, run: Any) -> None:
                 (b"\xff", 400, "invalid_body"),
                 (b"[" * 5000, 400, "invalid_body"),
                 (b"[]", 400, "invalid_body"),
-                (b'{"name":"' + b"x" * 70_000 + b'"}', 413, "body_too_large"),
+                (b'{"name":"' + b"x" * 140_000 + b'"}', 413, "body_too_large"),
             ):
                 reply = await app("POST", "/conferences", text)
                 assert (reply.status, reply.body["code"]) == (status, code), text[:9]

@@ -1,0 +1,20 @@
+"""Every event that webhooks may get, by its name."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from roomtone.control.core.api import EventData
+from roomtone.control.core.calls import events as calls
+from roomtone.control.core.rooms import events as rooms
+
+
+def _events(module: ModuleType) -> dict[str, type[EventData]]:
+    return {
+        kind.NAME: kind
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, EventData) and kind.NAME
+    }
+
+
+EVENTS: dict[str, type[EventData]] = {**_events(rooms), **_events(calls)}

@@ -1,0 +1,49 @@
+"""What a webhook's URL may be, as far as it can be said without looking its host up.
+
+The address behind a name is checked where it can no longer change: by the dispatcher, when it connects.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from roomtone.control.core.config import Webhooks
+from roomtone.control.core.rest.refusal import Fault, Refusal
+
+MAX_URL = 2048
+
+
+def check(config: Webhooks, url: str, pointer: str) -> None:
+    """Raises `Refusal`.  pointer: of the member."""
+    fault = _fault(config, url)
+    if fault is not None:
+        raise Refusal(400, "validation_error", f"{pointer}: {fault}", faults=(Fault(pointer, fault),))
+
+
+def _fault(config: Webhooks, url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "Not a URL"
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return "Not a URL"
+    if parts.scheme not in ("https", "http") or not host:
+        return "Must be an https URL with a host"
+    if parts.scheme == "http" and not config.allow_http:
+        return "Must be https"
+    if parts.username is not None or parts.password is not None:
+        return "Must not carry credentials"
+    if not config.allow_localhost and _local(host):
+        return "The host's address is not public"
+    return None
+
+
+def _local(host: str) -> bool:
+    if host.rstrip(".").lower() == "localhost" or host.rstrip(".").lower().endswith(".localhost"):
+        return True
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return False
