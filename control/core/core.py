@@ -52,7 +52,7 @@ from roomtone.control.core.rest.asked import Asked
 from roomtone.control.core.rest.remembered import Remembered
 from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.run import Call, Run, defer, next_deferred
-from roomtone.control.core.session import Connection, Endpoint, Session
+from roomtone.control.core.session import Bus, Connection, Endpoint, Session
 from roomtone.engine.messages import SnapshotRecording
 from roomtone.engine.recording_counts import Left
 
@@ -238,13 +238,14 @@ class Core(Procedures):
         *,
         room: Room | None = None,
         session: Session | None = None,
+        session_uuid: str | None = None,
         asked: Asked | None = None,
         webhook: str | None = None,
         copied: bool = True,
     ) -> None:
         """An event for webhooks, and (copied) for the WebSocket of its session once it is on disk.
 
-        webhook: the key of the only endpoint that gets it.
+        session_uuid: of a session that is no more.  webhook: the key of the only endpoint that gets it.
         """
         remembered.happened(self, event)
         self.commits.events.append(
@@ -254,7 +255,7 @@ class Core(Procedures):
                 event,
                 self.now_us + self.epoch_offset_us,
                 room.id if room is not None else None,
-                naming.session_uuid(self.node, session.id) if session is not None else None,
+                naming.session_uuid(self.node, session.id) if session is not None else session_uuid,
                 asked.request_id if asked is not None else None,
                 webhook,
             )
@@ -266,14 +267,14 @@ class Core(Procedures):
         """Do what must not be seen before everything up to here is on disk."""
         self.commits.after(then)
 
-    def schedule(self, session: Session, name: str, when_us: int) -> None:
-        session.timers.add(name)
-        self._out.append(effects.ScheduleAt(when_us, (name, session.id)))
+    def schedule(self, bus: Bus, name: str, when_us: int) -> None:
+        bus.timers.add(name)
+        self._out.append(effects.ScheduleAt(when_us, (name, bus.id)))
 
-    def cancel(self, session: Session, name: str) -> None:
-        if name in session.timers:
-            session.timers.discard(name)
-            self._out.append(effects.CancelTimer((name, session.id)))
+    def cancel(self, bus: Bus, name: str) -> None:
+        if name in bus.timers:
+            bus.timers.discard(name)
+            self._out.append(effects.CancelTimer((name, bus.id)))
 
     # -- connections and requests ----------------------------------------------------------------------------
 

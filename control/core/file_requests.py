@@ -153,7 +153,7 @@ def _open_copy(
 ) -> Work:
     """Removed meanwhile: a removal, or the session's end, follows this command to the worker."""
     body = _create_file(core, session, endpoint, params, copy.path, copy.name)
-    answers = yield [placing.making(core, endpoint, body)]
+    answers = yield [placing.making(core, session, endpoint, body)]
     core.downloads.release(copy, core.now_us)
     if session.endpoints.get(endpoint.id) is not endpoint:
         return

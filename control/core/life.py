@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import api, downloads, effects, frame, placing, polling, recordings
+from roomtone.control.core import api, downloads, effects, frame, places, placing, polling, recordings
 from roomtone.control.core.calls import commands, ending
 from roomtone.control.core.calls.ending import Ending
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
+from roomtone.control.core.rooms import destroying, joining, leaving, talking
+from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.run import PAUSED, Answer, Ask, Work, next_deferred
 from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
 from roomtone.control.core.stats import endpoint_stats
@@ -43,7 +45,7 @@ def begin(core: Core, session: Session) -> None:
     """A session was made."""
     if core.config.session_idle_timeout_secs:
         core.schedule(session, IDLE, core.now_us + core.config.session_idle_timeout_secs * US_PER_S)
-    placing.watch_empty(core, session)
+    places.watch_empty(core, session)
     core.log("info", "session_created", session=session.id, app=session.app_id, worker=session.home)
 
 
@@ -96,6 +98,8 @@ def end(core: Core, session: Session, fact: SessionFact, how: Ending | None = No
     """
     session.happened(fact)
     del core.sessions[session.id]
+    told = how or ending.ENDINGS[fact]
+    leaving.out_of_everything(core, session, told.reason, told.cause)
     polling.unsubscribe(core, session)
     for name in list(session.timers):
         core.cancel(session, name)
@@ -126,7 +130,7 @@ def end(core: Core, session: Session, fact: SessionFact, how: Ending | None = No
         placing.remove_other_end(core, endpoint)
         core.downloads.leave(endpoint.id)
     session.endpoints.clear()
-    ending.ended(core, session, how or ending.ENDINGS[fact])
+    ending.ended(core, session, told)
     core.log("info", "session_ended", session=session.id, reason=fact.value)
 
 
@@ -174,11 +178,14 @@ def timer(core: Core, key: tuple[str, ...]) -> None:
     if name == downloads.TIMER:
         core.downloads.timed_out(session_id)
         return
-    session = core.sessions.get(session_id)
-    if session is None or name not in session.timers:
+    bus = core.sessions.get(session_id) or core.rooms.get(session_id)
+    if bus is None or name not in bus.timers:
         return
-    session.timers.discard(name)
-    _TIMERS[name](core, session)
+    bus.timers.discard(name)
+    if isinstance(bus, Session):
+        _TIMERS[name](core, bus)
+    elif isinstance(bus, Room):
+        destroying.expired(core, bus, name)
 
 
 def _orphan_expired(core: Core, session: Session) -> None:
@@ -254,10 +261,11 @@ def gathered(session: Session, answers: list[Answer], diagnostics: bool) -> list
 
 _TIMERS: dict[str, Callable[[Core, Session], None]] = {
     ORPHAN: _orphan_expired,
-    placing.EMPTY: _empty_expired,
+    places.EMPTY: _empty_expired,
     IDLE: _idle_expired,
     HALF_BRIDGES: _remove_half_bridges,
     commands.RESULTS: commands.results_due,
+    joining.TIMER: joining.timed_out,
 }
 
 # -- what workers tell ---------------------------------------------------------------------------------------
@@ -290,12 +298,20 @@ def worker_event(core: Core, worker: int, event: messages.Event) -> None:
                 api.Dtmf(endpoint.id, event.digit, event.duration_ms, endpoint.sensitive, event.source),
             )
         case messages.SpeechStarted():
-            core.emit(session, api.SpeechStarted(endpoint.id))
+            talking.happened(core, session, endpoint, speaks=True)
+            if endpoint.vad is not None:
+                core.emit(session, api.SpeechStarted(endpoint.id))
         case messages.Silent():
-            core.emit(session, api.Silence(endpoint.id, event.duration_ms))
+            talking.happened(core, session, endpoint, speaks=False)
+            if endpoint.vad is not None:
+                core.emit(session, api.Silence(endpoint.id, event.duration_ms))
         case messages.VadFailed():
+            talking.happened(core, session, endpoint, speaks=False)
             core.log("warning", "vad_error", session=session.id, endpoint=endpoint.id, error=event.error)
-            core.emit(session, api.VadError(endpoint.id, event.error))
+            if endpoint.vad is not None:
+                core.emit(session, api.VadError(endpoint.id, event.error))
+        case messages.Seated():
+            joining.seated(core, session, endpoint, event.room)
         case messages.FaxTone():
             heard = api.CngDetected if event.tone == "cng" else api.CedDetected
             core.emit(session, heard(endpoint.id))

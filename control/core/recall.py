@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core import life, placing, spreading
+from roomtone.control.core import life, places, spreading
 from roomtone.control.core.api import Direction, EndpointState
 from roomtone.control.core.calls import janitor, remembering, telling
 from roomtone.control.core.event_queue import EventQueue
-from roomtone.control.core.session import Audio, End, Endpoint, Session
+from roomtone.control.core.session import Audio, Bus, End, Endpoint, Session
 from roomtone.engine.codecs import Codec
 from roomtone.engine.messages import CloseSession, Media, Remote, SnapshotEndpoint
 
@@ -52,17 +52,17 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Note).decode
 
 
-def note(core: Core, session: Session, endpoint: Endpoint) -> bytes:
+def note(core: Core, bus: Bus, endpoint: Endpoint) -> bytes:
     """The note of an endpoint as it will be when the command that carries it is done."""
-    assert session.home is not None
+    assert bus.home is not None
     audio = endpoint.audio
     return _encode(
         Note(
-            session.app_id,
-            session.caller_id,
-            session.created_us + core.epoch_offset_us,
-            session.home,
-            session.phase,
+            bus.app_id,
+            bus.caller_id if isinstance(bus, Session) else "",
+            bus.created_us + core.epoch_offset_us,
+            bus.home,
+            bus.phase,
             endpoint.number,
             endpoint.policy,
             endpoint.negotiated,
@@ -107,7 +107,7 @@ def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> list[Session
             telling.answered(core, session)
         in_order = sorted(session.endpoints.items(), key=lambda item: item[1].number)
         session.endpoints = dict(in_order)
-        placing.watch_empty(core, session)
+        places.watch_empty(core, session)
         spreading.again(core, session)
     if touched:
         core.log("info", "sessions_recalled", worker=worker, sessions=len(touched), endpoints=len(held))

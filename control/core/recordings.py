@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from roomtone.control.core import api, api_recording, placing
+from roomtone.control.core import api, api_recording, places
 from roomtone.control.core.problems import ENDPOINT_ERROR, RECORDING_ERROR, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.run import COMMAND_DEADLINE_US, Answer, Ask, Call, Procedure, expect, unanswered
 from roomtone.engine import messages
@@ -136,7 +136,7 @@ def _worker_of(core: Core, session: Session, endpoint_id: str | None) -> int:
         if endpoint.state == "buffering":
             raise Problem(RECORDING_ERROR, f"Endpoint {endpoint_id} is still buffering", "endpoint_id")
         return endpoint.worker
-    placing.settle(core, session)
+    places.settle(core, session)
     if session.home is None:
         raise Problem(SESSION_UNRESPONSIVE, "No media worker is running")
     return session.home

@@ -18,7 +18,7 @@ from roomtone.control.core import (
     file_requests,
     frame,
     life,
-    placing,
+    places,
     polling,
     recordings,
     views,
@@ -82,7 +82,7 @@ def session_create(core: Core, call: Call, params: api.SessionCreate) -> Struct:
         connection=connection.id,
         last_command_us=core.now_us,
     )
-    placing.settle(core, session)
+    places.settle(core, session)
     core.sessions[session.id] = session
     connection.session = session
     connection.gone = False

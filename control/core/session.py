@@ -38,6 +38,7 @@ from roomtone.engine.messages import Media, MoveEndpoint, Remote, RtpCreated, Va
 if TYPE_CHECKING:
     from roomtone.control.core.polling import Bucket
     from roomtone.control.core.recordings import Recording
+    from roomtone.control.core.rooms.model import Member, Room
     from roomtone.control.core.run import Run
 
 
@@ -155,8 +156,8 @@ class Endpoint(Struct, kw_only=True, eq=False):
     not yet. override: set by update_direction; None: automatic.  held: the peer gave no address to send to.
     learned: the address the worker pinned.  offered: codecs of our unanswered or answered offer.
     audio: of a bot's WebSocket; media and created describe the loopback RTP it is carried by.  far: the other
-    end of a bridge.  moves: how often the worker was asked to move it to another session.  shared_id: of the
-    decoder that several endpoints share.
+    end of a bridge.  moves: how often the worker was asked to move it to another session, or to a seat.  shared_id:
+    of the decoder that several endpoints share.  seat_in: the room that counts it, for it sits there.
     """
 
     id: str
@@ -182,6 +183,7 @@ class Endpoint(Struct, kw_only=True, eq=False):
     far: End | None = None
     moves: int = 0
     shared_id: str | None = None
+    seat_in: Room | None = None
 
     def happened(self, fact: EndpointFact) -> tuple[EndpointState, EndpointState]:
         """Take the transition; returns (old state, new state)."""
@@ -271,6 +273,7 @@ class Bus(Struct, kw_only=True, eq=False):
     arriving: list[tuple[int, MoveEndpoint]] = field(default_factory=list)  # worker, and how to undo its move
     opening: list[int] = field(default_factory=list)
     made: int = 0  # endpoints ever made
+    member: Member | None = None  # a session's: of the room it is in, or joins
     timers: set[str] = field(default_factory=set)
     cooling: dict[str, int] = field(default_factory=dict)  # groups of commands: until when, in microseconds
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core import api, api_linking, placing, recall, recordings, spreading
+from roomtone.control.core import api, api_linking, places, placing, recall, recordings, spreading
 from roomtone.control.core.problems import (
     INVALID_PARAMS,
     SESSION_UNRESPONSIVE,
@@ -53,7 +53,7 @@ def transfer(core: Core, call: Call, params: api_linking.EndpointTransfer) -> Pr
             raise
         raise Problem(TRANSFER_FAILED, f"Not transferred: {refused.message}") from None
     del session.endpoints[endpoint.id]
-    placing.release(core, session, endpoint.worker, endpoint.kind)
+    places.release(core, session, endpoint.worker, endpoint.kind)
     call.emit(api.TransferredOut(endpoint.id, target.id))
     endpoint.number = number
     target.endpoints[endpoint.id] = endpoint
@@ -71,13 +71,13 @@ def _move(
     """Returns the endpoint's number in the target.  Raises `Problem`: it is where it was."""
     worker = endpoint.worker
     placing.check_room(core, target)
-    number = placing.reserve(core, target, worker, endpoint.kind)
+    number = places.reserve(core, target, worker, endpoint.kind)
     try:
         yield from spreading.join(core, target)
         yield from recordings.join(core, target)
         yield from _carry_out(core, session, endpoint, target, number)
     except (Problem, GeneratorExit):
-        placing.release(core, target, worker, endpoint.kind)
+        places.release(core, target, worker, endpoint.kind)
         raise
     return number
 

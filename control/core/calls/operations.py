@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from roomtone.control.core import api, endpoint_requests, life, negotiate, placing, views
+from roomtone.control.core import api, endpoint_requests, life, negotiate, places, views
 from roomtone.control.core.calls import commands, janitor, telling
 from roomtone.control.core.calls.ending import API_HANGUP, HANGUP_CAUSES, Ending
 from roomtone.control.core.calls.leg import HangupOn, Leg
@@ -128,7 +128,7 @@ def _begin(core: Core, asked: Asked, body: CreateSession) -> Session:
         state="orphaned",
         leg=Leg(leased=False, did=body.did, metadata=body.metadata, hangup_on=body.hangup_on),
     )
-    placing.settle(core, session)
+    places.settle(core, session)
     core.sessions[session.id] = session
     life.begin(core, session)
     return session

@@ -1,0 +1,61 @@
+"""The end of a room: what it does stops, everybody leaves, and `conference.destroyed` is its last event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from roomtone.control.core import placing
+from roomtone.control.core.rooms import events, joining, lasting, leaving
+from roomtone.control.core.rooms.model import Room
+from roomtone.control.core.run import Work
+from roomtone.engine.messages import CloseSession, RemoveEndpoint
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+    from roomtone.control.core.rest.asked import Asked
+
+
+def destroy(core: Core, room: Room, cause: str | None = None, asked: Asked | None = None) -> Work:
+    """cause: why it ends without having been deleted."""
+    room.state = "destroying"
+    for name in list(room.timers):
+        core.cancel(room, name)
+    for member in list(room.members.values()):
+        joining.fail(core, member, "room_not_found")
+        leaving.leave(core, member, "removed", cause if cause == "time_limit" else "room_destroyed", asked)
+    for endpoint in list(room.endpoints.values()):
+        core.tell(endpoint.worker, RemoveEndpoint(endpoint.id))
+        placing.removed(core, room, endpoint)
+    yield from ()
+    _end(core, room, cause, asked)
+
+
+def _end(core: Core, room: Room, cause: str | None, asked: Asked | None) -> None:
+    room.state = "ended"
+    del core.rooms[room.id]
+    core.keep("room", room.id, None)
+    core.publish(
+        events.Destroyed(room.app_id, room.id, UNSET if cause is None else cause),
+        room.app_id,
+        room=room,
+        asked=asked,
+    )
+    for worker, count in room.counts.items():
+        core.workers.add(worker, -count, room.phase)
+    if room.home is not None:
+        core.workers.unsettle(room.home, room.phase)
+    for worker in {*room.opened, *room.counts}:
+        core.tell(worker, CloseSession(room.id))
+    core.log("info", "room_ended", room=room.id, reason=cause or "deleted")
+
+
+def expired(core: Core, room: Room, timer: str) -> None:
+    """A timer of the room fired."""
+    if room.state != "open":
+        return
+    if timer == lasting.LIMIT:
+        core.work(destroy(core, room, "time_limit"))
+    elif not room.taken:
+        core.work(destroy(core, room, "departure_timeout" if room.used else "empty_timeout"))

@@ -1,0 +1,212 @@
+"""How a session becomes a member of a room, or of another one.
+
+Theory of operation
+-------------------
+A membership begins as `joining`: all endpoints of the session are asked to take seats.  It is `in`, and told
+so, once every worker has agreed and every network endpoint was mixed there (`Seated`).  Until then, and not
+longer than 2 s, whatever goes wrong undoes it: then its result says why, and nobody hears of it otherwise.
+
+A session that is in another room stays its member until it is in the new one; both change in one commit.  A
+new join takes the place of one that is on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from roomtone.control.core import naming
+from roomtone.control.core.calls import commands
+from roomtone.control.core.calls.commands import Command
+from roomtone.control.core.problems import ENDPOINT_ERROR, SESSION_UNRESPONSIVE, Problem
+from roomtone.control.core.rooms import events, lasting, leaving, seating, talking
+from roomtone.control.core.rooms.model import Member, MemberRow, Pending, Room
+from roomtone.control.core.run import Work
+from roomtone.control.core.session import Bus, Endpoint, Session
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+
+TIMER = "join"  # of a session that joins
+
+
+def _connected(endpoint: Endpoint) -> bool:
+    return endpoint.kind in seating.NETWORK and endpoint.state == "connected"
+
+
+def refusal(room: Room) -> str | None:
+    """Why nobody comes in just now."""
+    if room.state != "open":
+        return "room_not_found"
+    if room.locked:
+        return "room_locked"
+    if room.max_members and room.taken >= room.max_members:
+        return "room_full"
+    return None
+
+
+def begin(core: Core, member: Member, command: Command | None = None) -> None:
+    """Let a session join.  command: its result says what became of it."""
+    session, room = member.session, member.room
+    before = session.member
+    if before is not None and before.pending is not None:
+        former, before = before, before.pending.before
+        _undo(core, former)
+        _result(core, former, "superseded")
+    coming = seating.seatable(session)
+    awaiting = {e.id for e in coming if _connected(e) and (e.is_source or e.is_destination)}
+    member.pending = Pending(command, before, awaiting)
+    session.member = member
+    room.members[session.id] = member
+    lasting.watch(core, room)
+    if room.routing.seat(member.role)[0]:
+        room.roles_apart = True
+    if command is not None:
+        write(core, member)
+        core.schedule(session, TIMER, command.due_us)
+    core.work(_take_seats(core, member, coming))
+
+
+def _take_seats(core: Core, member: Member, coming: Iterable[Endpoint]) -> Work:
+    try:
+        taken = yield from seating.take(core, member, coming)
+    except Problem as refused:
+        if member.pending is not None:
+            core.log("warning", "join_failed", room=member.room.id, reason=refused.message)
+            fail(core, member, _CODES.get(refused.code, "join_failed"))
+        else:
+            seating.restore(core, member.session)
+        return
+    if not taken:
+        seating.restore(core, member.session)
+    elif member.pending is not None:
+        member.pending.taken = True
+        _look(core, member)
+
+
+_CODES = {ENDPOINT_ERROR: "overloaded", SESSION_UNRESPONSIVE: "node_unavailable"}
+
+
+def seated(core: Core, session: Session, endpoint: Endpoint, room_id: str) -> None:
+    """The first tick with the endpoint in that room."""
+    member = session.member
+    if member is not None and member.pending is not None and member.room.id == room_id:
+        member.pending.awaiting.discard(endpoint.id)
+        _look(core, member)
+
+
+def endpoint_come(core: Core, bus: Bus, endpoint: Endpoint) -> None:
+    """It is the session's now: made, or transferred."""
+    seating.settle(core, bus, endpoint)
+    if bus.member is not None:
+        talking.watch(core, bus.member, [endpoint])
+
+
+def endpoint_gone(core: Core, bus: Bus, endpoint: Endpoint) -> None:
+    """It is not the session's any more."""
+    member = bus.member
+    if member is None:
+        return
+    talking.heard(core, member, endpoint, speaks=False)
+    if member.pending is not None and endpoint.id in member.pending.awaiting:
+        member.pending.awaiting.discard(endpoint.id)
+        if any(_connected(left) for left in member.session.endpoints.values()):
+            _look(core, member)
+        else:
+            fail(core, member, "not_answered")
+
+
+def _look(core: Core, member: Member) -> None:
+    pending = member.pending
+    if pending is None or pending.awaiting or not pending.taken:
+        return
+    session, room = member.session, member.room
+    if pending.before is not None:
+        leaving.leave(core, pending.before, "removed", "moved")
+    member.pending = None
+    member.state = "in"
+    member.joined_us = core.now_us + core.epoch_offset_us
+    room.used = True
+    core.cancel(session, TIMER)
+    write(core, member)
+    lasting.write(core, room)
+    core.publish(
+        events.Joined(
+            naming.session_uuid(core.node, session.id),
+            room.id,
+            session.caller_id,
+            room.app_id,
+            room.member_count,
+            member.muted,
+            member.role or room.routing.default,
+        ),
+        room.app_id,
+        room=room,
+        session=session,
+        asked=pending.command.asked if pending.command is not None else None,
+    )
+    if pending.command is not None:
+        commands.succeed(core, pending.command)
+    talking.watch(core, member, session.endpoints.values())
+    core.log("info", "member_joined", room=room.id, session=session.id)
+
+
+# -- what goes wrong -----------------------------------------------------------------------------------------
+
+
+def fail(core: Core, member: Member, error: str) -> None:
+    """A join does not come about: everything is as it was, and its result says why."""
+    if member.pending is None:
+        return
+    member.session.member = member.pending.before
+    _undo(core, member)
+    _result(core, member, error)
+    if not member.session.ended:
+        seating.restore(core, member.session)
+    core.log("info", "join_failed", room=member.room.id, session=member.session.id, error=error)
+
+
+def _undo(core: Core, member: Member) -> None:
+    member.state = "out"
+    del member.room.members[member.session.id]
+    core.cancel(member.session, TIMER)
+    core.keep("member", member.row, None)
+    lasting.watch(core, member.room)
+
+
+def _result(core: Core, member: Member, error: str) -> None:
+    pending, member.pending = member.pending, None
+    if pending is not None and pending.command is not None:
+        commands.fail(core, pending.command, error)
+
+
+def timed_out(core: Core, session: Session) -> None:
+    """The timer of a join fired."""
+    commands.results_due(core, session)
+    if session.member is not None:
+        fail(core, session.member, commands.TIMEOUT)
+
+
+# -- what is written down ------------------------------------------------------------------------------------
+
+
+def write(core: Core, member: Member) -> None:
+    command = member.pending.command if member.pending is not None else None
+    core.keep(
+        "member",
+        member.row,
+        MemberRow(
+            room_id=member.room.id,
+            session_id=member.session.id,
+            app_id=member.room.app_id,
+            caller_id=member.session.caller_id,
+            state=member.state,
+            muted=member.muted,
+            deaf=member.deaf,
+            role=member.role,
+            joined_us=member.joined_us,
+            command=command.name if command is not None else "",
+            command_uid=command.uid if command is not None else "",
+            operation_id=command.asked.operation_id if command is not None else "",
+        ),
+    )

@@ -1,0 +1,68 @@
+"""How a member leaves a room: once, for one reason (the contract's section 3.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roomtone.control.core import naming
+from roomtone.control.core.rooms import events, joining, lasting, seating, talking
+from roomtone.control.core.rooms.model import Member, Room
+from roomtone.control.core.session import Session
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+    from roomtone.control.core.rest.asked import Asked
+
+
+def leave(core: Core, member: Member, reason: str, cause: str, asked: Asked | None = None) -> None:
+    """Let a member go that is in; one that is out already is left alone."""
+    if member.state != "in":
+        return
+    session, room = member.session, member.room
+    talking.forget(core, member)
+    member.state = "out"
+    del room.members[session.id]
+    if session.member is member:
+        session.member = None
+    elif session.member is not None and session.member.pending is not None:
+        session.member.pending.before = None  # it is on its way to another room
+    core.keep("member", member.row, None)
+    lasting.emptied(core, room)
+    tell(core, room, session.id, session.caller_id, reason, cause, asked, session)
+    seating.let_go(core, session, session.endpoints.values(), room)
+    core.log("info", "member_left", room=room.id, session=session.id, reason=reason, cause=cause)
+
+
+def tell(
+    core: Core,
+    room: Room,
+    session_id: str,
+    caller_id: str,
+    reason: str,
+    cause: str,
+    asked: Asked | None = None,
+    session: Session | None = None,
+) -> None:
+    session_uuid = naming.session_uuid(core.node, session_id)
+    core.publish(
+        events.Left(session_uuid, room.id, reason, caller_id, cause, room.app_id, room.member_count),
+        room.app_id,
+        room=room,
+        session=session,
+        session_uuid=session_uuid,
+        asked=asked,
+    )
+
+
+def out_of_everything(
+    core: Core, session: Session, reason: str, cause: str, asked: Asked | None = None
+) -> bool:
+    """A session leaves its room, and joins none.  False: it did neither."""
+    member = session.member
+    if member is None:
+        return False
+    if member.pending is not None:
+        joining.fail(core, member, "hangup" if reason == "hangup" else "left")
+    if session.member is not None:
+        leave(core, session.member, reason, cause, asked)
+    return True

@@ -1,0 +1,233 @@
+"""Endpoints of sessions and their seats in rooms.
+
+Theory of operation
+-------------------
+`session.member` says where a session's endpoints are to sit; `endpoint.seat_in` is the room that counts one of
+them, because its worker has said that it sits there.  Between the two lie commands on their way.  A command
+about a seat is numbered (`endpoint.moves`), so one that is told again never undoes a later one, and
+workers carry commands out in the order they were sent: whoever sends the last one decides.
+
+`take` brings endpoints to seats and can fail; `restore` sends back whatever may have been moved by one that
+failed; `let_go` gives seats up.  A room is opened, and its bus spread, on a worker before anything sits there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from roomtone.control.core import places, recall, recordings, spreading
+from roomtone.control.core.problems import ENDPOINT_ERROR, Problem
+from roomtone.control.core.rooms.model import Member, Room
+from roomtone.control.core.run import Answer, Ask, Work, expect
+from roomtone.control.core.session import Bus, Endpoint, Session
+from roomtone.engine.messages import (
+    CommandBody,
+    CreateFile,
+    CreateRtp,
+    CreateTone,
+    Done,
+    LeaveSeat,
+    Seat,
+    TakeSeat,
+)
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+
+NETWORK = ("rtp", "webrtc", "websocket")  # who is heard in the room; files and tones stay private
+SEAT_US = 2_000_000  # by then a worker has begun with a seat, or does not any more
+Reserved = list[tuple[Endpoint, Room]]
+
+
+def seat(member: Member, endpoint: Endpoint) -> Seat:
+    """How an endpoint of a member sits."""
+    private = member.session.id
+    if endpoint.kind not in NETWORK:
+        return Seat(hears=0, private=private)
+    role, hears = member.room.routing.seat(member.role)
+    return Seat(role, 0 if member.deaf else hears, not member.muted, private)
+
+
+def seatable(session: Session) -> list[Endpoint]:
+    """Bridges stay with their session; what is still downloaded is nowhere yet."""
+    return [e for e in session.endpoints.values() if e.kind != "bridge" and e.state != "buffering"]
+
+
+# -- coming --------------------------------------------------------------------------------------------------
+
+
+def take(core: Core, member: Member, endpoints: Iterable[Endpoint]) -> Generator[list[Ask], list[Answer], bool]:
+    """Seat endpoints of a member.  False: it is not the session's membership any more, nothing has changed.
+
+    Raises `Problem`: a worker refused; what others did is to be restored.
+    """
+    session, room = member.session, member.room
+    coming = [endpoint for endpoint in endpoints if endpoint.seat_in is not room]
+    reserved: Reserved = [(endpoint, room) for endpoint in coming]
+    for endpoint in coming:
+        _count(core, room, session, endpoint)
+    try:
+        yield from _prepare(core, room)
+        if session.member is not member:
+            _uncount(core, session, reserved)
+            return False
+        coming = [e for e in coming if session.endpoints.get(e.id) is e]
+        answers = yield [Ask(e.worker, _take_seat(core, member, e), within_us=SEAT_US) for e in coming]
+        for answer in answers:
+            expect(answer, Done)
+    except Problem:
+        _uncount(core, session, reserved)
+        raise
+    if session.member is not member:
+        _uncount(core, session, reserved)
+        return False
+    left: Reserved = []
+    for endpoint, _ in reserved:
+        if session.endpoints.get(endpoint.id) is not endpoint:
+            left.append((endpoint, room))
+            continue
+        if endpoint.seat_in is not None:
+            left.append((endpoint, endpoint.seat_in))
+        endpoint.seat_in = room
+    _uncount(core, session, left)
+    return True
+
+
+def _prepare(core: Core, room: Room) -> Generator[list[Ask], list[Answer], None]:
+    yield from spreading.join(core, room)
+    yield from recordings.join(core, room)
+    if room.ended:
+        raise Problem(ENDPOINT_ERROR, "The room ended meanwhile")
+
+
+def book(core: Core, bus: Bus, endpoint: Endpoint) -> Generator[list[Ask], list[Answer], None]:
+    """A seat for an endpoint that is about to be made on its worker.  Raises `Problem`."""
+    member = bus.member
+    if member is None or endpoint.kind == "bridge":
+        return
+    _count(core, member.room, member.session, endpoint)
+    endpoint.seat_in = member.room
+    try:
+        yield from _prepare(core, member.room)
+    except (Problem, GeneratorExit):
+        forget(core, bus, endpoint)
+        raise
+
+
+def from_the_start(core: Core, bus: Bus, endpoint: Endpoint, body: CommandBody) -> CommandBody:
+    """The command that makes an endpoint, with the seat that was booked for it, if that is still its place."""
+    member = bus.member
+    if not isinstance(body, CreateRtp | CreateTone | CreateFile):
+        return body
+    if member is None or endpoint.seat_in is not member.room:
+        forget(core, bus, endpoint)
+        return body
+    return msgspec.structs.replace(body, room=member.room.id, seat=seat(member, endpoint))
+
+
+def settle(core: Core, bus: Bus, endpoint: Endpoint) -> None:
+    """An endpoint has come to a session whose membership may have changed since a seat was booked."""
+    member = bus.member
+    if endpoint.seat_in is (member.room if member is not None else None):
+        return
+    if member is None:
+        let_go(core, bus, [endpoint])
+    elif endpoint.kind != "bridge":
+        core.work(_follow(core, member, endpoint))
+
+
+def _follow(core: Core, member: Member, endpoint: Endpoint) -> Work:
+    """Where this fails it is as with a join that fails; the member stays."""
+    try:
+        taken = yield from take(core, member, [endpoint])
+    except Problem as refused:
+        core.log("warning", "seat_refused", endpoint=endpoint.id, room=member.room.id, reason=refused.message)
+        return
+    if not taken:
+        restore(core, member.session)
+
+
+# -- sitting -------------------------------------------------------------------------------------------------
+
+
+def change(core: Core, member: Member) -> None:
+    """Its seats have become others: muted, deaf, another role."""
+    for endpoint in seatable(member.session):
+        if endpoint.seat_in is member.room and endpoint.kind in NETWORK:
+            _tell(core, endpoint, _take_seat(core, member, endpoint))
+
+
+def restore(core: Core, session: Session) -> None:
+    """Endpoints may have been moved by a join that failed: back to where they belong."""
+    member = session.member
+    if member is not None and member.state == "joining":
+        return  # which brings them all where they belong
+    for endpoint in seatable(session):
+        if member is None:
+            _tell(core, endpoint, _leave_seat(core, session, endpoint))
+        else:
+            _tell(core, endpoint, _take_seat(core, member, endpoint))
+
+
+# -- going ---------------------------------------------------------------------------------------------------
+
+
+def let_go(core: Core, bus: Bus, endpoints: Iterable[Endpoint], room: Room | None = None) -> None:
+    """Endpoints give up their seats, in that room only if one is named, and go back to their session's bus.
+
+    Those of a session that is joining another room are on their way there.
+    """
+    joining = bus.member is not None
+    for endpoint in list(endpoints):
+        if endpoint.seat_in is None or (room is not None and endpoint.seat_in is not room):
+            continue
+        if not bus.ended and not joining and endpoint.state != "buffering":
+            _tell(core, endpoint, _leave_seat(core, bus, endpoint))
+        forget(core, bus, endpoint)
+
+
+def forget(core: Core, bus: Bus, endpoint: Endpoint) -> None:
+    """An endpoint does not sit where it sat; its worker knows."""
+    room, endpoint.seat_in = endpoint.seat_in, None
+    if room is not None:
+        _uncount(core, bus, [(endpoint, room)])
+
+
+# -- what is sent, and counted -------------------------------------------------------------------------------
+
+
+def _take_seat(core: Core, member: Member, endpoint: Endpoint) -> TakeSeat:
+    endpoint.moves += 1
+    return TakeSeat(
+        endpoint=endpoint.id,
+        move=endpoint.moves,
+        room=member.room.id,
+        seat=seat(member, endpoint),
+        note=recall.note(core, member.session, endpoint),
+    )
+
+
+def _leave_seat(core: Core, bus: Bus, endpoint: Endpoint) -> LeaveSeat:
+    endpoint.moves += 1
+    return LeaveSeat(
+        endpoint=endpoint.id, move=endpoint.moves, note=recall.note(core, bus, endpoint)
+    )
+
+
+def _tell(core: Core, endpoint: Endpoint, body: TakeSeat | LeaveSeat) -> None:
+    core.tell(endpoint.worker, body, lambda: endpoint.moves == body.move)
+
+
+def _count(core: Core, room: Room, bus: Bus, endpoint: Endpoint) -> None:
+    """It loads its worker in the room's phase now."""
+    places.reserve(core, room, endpoint.worker, endpoint.kind)
+    core.workers.add(endpoint.worker, -1, bus.phase)
+
+
+def _uncount(core: Core, bus: Bus, seats: Reserved) -> None:
+    for endpoint, room in seats:
+        core.workers.add(endpoint.worker, 1, bus.phase)
+        places.release(core, room, endpoint.worker, endpoint.kind)
