@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core import api, effects, placing, recall, spreading
+from roomtone.control.core import api, effects, notes, placing, spreading
 from roomtone.control.core.audio_book import AUDIO_DIAL, Dial
 from roomtone.control.core.calls import telling
 from roomtone.control.core.run import Ask, Call, Procedure, Work
@@ -78,7 +78,7 @@ def create_websocket(core: Core, call: Call, params: api.CreateWebsocket) -> Pro
             is_source=False,
             is_destination=False,
             media=endpoint.media,
-            note=recall.note(core, session, endpoint),
+            note=notes.note(core, session, endpoint),
             key_relay_limit=spreading.KEY_RELAY_LIMIT,
             kind="websocket",
         )
@@ -131,7 +131,7 @@ def _join(core: Core, dial: Dial, given: effects.AudioBound) -> Work:
         is_source=endpoint.is_source,
         is_destination=endpoint.is_destination,
         send_at_once=True,
-        note=recall.note(core, session, connected),
+        note=notes.note(core, session, connected),
     )
     answers = yield [Ask(endpoint.worker, body, lambda _: _leave_bus(core, dial))]
     if given.socket not in core.audio.sockets:
@@ -160,7 +160,7 @@ def _disconnected(core: Core, dial: Dial) -> None:
 def _leave_bus(core: Core, dial: Dial) -> None:
     session, endpoint = dial.session, dial.endpoint
     if endpoint.id in session.endpoints:
-        note = recall.note(core, session, endpoint)
+        note = notes.note(core, session, endpoint)
         core.tell(
             endpoint.worker, UpdateRtp(endpoint=endpoint.id, is_source=False, is_destination=False, note=note)
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import api_linking, placing, recall, spreading
+from roomtone.control.core import api_linking, notes, placing, spreading
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, session_not_found
 from roomtone.control.core.run import Answer, Ask, Call, Procedure, expect
 from roomtone.control.core.sdp import MIRRORED
@@ -62,7 +62,7 @@ def _create(core: Core, session: Session, end: Endpoint) -> Generator[list[Ask],
             endpoint=end.id,
             phase=session.phase,
             is_source=end.is_source,  # the other end, with the mirrored direction, allows it too
-            note=recall.note(core, session, end),
+            note=notes.note(core, session, end),
             key_relay_limit=spreading.KEY_RELAY_LIMIT,
         )
 
@@ -112,5 +112,5 @@ def _tell(core: Core, session: Session, end: Endpoint, far: Endpoint) -> None:
 
 def _turned(core: Core, session: Session, end: Endpoint, far: Endpoint) -> TurnBridge:
     return TurnBridge(
-        endpoint=end.id, is_source=spreading.brings(end, far), note=recall.note(core, session, end)
+        endpoint=end.id, is_source=spreading.brings(end, far), note=notes.note(core, session, end)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from roomtone.control.core import api
 from roomtone.control.core.api_detection import FaxDetectStart, FaxDetectStop, VadStart, VadStop
 from roomtone.control.core.endpoint_requests import find_rtp
 from roomtone.control.core.problems import FAX_DETECT_ERROR, VAD_ERROR, Problem
+from roomtone.control.core.rooms import talking
 from roomtone.control.core.run import Ask, Call, Procedure, expect
 from roomtone.control.core.session import Endpoint, Session
 from roomtone.engine.messages import CommandBody, DetectFax, Done, SetSensitive, StartVad, StopVad, Vad
@@ -38,8 +40,10 @@ def _find_heard(session: Session, endpoint_id: str, code: str) -> Endpoint:
     return endpoint
 
 
-def _vad_command(endpoint: Endpoint) -> CommandBody:
-    return StopVad(endpoint.id) if endpoint.vad is None else StartVad(endpoint=endpoint.id, vad=endpoint.vad)
+def _vad_command(session: Session, endpoint: Endpoint) -> CommandBody:
+    """For what it is watched now: its client's sake, a room's, or nobody's."""
+    vad = endpoint.vad or talking.watched(session)
+    return StopVad(endpoint.id) if vad is None else StartVad(endpoint=endpoint.id, vad=vad)
 
 
 def vad_start(core: Core, call: Call, params: VadStart) -> Procedure:
@@ -49,7 +53,9 @@ def vad_start(core: Core, call: Call, params: VadStart) -> Procedure:
         speech_threshold=params.speech_threshold,
         neural=params.model == "neural",
     )
-    yield from _carry_out(core, endpoint, StartVad(endpoint=endpoint.id, vad=vad), _vad_command)
+    yield from _carry_out(
+        core, endpoint, StartVad(endpoint=endpoint.id, vad=vad), partial(_vad_command, call.session)
+    )
     endpoint.vad = vad
     return api.Empty()
 
@@ -58,7 +64,9 @@ def vad_stop(core: Core, call: Call, params: VadStop) -> Procedure:
     endpoint = _find(call.session, params.endpoint_id, VAD_ERROR)
     if endpoint.vad is None:
         raise Problem(VAD_ERROR, "Speech of the endpoint is not being watched", "endpoint_id")
-    yield from _carry_out(core, endpoint, StopVad(endpoint.id), _vad_command)
+    room_s = talking.watched(call.session)
+    body = StopVad(endpoint.id) if room_s is None else StartVad(endpoint=endpoint.id, vad=room_s)
+    yield from _carry_out(core, endpoint, body, partial(_vad_command, call.session))
     endpoint.vad = None
     return api.Empty()
 

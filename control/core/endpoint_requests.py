@@ -14,8 +14,8 @@ from roomtone.control.core import (
     audio,
     bridging,
     negotiate,
+    notes,
     placing,
-    recall,
     sdp,
     spreading,
     transferring,
@@ -159,7 +159,7 @@ def _create_rtp(core: Core, session: Session, endpoint: Endpoint, media_ip: str)
         send_at_once=_send_at_once(endpoint),
         media=endpoint.media,
         remote=endpoint.remote,
-        note=recall.note(core, session, endpoint),
+        note=notes.note(core, session, endpoint),
         key_relay_limit=spreading.KEY_RELAY_LIMIT,
     )
 
@@ -182,7 +182,7 @@ def create_tone(core: Core, call: Call, params: api.CreateTone) -> Procedure:
             tone=params.tone,
             frequency_hz=SINE_HZ if params.frequency is None else params.frequency,
             duration_ms=params.duration_ms,
-            note=recall.note(core, session, endpoint),
+            note=notes.note(core, session, endpoint),
         )
 
     yield from placing.create(core, session, endpoint, body, Done)
@@ -275,7 +275,7 @@ def _update(core: Core, session: Session, endpoint: Endpoint, relearn: bool) -> 
         is_destination=endpoint.is_destination,
         send_at_once=_send_at_once(endpoint),
         relearn=relearn,
-        note=recall.note(core, session, endpoint),
+        note=notes.note(core, session, endpoint),
     )
 
 
@@ -325,7 +325,7 @@ def _turn(core: Core, session: Session, endpoint: Endpoint, relearn: bool) -> Up
         is_destination=endpoint.is_destination,
         send_at_once=_send_at_once(endpoint) if endpoint.audio is None else None,
         relearn=relearn,
-        note=recall.note(core, session, endpoint),
+        note=notes.note(core, session, endpoint),
     )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from roomtone.control.core import api, api_file, placing, recall
+from roomtone.control.core import api, api_file, notes, placing
 from roomtone.control.core.downloads import Copy, Source
 from roomtone.control.core.effects import Located
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, endpoint_not_found
@@ -126,7 +126,7 @@ def _create_file(
         loop_count=params.loop_count,
         gain_db=params.gain_db,
         shared=params.shared,
-        note=recall.note(core, session, endpoint),
+        note=notes.note(core, session, endpoint),
     )
 
 

@@ -299,16 +299,16 @@ def worker_event(core: Core, worker: int, event: messages.Event) -> None:
             )
         case messages.SpeechStarted():
             talking.happened(core, session, endpoint, speaks=True)
-            if endpoint.vad is not None:
+            if not talking.of_room_only(session, endpoint):
                 core.emit(session, api.SpeechStarted(endpoint.id))
         case messages.Silent():
             talking.happened(core, session, endpoint, speaks=False)
-            if endpoint.vad is not None:
+            if not talking.of_room_only(session, endpoint):
                 core.emit(session, api.Silence(endpoint.id, event.duration_ms))
         case messages.VadFailed():
             talking.happened(core, session, endpoint, speaks=False)
             core.log("warning", "vad_error", session=session.id, endpoint=endpoint.id, error=event.error)
-            if endpoint.vad is not None:
+            if not talking.of_room_only(session, endpoint):
                 core.emit(session, api.VadError(endpoint.id, event.error))
         case messages.Seated():
             joining.seated(core, session, endpoint, event.room)

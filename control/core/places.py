@@ -100,6 +100,6 @@ def watch_empty(core: Core, bus: Bus) -> None:
         return
     timeout_s = core.config.empty_session_timeout_secs
     if bus.size:
-        core.cancel(session, EMPTY)
+        core.cancel(bus, EMPTY)
     elif timeout_s and EMPTY not in bus.timers:
-        core.schedule(session, EMPTY, core.now_us + timeout_s * US_PER_S)
+        core.schedule(bus, EMPTY, core.now_us + timeout_s * US_PER_S)

@@ -14,69 +14,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core import life, places, spreading
-from roomtone.control.core.api import Direction, EndpointState
+from roomtone.control.core import life, notes, places, spreading
 from roomtone.control.core.calls import janitor, remembering, telling
 from roomtone.control.core.event_queue import EventQueue
-from roomtone.control.core.session import Audio, Bus, End, Endpoint, Session
-from roomtone.engine.codecs import Codec
-from roomtone.engine.messages import CloseSession, Media, Remote, SnapshotEndpoint
+from roomtone.control.core.session import Audio, Endpoint, Session
+from roomtone.engine.messages import CloseSession, SnapshotEndpoint
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
-
-
-class Note(msgspec.Struct, array_like=True, frozen=True):
-    """Of the session first, then of the endpoint (fields as in `session.Endpoint`)."""
-
-    app_id: str
-    caller_id: str
-    created_epoch_us: int
-    home: int
-    phase: int
-    number: int
-    policy: Direction
-    negotiated: Direction | None
-    override: Direction | None
-    held: bool
-    media: Media | None
-    remote: Remote | None
-    rtcp_mux: bool
-    offered: tuple[Codec, ...]
-    sdp_version: int
-    audio: tuple[int, int, EndpointState] | None = None  # a bot's: sample rate, flush_ms, state
-    far: End | None = None
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Note).decode
-
-
-def note(core: Core, bus: Bus, endpoint: Endpoint) -> bytes:
-    """The note of an endpoint as it will be when the command that carries it is done."""
-    assert bus.home is not None
-    audio = endpoint.audio
-    return _encode(
-        Note(
-            bus.app_id,
-            bus.caller_id if isinstance(bus, Session) else "",
-            bus.created_us + core.epoch_offset_us,
-            bus.home,
-            bus.phase,
-            endpoint.number,
-            endpoint.policy,
-            endpoint.negotiated,
-            endpoint.override,
-            endpoint.held,
-            endpoint.media,
-            endpoint.remote,
-            endpoint.rtcp_mux,
-            endpoint.offered,
-            endpoint.sdp_version,
-            (audio.sample_rate, audio.flush_ms, endpoint.state) if audio is not None else None,
-            endpoint.far,
-        )
-    )
 
 
 def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> list[Session]:
@@ -87,7 +32,7 @@ def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> list[Session
         if session is not None and entry.endpoint in session.endpoints:
             continue
         try:
-            about = _decode(entry.note)
+            about = notes.decode(entry.note)
         except msgspec.DecodeError:
             core.log("warning", "session_not_recalled", session=entry.session, worker=worker)
             core.tell(worker, CloseSession(entry.session))
@@ -114,7 +59,7 @@ def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> list[Session
     return list(touched.values())
 
 
-def _recall_session(core: Core, worker: int, session_id: str, about: Note) -> Session:
+def _recall_session(core: Core, worker: int, session_id: str, about: notes.Note) -> Session:
     home = about.home if about.home in core.workers else worker
     session = Session(
         id=session_id,
@@ -135,7 +80,7 @@ def _recall_session(core: Core, worker: int, session_id: str, about: Note) -> Se
     return session
 
 
-def _recall_endpoint(worker: int, entry: SnapshotEndpoint, about: Note) -> Endpoint:
+def _recall_endpoint(worker: int, entry: SnapshotEndpoint, about: notes.Note) -> Endpoint:
     endpoint = Endpoint(
         id=entry.endpoint,
         kind=entry.kind,

@@ -37,7 +37,7 @@ from roomtone.engine.recording_counts import Left
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
-    from roomtone.control.core.session import Endpoint, Session
+    from roomtone.control.core.session import Bus, Endpoint, Session
 
 MIX, WAV = "?mix", ".wav"
 US_PER_S = 1_000_000
@@ -187,16 +187,16 @@ def _forget(session: Session, recording: Recording) -> None:
 # -- several workers -----------------------------------------------------------------------------------------
 
 
-def join(core: Core, session: Session) -> Generator[list[Ask], list[Answer], None]:
-    """Let every worker that has endpoints of the session, or will have, feed its recordings.
+def join(core: Core, bus: Bus) -> Generator[list[Ask], list[Answer], None]:
+    """Let every worker that has endpoints of a session or room, or will have, feed its recordings.
 
     Raises `Problem` when one of them cannot, unless the recording has ended meanwhile.
     """
-    for recording in list(session.recordings.values()):
+    for recording in list(bus.recordings.values()):
         if recording.endpoint_id is not None or recording.state != "active":
             continue
         try:
-            yield from _feed(core, session, recording, [])
+            yield from _feed(core, bus, recording, [])
         except Problem as refused:
             if recording.state != "active":
                 continue
@@ -205,18 +205,18 @@ def join(core: Core, session: Session) -> Generator[list[Ask], list[Answer], Non
 
 
 def _feed(
-    core: Core, session: Session, recording: Recording, legs: list[str]
+    core: Core, bus: Bus, recording: Recording, legs: list[str]
 ) -> Generator[list[Ask], list[Answer], None]:
     if recording.endpoint_id is not None:
         return
-    joining = [worker for worker in session.counts if worker not in recording.workers]
+    joining = [worker for worker in bus.counts if worker not in recording.workers]
     if not joining:
         return
     recording.feeders += joining
     try:
         paths = yield [Ask(recording.worker, OpenFeed(recording=recording.id, worker=w)) for w in joining]
         answers = yield [
-            Ask(worker, _feed_by(session, recording, expect(answer, messages.FeedOpened).path, legs))
+            Ask(worker, _feed_by(bus, recording, expect(answer, messages.FeedOpened).path, legs))
             for worker, answer in zip(joining, paths, strict=True)
         ]
         for answer in answers:
@@ -228,9 +228,9 @@ def _feed(
         raise
 
 
-def _feed_by(session: Session, recording: Recording, path: str, legs: list[str]) -> StartFeed:
+def _feed_by(bus: Bus, recording: Recording, path: str, legs: list[str]) -> StartFeed:
     return StartFeed(
-        session=session.id,
+        session=bus.id,
         recording=recording.id,
         keeper=recording.worker,
         path=path,

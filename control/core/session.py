@@ -156,8 +156,8 @@ class Endpoint(Struct, kw_only=True, eq=False):
     not yet. override: set by update_direction; None: automatic.  held: the peer gave no address to send to.
     learned: the address the worker pinned.  offered: codecs of our unanswered or answered offer.
     audio: of a bot's WebSocket; media and created describe the loopback RTP it is carried by.  far: the other
-    end of a bridge.  moves: how often the worker was asked to move it to another session, or to a seat.  shared_id:
-    of the decoder that several endpoints share.  seat_in: the room that counts it, for it sits there.
+    end of a bridge.  moves: how often the worker was asked to move it to another bus.  shared_id: of the
+    decoder that several endpoints share.  seat_in: the room that counts it, for it sits there.
     """
 
     id: str

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.core import placement
 from roomtone.control.core.problems import ENDPOINT_ERROR, Problem
-from roomtone.control.core.run import Answer, Ask, Work, expect
 from roomtone.control.core.rooms.model import Room
+from roomtone.control.core.run import Answer, Ask, Work, expect
 from roomtone.control.core.session import Bus, Endpoint
 from roomtone.engine.messages import (
     CloseSession,
@@ -149,9 +149,7 @@ def _joined(bus: Bus, worker: int, opened: SpreadOpened) -> None:
     bus.spread.joined(worker, opened.epoch, opened.slot)
 
 
-def _slots(
-    core: Core, bus: Bus, workers: list[int]
-) -> Generator[list[Ask], list[Answer], list[Answer]]:
+def _slots(core: Core, bus: Bus, workers: list[int]) -> Generator[list[Ask], list[Answer], list[Answer]]:
     limit = 0 if isinstance(bus, Room) else KEY_RELAY_LIMIT
     body = OpenSpread(session=bus.id, phase=bus.phase, key_relay_limit=limit)
     bus.opening += workers

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core import api, api_linking, places, placing, recall, recordings, spreading
+from roomtone.control.core import api, api_linking, notes, places, placing, recordings, spreading
 from roomtone.control.core.problems import (
     INVALID_PARAMS,
     SESSION_UNRESPONSIVE,
@@ -24,6 +24,7 @@ from roomtone.control.core.problems import (
     endpoint_not_found,
     session_not_found,
 )
+from roomtone.control.core.rooms import joining, seating
 from roomtone.control.core.run import Answer, Ask, Call, Procedure, expect
 from roomtone.control.core.session import Endpoint, Session
 from roomtone.engine.messages import Done, MoveEndpoint, RemoveEndpoint
@@ -49,14 +50,19 @@ def transfer(core: Core, call: Call, params: api_linking.EndpointTransfer) -> Pr
     try:
         number = yield from _move(core, session, endpoint, target)
     except Problem as refused:
+        seating.moved(core, session, endpoint)
         if refused.code == SESSION_UNRESPONSIVE:
             raise
         raise Problem(TRANSFER_FAILED, f"Not transferred: {refused.message}") from None
     del session.endpoints[endpoint.id]
+    joining.endpoint_gone(core, session, endpoint)
+    seating.forget(core, session, endpoint)
     places.release(core, session, endpoint.worker, endpoint.kind)
     call.emit(api.TransferredOut(endpoint.id, target.id))
     endpoint.number = number
     target.endpoints[endpoint.id] = endpoint
+    seating.moved(core, target, endpoint)
+    joining.endpoint_come(core, target, endpoint)
     core.emit(
         target,
         api.TransferredIn(endpoint.id, session.id, "rtp", endpoint.direction, endpoint.state),
@@ -113,6 +119,6 @@ def _to(core: Core, session: Session, endpoint: Endpoint, number: int) -> MoveEn
         move=endpoint.moves,
         session=session.id,
         phase=session.phase,
-        note=recall.note(core, session, there),
+        note=notes.note(core, session, there),
         key_relay_limit=spreading.KEY_RELAY_LIMIT,
     )

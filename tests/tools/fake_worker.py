@@ -24,7 +24,16 @@ from roomtone.engine import messages as ms
 from roomtone.ext.event.stats_record import record
 
 _load = lru_cache(load)
-TOLD = {kind.NAME: kind for kind in EventData.__subclasses__()}
+
+
+def _kinds(base: type[EventData]) -> dict[str, type[EventData]]:
+    found = {base.NAME: base} if base.NAME else {}
+    for kind in base.__subclasses__():
+        found |= _kinds(kind)
+    return found
+
+
+TOLD = _kinds(EventData)
 
 KINDS = {ms.CreateRtp: "rtp", ms.CreateTone: "tone", ms.CreateFile: "file", ms.CreateBridge: "bridge"}
 EPOCH_OFFSET_US = 1_700_000_000_000_000  # 2023-11-14T22:13:20Z at now_us = 0
@@ -108,6 +117,7 @@ class FakeWorker:
                     return ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
                 if body.move > self.moves.get(body.endpoint, 0):
                     self.moves[body.endpoint] = body.move
+                    self.seats.pop(body.endpoint, None)
                     self._enter(body)
                 return ms.Done()
             case ms.OpenRoom():

@@ -77,7 +77,7 @@ def _begin(core: Core, request: _Open, given: RestRequest) -> Any:
     Raises `Problem`.
     """
     asked, operation = request.asked, request.operation
-    _find(core, asked)
+    _find(core, asked, operation)
     members = body.decode(given.body)
     decoded = body.convert(members, operation.body)
     asked.query = query.check(operation, given.query)
@@ -96,7 +96,7 @@ def _begin(core: Core, request: _Open, given: RestRequest) -> Any:
     return operation.handler(core, asked, decoded)
 
 
-def _find(core: Core, asked: Asked) -> None:
+def _find(core: Core, asked: Asked, operation: Operation) -> None:
     """The room or session that the path names.  Raises `Refusal`: 404 there is none, 403 it is another's."""
     named = asked.path.get("room_id")
     if named is not None:
@@ -104,6 +104,8 @@ def _find(core: Core, asked: Asked) -> None:
         if room is None or room.ended:
             raise refuse("room_not_found")
         _owned(core, room.app_id, asked.app_id, "room_not_found")
+        if room.state == "destroying" and operation.method != "GET":
+            raise refuse("room_destroying")
         asked.room = room
     named = asked.path.get("session_uuid")
     if named is not None:

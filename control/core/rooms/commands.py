@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
-from roomtone.control.core.calls import commands, operations as calls
+from roomtone.control.core.calls import commands
+from roomtone.control.core.calls import operations as calls
 from roomtone.control.core.rest.asked import Asked, Handler, Operation, Outcome
 from roomtone.control.core.rooms import joining, leaving, muting
 from roomtone.control.core.rooms.model import Member, Room
@@ -41,7 +42,7 @@ def join(core: Core, asked: Asked, body: Join) -> Outcome:
     if room is None or error is not None:
         commands.fail(core, command, error or "room_not_found")
     elif present is not None and present.room is room:
-        if present is not session.member:  # it is on its way to another one
+        if session.member is not None:  # it may be on its way to another one
             joining.fail(core, session.member, "superseded")
         commands.succeed(core, command, changed=False)
     else:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from roomtone.control.core import placing
+from roomtone.control.core import life, placing
 from roomtone.control.core.rooms import events, joining, lasting, leaving
 from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.run import Work
+from roomtone.control.core.session import SessionFact
 from roomtone.engine.messages import CloseSession, RemoveEndpoint
 
 if TYPE_CHECKING:
@@ -17,14 +18,20 @@ if TYPE_CHECKING:
     from roomtone.control.core.rest.asked import Asked
 
 
-def destroy(core: Core, room: Room, cause: str | None = None, asked: Asked | None = None) -> Work:
-    """cause: why it ends without having been deleted."""
+def destroy(
+    core: Core, room: Room, cause: str | None = None, asked: Asked | None = None, hangup: bool = False
+) -> Work:
+    """cause: why it ends without having been deleted.  hangup: its members' calls end with it."""
     room.state = "destroying"
     for name in list(room.timers):
         core.cancel(room, name)
+    sessions = [member.session for member in room.members.values() if member.state == "in"]
     for member in list(room.members.values()):
         joining.fail(core, member, "room_not_found")
         leaving.leave(core, member, "removed", cause if cause == "time_limit" else "room_destroyed", asked)
+    if hangup:
+        for session in sessions:
+            life.end(core, session, SessionFact.HUNG_UP)
     for endpoint in list(room.endpoints.values()):
         core.tell(endpoint.worker, RemoveEndpoint(endpoint.id))
         placing.removed(core, room, endpoint)

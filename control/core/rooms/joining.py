@@ -51,11 +51,12 @@ def begin(core: Core, member: Member, command: Command | None = None) -> None:
     before = session.member
     if before is not None and before.pending is not None:
         former, before = before, before.pending.before
-        _undo(core, former)
-        _result(core, former, "superseded")
+        _cancel(core, former, "superseded")
     coming = seating.seatable(session)
     awaiting = {e.id for e in coming if _connected(e) and (e.is_source or e.is_destination)}
     member.pending = Pending(command, before, awaiting)
+    if before is not None:
+        member.voices |= before.voices
     session.member = member
     room.members[session.id] = member
     lasting.watch(core, room)
@@ -77,10 +78,10 @@ def _take_seats(core: Core, member: Member, coming: Iterable[Endpoint]) -> Work:
         else:
             seating.restore(core, member.session)
         return
-    if not taken:
+    if taken is None or member.pending is None:
         seating.restore(core, member.session)
-    elif member.pending is not None:
-        member.pending.taken = True
+    else:
+        member.pending.taken = taken
         _look(core, member)
 
 
@@ -118,9 +119,10 @@ def endpoint_gone(core: Core, bus: Bus, endpoint: Endpoint) -> None:
 
 def _look(core: Core, member: Member) -> None:
     pending = member.pending
-    if pending is None or pending.awaiting or not pending.taken:
+    if pending is None or pending.awaiting or pending.taken is None:
         return
     session, room = member.session, member.room
+    seating.adopt(core, session, pending.taken)
     if pending.before is not None:
         leaving.leave(core, pending.before, "removed", "moved")
     member.pending = None
@@ -148,6 +150,7 @@ def _look(core: Core, member: Member) -> None:
     if pending.command is not None:
         commands.succeed(core, pending.command)
     talking.watch(core, member, session.endpoints.values())
+    talking.look(core, member)
     core.log("info", "member_joined", room=room.id, session=session.id)
 
 
@@ -159,25 +162,25 @@ def fail(core: Core, member: Member, error: str) -> None:
     if member.pending is None:
         return
     member.session.member = member.pending.before
-    _undo(core, member)
-    _result(core, member, error)
     if not member.session.ended:
         seating.restore(core, member.session)
+    _cancel(core, member, error)
     core.log("info", "join_failed", room=member.room.id, session=member.session.id, error=error)
 
 
-def _undo(core: Core, member: Member) -> None:
-    member.state = "out"
-    del member.room.members[member.session.id]
-    core.cancel(member.session, TIMER)
-    core.keep("member", member.row, None)
-    lasting.watch(core, member.room)
-
-
-def _result(core: Core, member: Member, error: str) -> None:
+def _cancel(core: Core, member: Member, error: str) -> None:
+    session, room = member.session, member.room
     pending, member.pending = member.pending, None
-    if pending is not None and pending.command is not None:
+    member.state = "out"
+    del room.members[session.id]
+    core.cancel(session, TIMER)
+    core.keep("member", member.row, None)
+    lasting.watch(core, room)
+    if pending is None:
+        return
+    if pending.command is not None:
         commands.fail(core, pending.command, error)
+    seating.give_up(core, session, pending.taken or [])
 
 
 def timed_out(core: Core, session: Session) -> None:

@@ -19,13 +19,13 @@ def leave(core: Core, member: Member, reason: str, cause: str, asked: Asked | No
     if member.state != "in":
         return
     session, room = member.session, member.room
-    talking.forget(core, member)
     member.state = "out"
     del room.members[session.id]
     if session.member is member:
         session.member = None
     elif session.member is not None and session.member.pending is not None:
         session.member.pending.before = None  # it is on its way to another room
+    talking.forget(core, member)
     core.keep("member", member.row, None)
     lasting.emptied(core, room)
     tell(core, room, session.id, session.caller_id, reason, cause, asked, session)

@@ -11,6 +11,7 @@ from roomtone.control.core.session import Bus, Session
 
 if TYPE_CHECKING:
     from roomtone.control.core.calls.commands import Command
+    from roomtone.control.core.rooms.seating import Reserved
 
 DAY_S = 86400
 
@@ -19,13 +20,14 @@ class Pending(Struct, eq=False):
     """A join on its way.
 
     command: the one it came by.  before: the membership in another room that it ends.  awaiting: endpoints
-    that were not mixed there yet.  taken: every worker has said that its endpoints sit there.
+    that were not mixed there yet.  taken: those that are to be counted there, when every worker has said that
+    its endpoints sit there.
     """
 
     command: Command | None
     before: Member | None
     awaiting: set[str]
-    taken: bool = False
+    taken: Reserved | None = None
 
 
 class Member(Struct, kw_only=True, eq=False):

@@ -2,13 +2,14 @@
 
 Theory of operation
 -------------------
-`session.member` says where a session's endpoints are to sit; `endpoint.seat_in` is the room that counts one of
-them, because its worker has said that it sits there.  Between the two lie commands on their way.  A command
-about a seat is numbered (`endpoint.moves`), so one that is told again never undoes a later one, and
+`session.member` says where a session's endpoints are to sit; `endpoint.seat_in` is the room that counts one
+of them, because its worker has said that it sits there.  Between the two lie commands on their way.  A
+command about a seat is numbered (`endpoint.moves`), so one that is told again never undoes a later one, and
 workers carry commands out in the order they were sent: whoever sends the last one decides.
 
 `take` brings endpoints to seats and can fail; `restore` sends back whatever may have been moved by one that
-failed; `let_go` gives seats up.  A room is opened, and its bus spread, on a worker before anything sits there.
+failed; `let_go` gives seats up.  A room is opened, and its bus spread, on a worker before anything sits
+there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core import places, recall, recordings, spreading
+from roomtone.control.core import notes, places, recordings, spreading
 from roomtone.control.core.problems import ENDPOINT_ERROR, Problem
 from roomtone.control.core.rooms.model import Member, Room
 from roomtone.control.core.run import Answer, Ask, Work, expect
@@ -59,41 +60,52 @@ def seatable(session: Session) -> list[Endpoint]:
 # -- coming --------------------------------------------------------------------------------------------------
 
 
-def take(core: Core, member: Member, endpoints: Iterable[Endpoint]) -> Generator[list[Ask], list[Answer], bool]:
-    """Seat endpoints of a member.  False: it is not the session's membership any more, nothing has changed.
+def take(
+    core: Core, member: Member, endpoints: Iterable[Endpoint]
+) -> Generator[list[Ask], list[Answer], Reserved | None]:
+    """Seat endpoints of a member; what has to be counted there now is for `adopt`, or `give_up`.
 
-    Raises `Problem`: a worker refused; what others did is to be restored.
+    None: it is not the session's membership any more.  Raises `Problem`: a worker refused.  In both cases
+    what was done is to be restored.
     """
     session, room = member.session, member.room
-    coming = [endpoint for endpoint in endpoints if endpoint.seat_in is not room]
-    reserved: Reserved = [(endpoint, room) for endpoint in coming]
-    for endpoint in coming:
+    reserved: Reserved = [(endpoint, room) for endpoint in endpoints if endpoint.seat_in is not room]
+    for endpoint, _ in reserved:
         _count(core, room, session, endpoint)
     try:
         yield from _prepare(core, room)
-        if session.member is not member:
-            _uncount(core, session, reserved)
-            return False
-        coming = [e for e in coming if session.endpoints.get(e.id) is e]
-        answers = yield [Ask(e.worker, _take_seat(core, member, e), within_us=SEAT_US) for e in coming]
-        for answer in answers:
-            expect(answer, Done)
+        if session.member is member:
+            here = [e for e, _ in reserved if session.endpoints.get(e.id) is e]
+            answers = yield [Ask(e.worker, _take_seat(core, member, e), within_us=SEAT_US) for e in here]
+            for answer in answers:
+                expect(answer, Done)
     except Problem:
-        _uncount(core, session, reserved)
+        give_up(core, session, reserved)
         raise
-    if session.member is not member:
-        _uncount(core, session, reserved)
-        return False
+    if session.member is member:
+        return reserved
+    give_up(core, session, reserved)
+    return None
+
+
+def adopt(core: Core, session: Session, reserved: Reserved) -> None:
+    """Endpoints are where they were to sit; what they left is free."""
     left: Reserved = []
-    for endpoint, _ in reserved:
+    for endpoint, room in reserved:
         if session.endpoints.get(endpoint.id) is not endpoint:
             left.append((endpoint, room))
             continue
         if endpoint.seat_in is not None:
             left.append((endpoint, endpoint.seat_in))
         endpoint.seat_in = room
-    _uncount(core, session, left)
-    return True
+    give_up(core, session, left)
+
+
+def give_up(core: Core, bus: Bus, seats: Reserved) -> None:
+    """Count endpoints in those rooms no more."""
+    for endpoint, room in seats:
+        core.workers.add(endpoint.worker, 1, bus.phase)
+        places.release(core, room, endpoint.worker, endpoint.kind)
 
 
 def _prepare(core: Core, room: Room) -> Generator[list[Ask], list[Answer], None]:
@@ -118,7 +130,7 @@ def book(core: Core, bus: Bus, endpoint: Endpoint) -> Generator[list[Ask], list[
 
 
 def from_the_start(core: Core, bus: Bus, endpoint: Endpoint, body: CommandBody) -> CommandBody:
-    """The command that makes an endpoint, with the seat that was booked for it, if that is still its place."""
+    """The command that makes an endpoint, with the seat that was booked, if that is still its place."""
     member = bus.member
     if not isinstance(body, CreateRtp | CreateTone | CreateFile):
         return body
@@ -146,8 +158,10 @@ def _follow(core: Core, member: Member, endpoint: Endpoint) -> Work:
     except Problem as refused:
         core.log("warning", "seat_refused", endpoint=endpoint.id, room=member.room.id, reason=refused.message)
         return
-    if not taken:
+    if taken is None:
         restore(core, member.session)
+    else:
+        adopt(core, member.session, taken)
 
 
 # -- sitting -------------------------------------------------------------------------------------------------
@@ -172,6 +186,13 @@ def restore(core: Core, session: Session) -> None:
             _tell(core, endpoint, _take_seat(core, member, endpoint))
 
 
+def moved(core: Core, session: Session, endpoint: Endpoint) -> None:
+    """An endpoint was put on its session's bus: what was asked of seats meanwhile does not count any more."""
+    member = session.member
+    if member is not None and endpoint.seat_in is member.room:
+        _tell(core, endpoint, _take_seat(core, member, endpoint))
+
+
 # -- going ---------------------------------------------------------------------------------------------------
 
 
@@ -193,7 +214,7 @@ def forget(core: Core, bus: Bus, endpoint: Endpoint) -> None:
     """An endpoint does not sit where it sat; its worker knows."""
     room, endpoint.seat_in = endpoint.seat_in, None
     if room is not None:
-        _uncount(core, bus, [(endpoint, room)])
+        give_up(core, bus, [(endpoint, room)])
 
 
 # -- what is sent, and counted -------------------------------------------------------------------------------
@@ -206,15 +227,13 @@ def _take_seat(core: Core, member: Member, endpoint: Endpoint) -> TakeSeat:
         move=endpoint.moves,
         room=member.room.id,
         seat=seat(member, endpoint),
-        note=recall.note(core, member.session, endpoint),
+        note=notes.note(core, member.session, endpoint),
     )
 
 
 def _leave_seat(core: Core, bus: Bus, endpoint: Endpoint) -> LeaveSeat:
     endpoint.moves += 1
-    return LeaveSeat(
-        endpoint=endpoint.id, move=endpoint.moves, note=recall.note(core, bus, endpoint)
-    )
+    return LeaveSeat(endpoint=endpoint.id, move=endpoint.moves, note=notes.note(core, bus, endpoint))
 
 
 def _tell(core: Core, endpoint: Endpoint, body: TakeSeat | LeaveSeat) -> None:
@@ -225,9 +244,3 @@ def _count(core: Core, room: Room, bus: Bus, endpoint: Endpoint) -> None:
     """It loads its worker in the room's phase now."""
     places.reserve(core, room, endpoint.worker, endpoint.kind)
     core.workers.add(endpoint.worker, -1, bus.phase)
-
-
-def _uncount(core: Core, bus: Bus, seats: Reserved) -> None:
-    for endpoint, room in seats:
-        core.workers.add(endpoint.worker, 1, bus.phase)
-        places.release(core, room, endpoint.worker, endpoint.kind)

@@ -23,10 +23,21 @@ if TYPE_CHECKING:
 TALK = Vad(silence_interval_ms=500)  # shorter pauses are within what somebody says
 
 
+def watched(session: Session) -> Vad | None:
+    """For what a session's endpoints are watched by its room; None: for nothing."""
+    member = session.member
+    return TALK if member is not None and member.state == "in" and member.room.talk_events else None
+
+
+def of_room_only(session: Session, endpoint: Endpoint) -> bool:
+    """What a worker says of its speech was asked for by nobody but the room."""
+    return endpoint.vad is None and watched(session) is not None
+
+
 def watch(core: Core, member: Member, endpoints: Iterable[Endpoint]) -> None:
     """Watch a member's endpoints for speech, where the room tells of it and nobody else watches them."""
     for endpoint in endpoints:
-        if member.room.talk_events and endpoint.kind in seating.NETWORK and endpoint.vad is None:
+        if watched(member.session) and endpoint.kind in seating.NETWORK and endpoint.vad is None:
             _tell(core, endpoint, StartVad(endpoint=endpoint.id, vad=TALK))
 
 
@@ -42,8 +53,12 @@ def _tell(core: Core, endpoint: Endpoint, body: StartVad | StopVad) -> None:
 
 def happened(core: Core, session: Session, endpoint: Endpoint, *, speaks: bool) -> None:
     """What a worker says of an endpoint's speech."""
-    if session.member is not None:
-        heard(core, session.member, endpoint, speaks=speaks)
+    member = session.member
+    if member is None:
+        return
+    heard(core, member, endpoint, speaks=speaks)
+    if member.pending is not None and member.pending.before is not None:
+        heard(core, member.pending.before, endpoint, speaks=speaks)
 
 
 def heard(core: Core, member: Member, endpoint: Endpoint, *, speaks: bool) -> None:
@@ -88,12 +103,12 @@ def _give_floor(core: Core, room: Room) -> None:
 
 
 def forget(core: Core, member: Member) -> None:
-    """It leaves."""
+    """It has left; who has not gone to another room is not watched any more."""
     member.voices.clear()
     look(core, member)
     if member.room.speaker == member.session.id:
         member.room.speaker = None
-    if member.room.talk_events and not member.session.ended:
+    if member.session.member is None and not member.session.ended:
         unwatch(core, member.session.endpoints.values())
 
 
