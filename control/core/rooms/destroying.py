@@ -22,6 +22,8 @@ def destroy(
     core: Core, room: Room, cause: str | None = None, asked: Asked | None = None, hangup: bool = False
 ) -> Work:
     """cause: why it ends without having been deleted.  hangup: its members' calls end with it."""
+    if room.state != "open":
+        return
     room.state = "destroying"
     for name in list(room.timers):
         core.cancel(room, name)

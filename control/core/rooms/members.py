@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, Struct
 
 from roomtone.control.core import naming
+from roomtone.control.core.rest import query
 from roomtone.control.core.rest.asked import Asked, Operation, Outcome
 from roomtone.control.core.rest.refusal import Refusal, refuse
 from roomtone.control.core.rooms import leaving, muting, views
@@ -45,8 +46,9 @@ def _member(core: Core, asked: Asked) -> Member:
 
 
 def list_all(core: Core, asked: Asked, body: Struct) -> Outcome:
-    members = views.present(asked.the_room)
-    return Outcome({"items": [views.member_view(core, member) for member in members], "next_cursor": None})
+    present = views.present(asked.the_room)
+    some, cursor = query.page(asked, present, lambda member: (member.joined_us, member.session.id))
+    return Outcome(query.Page([views.member_view(core, member) for member in some], cursor))
 
 
 def show(core: Core, asked: Asked, body: Struct) -> Outcome:
@@ -107,7 +109,12 @@ _CHANGES = tuple(
 )
 OPERATIONS: dict[str, Operation] = {
     "conference.members": Operation(
-        method="GET", path=MEMBERS, handler=list_all, summary="List a room's members"
+        method="GET",
+        path=MEMBERS,
+        handler=list_all,
+        summary="List a room's members",
+        result=query.Page,
+        query=query.PAGE,
     ),
     "conference.member.get": Operation(method="GET", path=MEMBER, handler=show, summary="Show a member"),
     "conference.member.change": Operation(

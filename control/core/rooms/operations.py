@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from roomtone.control.core import naming
+from roomtone.control.core.rest import query
 from roomtone.control.core.rest.asked import Asked, Operation, Outcome
 from roomtone.control.core.rest.refusal import Refusal, refuse
 from roomtone.control.core.rooms import (
@@ -115,6 +117,22 @@ def _adopt(core: Core, room: Room, wish: RoomOptions) -> None:
         talking.switch(core, room, wish.talk_events)
 
 
+def list_own(core: Core, asked: Asked, body: Struct) -> Outcome:
+    name, status = asked.query.get("name"), asked.query.get("playback_status")
+    after: datetime | None = query.value(asked, "created_after")
+    after_us = None if after is None else round(after.timestamp() * 1_000_000) - core.epoch_offset_us
+    found = (
+        room
+        for room in core.rooms.values()
+        if room.app_id == asked.app_id
+        and name in (None, room.name)
+        and status in (None, views.playback_status(room))
+        and (after_us is None or room.created_us > after_us)
+    )
+    rooms, cursor = query.page(asked, found, lambda room: (room.created_us + core.epoch_offset_us, room.id))
+    return Outcome(query.Page([views.summary(core, room) for room in rooms], cursor))
+
+
 def show(core: Core, asked: Asked, body: Struct) -> Outcome:
     return Outcome(views.details(core, asked.the_room))
 
@@ -128,11 +146,8 @@ def change(core: Core, asked: Asked, body: ChangeRoom) -> Outcome:
 
 
 def destroy(core: Core, asked: Asked, body: Struct) -> Steps:
-    hangup = asked.query.get("hangup", "false")
-    if hangup not in ("true", "false"):
-        raise Refusal(400, "validation_error", "hangup is true or false")
     room = asked.the_room
-    yield from destroying.destroy(core, room, asked=asked, hangup=hangup == "true")
+    yield from destroying.destroy(core, room, asked=asked, hangup=query.value(asked, "hangup", False))
     return Outcome(RoomDestroyed(room.id))
 
 
@@ -148,6 +163,14 @@ OPERATIONS: dict[str, Operation] = {
         result=RoomCreated,
         status=201,
         emits=("conference.created",),
+    ),
+    "conference.list": Operation(
+        method="GET",
+        path=ROOMS,
+        handler=list_own,
+        summary="List the app's rooms",
+        result=query.Page,
+        query=(*query.PAGE, "name", "playback_status", "created_after"),
     ),
     "conference.get": Operation(method="GET", path=ROOM, handler=show, summary="Show a room"),
     "conference.change": Operation(

@@ -18,9 +18,13 @@ def summary(core: Core, room: Room) -> dict[str, Any]:
         "app_id": room.app_id,
         "name": room.name,
         "created_at": views.rfc3339(room.created_us + core.epoch_offset_us),
-        "playback_status": "stopped",
+        "playback_status": playback_status(room),
         "member_count": room.member_count,
     }
+
+
+def playback_status(room: Room) -> str:
+    return "stopped"
 
 
 def details(core: Core, room: Room) -> dict[str, Any]:

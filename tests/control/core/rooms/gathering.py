@@ -6,6 +6,7 @@ from fake_worker import OFFER, Desk
 
 from roomtone.engine import messages as ms
 
+AT_ONCE = "[limits]\nconference_ms = 0\nconference_mute_ms = 0\n"
 CALLER = "+15551234567"
 
 

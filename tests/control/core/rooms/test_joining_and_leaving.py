@@ -2,7 +2,7 @@
 
 import pytest
 from fake_worker import OFFER, Desk
-from gathering import CALLER, call, command, join, members, of_call, of_room, result, room_of, seats
+from gathering import AT_ONCE, CALLER, call, command, join, members, of_call, of_room, result, room_of, seats
 
 from roomtone.engine import messages as ms
 
@@ -258,7 +258,7 @@ def test_a_session_without_its_client_leaves_when_its_time_is_over(desk: Desk) -
 
 
 def test_an_endpoint_that_is_transferred_away_leaves_its_seat() -> None:
-    desk = Desk()
+    desk = Desk(config=AT_ONCE)
     client, other = desk.connect("app"), desk.connect("app")
     session = client.call("session.create")["session_id"]
     target = other.call("session.create")["session_id"]
@@ -286,7 +286,7 @@ def test_an_endpoint_that_is_transferred_to_a_member_sits_down(desk: Desk) -> No
 
 
 def test_a_room_on_several_workers_is_spread_over_them() -> None:
-    desk = Desk(workers=2)
+    desk = Desk(workers=2, config=AT_ONCE)
     room = room_of(desk)
     callers = [call(desk) for _ in range(4)]
     for caller in callers:
