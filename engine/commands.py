@@ -162,6 +162,11 @@ def queue_file(worker: Worker, body: m.QueueFile) -> Result:
     return worker.files.queue(worker.plan.find_file(body.endpoint), body)
 
 
+def end_list(worker: Worker, body: m.EndList) -> Result:
+    worker.files.end_list(worker.plan.find_file(body.endpoint))
+    return m.Done()
+
+
 def seek_file(worker: Worker, body: m.SeekFile) -> Result:
     return worker.files.seek(worker.plan.find_file(body.endpoint), body.position_ms)
 
@@ -462,6 +467,7 @@ COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
     m.CreateTone: create_tone,
     m.CreateFile: create_file,
     m.QueueFile: queue_file,
+    m.EndList: end_list,
     m.SeekFile: seek_file,
     m.PauseFile: pause_file,
     m.ResumeFile: resume_file,

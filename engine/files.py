@@ -144,6 +144,7 @@ class Files:
         endpoint = FileEndpoint(body.endpoint, session, handle, plan.next_serial(), reader)
         endpoint.note = body.note
         plan.add(endpoint)
+        self.pause(endpoint, body.paused)
         media.source_add(session.bus, handle)
         return endpoint
 
@@ -193,6 +194,11 @@ class Files:
         self._attach(reader)
         endpoint.readers.append(reader)
         playback.append(tape.track, more=more)
+
+    def end_list(self, endpoint: FileEndpoint) -> None:
+        """What is listed is all there is."""
+        self._forget_queuing(endpoint, "the list was ended")
+        endpoint.reader.playback.close()
 
     def _forget_queuing(self, endpoint: FileEndpoint, why: str) -> None:
         queuing, endpoint.queuing = endpoint.queuing, None

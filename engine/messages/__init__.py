@@ -51,6 +51,7 @@ from roomtone.engine.messages.endpoints import (
 from roomtone.engine.messages.files import (
     AskFile,
     CreateFile,
+    EndList,
     FileCreated,
     FileFinished,
     FileNext,
@@ -117,7 +118,7 @@ from roomtone.engine.messages.worker import (
 
 CommandBody = (
     CreateRtp | UpdateRtp | CreateTone | CreateFile | QueueFile | SeekFile | PauseFile | ResumeFile
-    | SetFileGain | AskFile | CreateBridge | TurnBridge | FeedBridge | MoveEndpoint | RemoveEndpoint
+    | SetFileGain | AskFile | EndList | CreateBridge | TurnBridge | FeedBridge | MoveEndpoint | RemoveEndpoint
     | CloseSession | InjectKey | StartVad | StopVad | DetectFax | SetSensitive | StartRecording | OpenFeed
     | StartFeed | PauseRecording | ResumeRecording | StopRecording | GetStats | PollStats | GetActivity
     | OpenSpread | SetSpread | CloseSpread | OpenRoom | TakeSeat | LeaveSeat | TakeSnapshot | GetMetrics

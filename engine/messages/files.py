@@ -22,6 +22,7 @@ class CreateFile(msgspec.Struct, tag="create_file", tag_field="t", kw_only=True)
     more: another file follows; until it is there nothing ends.  Not with `shared`: INVALID_PARAMS.
     growing: a copy in the cache that control may still be writing (control/io/fetch.py); its mode says so.
     What is not there yet is waited for: FileCreated comes late, and what is played stands still.
+    paused: its first frame, and `FileStarted`, come when it is resumed.
     Errors: ENDPOINT_ERROR it cannot be read or decoded (`Failed.detail`: unsupported_media, decode_error,
     incomplete), or the worker has no room; INVALID_PARAMS start_ms is behind its end.  `RemoveEndpoint`
     before the reply ends the waiting: ENDPOINT_ERROR.
@@ -38,6 +39,7 @@ class CreateFile(msgspec.Struct, tag="create_file", tag_field="t", kw_only=True)
     shared: bool = False
     more: bool = False
     growing: bool = False
+    paused: bool = False
     note: bytes = b""
     room: str | None = None  # as in `CreateRtp`
     seat: Seat | None = None
@@ -56,6 +58,15 @@ class QueueFile(msgspec.Struct, tag="queue_file", tag_field="t", kw_only=True):
     key: str
     more: bool = False
     growing: bool = False
+
+
+class EndList(msgspec.Struct, tag="end_list", tag_field="t"):
+    """No further file follows, although one was announced.  Reply: `Done`, also when none was.
+
+    Errors: ENDPOINT_ERROR it has ended.
+    """
+
+    endpoint: str
 
 
 class FileCreated(msgspec.Struct, tag="file_created", tag_field="t", kw_only=True):

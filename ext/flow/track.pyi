@@ -60,4 +60,6 @@ class Playback:
         """loops: how often the list is played again, None: for ever.  shared: nobody's pause stops it."""
     def append(self, track: Track, *, more: bool) -> None:
         """It follows without a gap.  ValueError: no more was announced, or there are LIST_MAX."""
+    def close(self) -> None:
+        """No more will come, although it may have been announced."""
     def __len__(self) -> int: ...

@@ -137,6 +137,9 @@ cdef class Playback:
             raise ValueError("no more was announced, or the list is full")
         self.put(track, more)
 
+    def close(self):
+        rt_store_release64(<unsigned long*> &self.p.listed, 2 * <uint64_t> len(self.tracks))
+
     def __len__(self):
         return len(self.tracks)
 

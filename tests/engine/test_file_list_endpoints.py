@@ -102,6 +102,33 @@ def test_what_comes_late_is_waited_for_in_silence(lab: LabWorker, wav: Make) -> 
     ]
 
 
+def test_a_list_that_was_to_go_on_can_be_ended(lab: LabWorker, wav: Make) -> None:
+    pcm = noise(0.5)
+    ear = listener(lab)
+    lab.do(create(wav(pcm, "a.wav"), more=True, loop_count=1))
+    lab.run(1000)
+    assert lab.do(m.EndList("f")) == lab.do(m.EndList("f")) == m.Done()
+    assert lab.do(queue(wav(pcm, "b.wav"))).code == "ENDPOINT_ERROR"
+    lab.run(1000)
+    assert len(np.flatnonzero(ear.audio())) == 2 * len(np.flatnonzero(pcm))
+    assert lab.bench.events()[-1] == m.FileFinished(session="s", endpoint="f", reason="completed")
+
+
+def test_a_file_that_is_made_paused_begins_with_its_first_sample_when_it_is_resumed(
+    lab: LabWorker, wav: Make
+) -> None:
+    pcm = noise(1.0)
+    ear = listener(lab)
+    lab.do(create(wav(pcm, "a.wav"), paused=True))
+    lab.run(500)
+    assert not ear.audio().any()
+    assert lab.bench.events() == []
+    lab.do(m.ResumeFile("f"))
+    lab.run(1500)
+    assert heard(ear, pcm)
+    assert [type(event).__name__ for event in lab.bench.events()] == ["FileStarted", "FileFinished"]
+
+
 def _silence(audio: np.ndarray, first: np.ndarray, silent: int) -> int:
     """Samples between the end of the first and the beginning of the second."""
     return (
