@@ -21,15 +21,16 @@ from setproctitle import setproctitle
 
 from roomtone.control import spec
 from roomtone.control.core import polling, recordings
-from roomtone.control.core.config import Config
+from roomtone.control.core.config import Config, state_dir
 from roomtone.control.core.core import Core
-from roomtone.control.core.effects import ShutdownBegan
+from roomtone.control.core.effects import Restored, ShutdownBegan
 from roomtone.control.io.address_guard import AddressGuard
 from roomtone.control.io.audio_socket import AudioSockets
 from roomtone.control.io.auth import TokenFileError, Tokens
 from roomtone.control.io.capacity import capacity
 from roomtone.control.io.clock import NS_PER_US, now_us
 from roomtone.control.io.counters import Counters
+from roomtone.control.io.dispatcher_link import DispatcherLink
 from roomtone.control.io.fetch import Fetcher
 from roomtone.control.io.http import Port, State
 from roomtone.control.io.lag import Lag
@@ -38,6 +39,8 @@ from roomtone.control.io.metrics import Metrics
 from roomtone.control.io.recordings import Recordings
 from roomtone.control.io.rest import Rest
 from roomtone.control.io.runtime import Runtime
+from roomtone.control.io.store import Store
+from roomtone.control.io.store_file import StoreError
 from roomtone.control.io.supervisor_link import Supervisor
 from roomtone.control.io.timers import Timers
 from roomtone.control.io.workers import Workers
@@ -49,6 +52,7 @@ NICE = 5  # design.md 1: behind the media threads, before side work
 GC_THRESHOLDS = (200_000, 50, 1000)  # dependencies.md 2.1: halves the cost of a message at 10,000 connections
 CLOSE_GOING_AWAY = 1001  # RFC 6455 §7.4.1
 CLOSE_WAIT_S = 3.0  # for connections to end after the last session has
+DISPATCH_WAIT_S = 3.0  # for webhooks of what happened last
 US_PER_S = 1_000_000
 KB = 1024
 EXIT_OK, EXIT_FAILED = 0, 1
@@ -133,7 +137,18 @@ class App:
             admin_key=os.environ.get("ADMIN_API_KEY") or None,
             counters=self.counters,
         )
-        self.runtime.attach(self.workers, self.connections, self.audio, self.fetcher, self.rest)
+        self.store = Store(
+            state_dir(config, runtime_dir),
+            node=self.core.node,
+            max_events=config.outbox_max_events,
+            max_bytes=config.outbox_max_bytes,
+            retention_s=config.webhooks.retention_secs,
+            submit=self.runtime.submit,
+            broken=self._failed,
+            log=self.log,
+        )
+        self.dispatcher = DispatcherLink(self.store, submit=self.runtime.submit, log=self.log)
+        self.runtime.attach(self.workers, self.connections, self.audio, self.fetcher, self.rest, self.store)
         self.lag = Lag(self.timers)
         self.http = self._make_port()
 
@@ -141,7 +156,7 @@ class App:
         """Start, call `started`, serve until drained, stop; returns the exit code."""
         try:
             await self.start()
-        except (OSError, TokenFileError) as error:
+        except (OSError, TokenFileError, StoreError) as error:
             self.log.error("cannot_start", listen=self.config.listen, error=str(error))
             self._let_go()
             return EXIT_CONFIG
@@ -153,12 +168,14 @@ class App:
     # -- start ---------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Bind everything and accept connections.  Raises OSError, TokenFileError."""
+        """Bind everything and accept connections.  Raises OSError, TokenFileError, StoreError."""
         loop = asyncio.get_running_loop()
         config = self.config
         if config.auth_token_file is not None:
             self.state.tokens = Tokens.read(config.auth_token_file)
         self.timers.start(loop)
+        self.runtime.submit(Restored(self.store.open()))
+        self.dispatcher.open(loop, self._runtime_dir)
         self.fetcher.start()
         self.workers.open(loop, self._runtime_dir)
         self.connections.start()
@@ -218,6 +235,10 @@ class App:
         )
         name, endpoints = room.smallest
         self.log.warning("capacity", endpoints=endpoints, limited_by=name, **msgspec.structs.asdict(room))
+        if config.state_dir is None:
+            lost = "" if config.runtime_dir else ", which is removed at the end"
+            message = f"state_dir is not set: rooms are kept below runtime_dir{lost}"
+            self.log.warning("configuration", message=message)
         for warning in config.warnings:
             self.log.warning("configuration", message=warning)
         self.log.info("listening", host=host, port=self.port, workers=self._worker_count, pid=os.getpid())
@@ -265,6 +286,9 @@ class App:
 
     def _supervisor_gone(self) -> None:
         self.log.error("supervisor_gone")
+        self._failed()
+
+    def _failed(self) -> None:
         self._exit_code = EXIT_FAILED
         self.ended.set()
 
@@ -274,13 +298,16 @@ class App:
         self.connections.close_all(CLOSE_GOING_AWAY, "shutting down")
         await self.http.close(CLOSE_WAIT_S)
         await self.fetcher.close()
+        await self.dispatcher.finish(DISPATCH_WAIT_S)
         if self._supervisor is not None:
             self._supervisor.drained()
         self._let_go()
         self.log.info("stopped", exit_code=self._exit_code)
 
     def _let_go(self) -> None:
-        """Close every socket and timer that was opened."""
+        """Close every socket and timer that was opened, and the store."""
+        self.dispatcher.close()
+        self.store.close()
         if self._supervisor is not None:
             self._supervisor.close()
         self.workers.close()

@@ -1,8 +1,8 @@
 """The supervisor: what `roomtone serve` starts.  Tiny on purpose; it must outlive everything else.
 
-It makes the runtime directory and the arenas, starts control and the workers, holds a duplicate of every
-arena and media socket, notices a death by pidfd and restarts what died.  As PID 1 it reaps what nobody
-else does.
+It makes the runtime directory and the arenas, starts control, the dispatcher and the workers, holds a
+duplicate of every arena and media socket, notices a death by pidfd and restarts what died.  As PID 1 it reaps
+what nobody else does.
 
     SIGTERM, SIGINT   forwarded to control, which drains and says `Drained`; then the workers stop, exit 0
     a second          forwarded again
@@ -27,6 +27,7 @@ import setproctitle
 
 from roomtone.control.child import BACKOFF_MAX_US, Backoff, Child, reap
 from roomtone.control.inspection import Inspection, inspect_messages
+from roomtone.control.kept import Kept
 from roomtone.control.runtime_dir import RuntimeDir, RuntimeDirError
 from roomtone.control.worker_slot import Grave, WorkerSlot, close_all
 from roomtone.engine import process_messages as pm
@@ -51,7 +52,10 @@ _US_A_S = 1e6
 
 
 class Supervisor:
-    """control_argv, worker_argv: what to start; format_arena: fills a fresh memfd (`Arena.format`)."""
+    """control_argv, worker_argv, dispatcher_argv: what to start (no dispatcher: none).
+
+    format_arena: fills a fresh memfd (`Arena.format`).
+    """
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class Supervisor:
         control_argv: list[str],
         worker_argv: list[str],
         log: Log,
+        dispatcher_argv: list[str] | None = None,
     ) -> None:
         self._config = config
         self._runtime_dir = runtime_dir
@@ -80,6 +85,7 @@ class Supervisor:
         self._control_backoff = Backoff()
         self._control_restart_us = 0
         self._control_starts = 0
+        self._dispatchers = [self._dispatcher(dispatcher_argv)] if dispatcher_argv else []
         self._signals: list[int] = []
         self._end_signals = 0
         self._stop_until_us: int | None = None  # set: the workers were told to stop
@@ -139,6 +145,7 @@ class Supervisor:
             times += [slot.restart_us for slot in self._slots if slot.child is None]
             if self._control is None:
                 times.append(self._control_restart_us)
+            times += [kept.restart_us for kept in self._dispatchers if kept.child is None]
         return max(0.0, (min(times) - monotonic_us()) / _US_A_S) if times else None
 
     def _handle_times(self, now_us: int) -> None:
@@ -148,7 +155,7 @@ class Supervisor:
             self._end_inspection(inspection)
         if self._stop_until_us is None:
             self._start_what_is_due(now_us)
-        elif self._control is None and all(slot.child is None for slot in self._slots):
+        elif not self._children():
             if self._exit_status is None:
                 self._exit_status = 0
         elif now_us >= self._stop_until_us:
@@ -164,6 +171,8 @@ class Supervisor:
             except OSError as error:
                 self._control_restart_us = now_us + BACKOFF_MAX_US
                 self._log.error("control_not_started", error=str(error))
+        for kept in self._dispatchers:
+            kept.start(now_us)
         for slot in self._slots:
             if slot.child is None and now_us >= slot.restart_us:
                 try:
@@ -176,6 +185,8 @@ class Supervisor:
         for pid, status in reap():
             if self._control is not None and self._control.pid == pid:
                 self._control_exited(status)
+            for kept in self._dispatchers:
+                kept.exited(pid, status, monotonic_us(), stopping=self._stop_until_us is not None)
             for slot in self._slots:
                 if slot.child is not None and slot.child.pid == pid:
                     self._worker_exited(slot, status)
@@ -188,14 +199,31 @@ class Supervisor:
         for slot in self._slots:
             if slot.link is not None:
                 slot.link.send(pm.Stop())
+        for kept in self._dispatchers:
+            kept.stop()
         if self._control_link is not None:
             self._drop_link(self._control_link)  # it sees the end of the stream
             self._control_link = None
 
     def _kill_all(self) -> None:
-        for child in (self._control, *(slot.child for slot in self._slots)):
-            if child is not None:
-                child.signal(signal.SIGKILL)
+        for child in self._children():
+            child.signal(signal.SIGKILL)
+
+    def _children(self) -> list[Child]:
+        """All that run."""
+        found = (
+            self._control,
+            *(kept.child for kept in self._dispatchers),
+            *(slot.child for slot in self._slots),
+        )
+        return [child for child in found if child is not None]
+
+    def _dispatcher(self, argv: list[str]) -> Kept:
+        start = pm.DispatcherStart(
+            config=msgspec.Raw(msgspec.json.encode(self._config)), runtime_dir=str(self._runtime_dir.path)
+        )
+        env = {"ROOMTONE_DISPATCHER": msgspec.json.encode(start).decode()}
+        return Kept("dispatcher", argv, env, watch=self._watch, unwatch=self._unwatch, log=self._log)
 
     # -- control ---------------------------------------------------------------------------------------------
 
@@ -459,6 +487,7 @@ def run_supervisor(config: Config) -> int:
         format_arena=Arena.format,
         control_argv=[sys.executable, "-m", "roomtone.control"],
         worker_argv=[sys.executable, "-m", "roomtone.engine"],
+        dispatcher_argv=[sys.executable, "-m", "roomtone.control.dispatcher"],
         log=log,
     )
     try:

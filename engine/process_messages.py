@@ -100,6 +100,13 @@ class ControlStart(msgspec.Struct, frozen=True, kw_only=True):
     supervisor_fd: int  # SOCK_SEQPACKET to the supervisor, inherited
 
 
+class DispatcherStart(msgspec.Struct, frozen=True, kw_only=True):
+    """Made by the supervisor, read once by the dispatcher (JSON, in ROOMTONE_DISPATCHER)."""
+
+    config: msgspec.Raw
+    runtime_dir: str
+
+
 # -- supervisor <-> control, one MessagePack struct a datagram -----------------------------------------------
 
 

@@ -53,6 +53,10 @@ class Watchdog(Struct, frozen=True, forbid_unknown_fields=True):
 class Webhooks(Struct, frozen=True, forbid_unknown_fields=True):
     allow_http: bool = False
     allow_localhost: bool = False
+    timeout_secs: int = 10  # of an attempt
+    max_in_flight: int = 64  # attempts at a time, of one endpoint
+    breaker_hold_secs: int = 86400  # events that waited so long for an endpoint that is down leave the order
+    retention_secs: int = 604800  # events and what became of them
 
 
 class Compat(Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +108,8 @@ class Config(Struct, frozen=True, kw_only=True):
     overload_refuse_at: float = 0.92
     node_id: str | None = None  # None: the host's name
     state_dir: str | None = None
+    outbox_max_events: int = 1_000_000
+    outbox_max_bytes: int = 2_147_483_648
     runtime_dir: str | None = None
     auth_token_file: str | None = None
     allow_plaintext_control: bool = False
@@ -153,6 +159,14 @@ RANGES: dict[str, tuple[int, int]] = {
     "worker_endpoints": (1, 1 << 20),  # a handle has 20 bits of index
     "session_spread_at": (1, 1 << 20),
     "relay_gather_us": (0, 5000),
+    "outbox_max_events": (1000, 1 << 40),
+    "outbox_max_bytes": (1 << 20, 1 << 50),
+}
+WEBHOOK_RANGES = {
+    "timeout_secs": (1, 30),
+    "max_in_flight": (1, 1000),
+    "breaker_hold_secs": (1, MAX_SECONDS),
+    "retention_secs": (3600, MAX_SECONDS),
 }
 NUMBERS = tuple(name for name, kind in Config.__annotations__.items() if kind == "int")
 
@@ -210,6 +224,11 @@ def _processors(text: str) -> list[int]:
     return out
 
 
+def state_dir(config: Config, runtime_dir: str) -> str:
+    """Where the store lies."""
+    return config.state_dir or f"{runtime_dir}/state"
+
+
 def _split_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or len(port) > len(str(MAX_PORT)):
@@ -237,6 +256,9 @@ def _check_numbers(config: Config) -> list[str]:
     for name, value in msgspec.structs.asdict(config.limits).items():
         if not 0 <= value <= MAX_COOLDOWN_MS:
             faults.append(f"limits.{name}: {value} is outside 0..{MAX_COOLDOWN_MS}")
+    for name, (low, high) in WEBHOOK_RANGES.items():
+        if not low <= getattr(config.webhooks, name) <= high:
+            faults.append(f"webhooks.{name}: {getattr(config.webhooks, name)} is outside {low}..{high}")
     return faults
 
 

@@ -17,7 +17,6 @@ from roomtone.control.core.effects import (
     CancelTimer,
     CloseAudio,
     CloseConnection,
-    Committed,
     ConnectionMessage,
     DeleteCopy,
     Drained,
@@ -45,6 +44,7 @@ from roomtone.control.io.clock import now_us
 from roomtone.control.io.fetch import Fetcher
 from roomtone.control.io.log import Log
 from roomtone.control.io.rest import Rest
+from roomtone.control.io.store import Store
 from roomtone.control.io.timers import Timers
 from roomtone.control.io.workers import Workers
 from roomtone.control.io.ws import Connections
@@ -65,7 +65,13 @@ class Runtime:
         self._perform: dict[type, Callable[[Any], None]] = {}
 
     def attach(
-        self, workers: Workers, connections: Connections, audio: AudioSockets, fetcher: Fetcher, rest: Rest
+        self,
+        workers: Workers,
+        connections: Connections,
+        audio: AudioSockets,
+        fetcher: Fetcher,
+        rest: Rest,
+        store: Store,
     ) -> None:
         self._connections = connections
         self._rest = rest
@@ -83,7 +89,7 @@ class Runtime:
             StartAudio: audio.start,
             CloseAudio: audio.close,
             RestReply: rest.reply,
-            Persist: lambda effect: self.submit(Committed(effect.n)),
+            Persist: store.persist,
             ScheduleAt: self._schedule,
             CancelTimer: lambda effect: self._timers.cancel(effect.key),
             LogEffect: self._write_log,
