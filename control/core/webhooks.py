@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 KIND = "webhook"
 DEFAULT = "default"  # the id of the one that `POST /admin/apps/{app_id}` makes
 SECRET_PREFIX = "whsec_"  # Standard Webhooks
-MAX_AN_APP = 64  # endpoints of one app
 SECRETS_AT_ONCE = 5  # signatures in one header, at most
 US_PER_S = 1_000_000
 

@@ -12,6 +12,7 @@ are in the order of events and an event's deliveries are found by a range.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -81,7 +82,8 @@ class StoreFile:
         """Make or open it; what it holds.  Raises `StoreError`."""
         path = os.path.join(self._dir, FILE)
         try:
-            os.makedirs(self._dir, 0o700, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self._dir, 0o700)
             self._lock = _locked(os.path.join(self._dir, LOCK))
             self._vault = Vault.open(self._dir, make=not os.path.exists(path))
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)

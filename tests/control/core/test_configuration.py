@@ -48,6 +48,8 @@ DEFAULTS = {
     "allow_plaintext_control": False,
     "allow_unauthenticated_control": False,
     "neural_vad_streams": 50,
+    "outbox_max_events": 1000000,
+    "outbox_max_bytes": 2147483648,
 }
 UNSET = {
     "cpu_affinity", "media_dir", "recording_dir", "cache_dir", "node_id", "state_dir", "runtime_dir",
