@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from demo_parts.receiver import Manner, Receiver, lanes
+from demo_parts.receiver import Receiver
 from product import Product
 from rest import Api
 
