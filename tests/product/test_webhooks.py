@@ -1,4 +1,4 @@
-"""Webhooks from the whole product to a real receiver: signed, in order, none lost when a process is killed."""
+"""Webhooks from the whole product to a real receiver: signed, in order, none lost with a killed process."""
 
 from __future__ import annotations
 
