@@ -18,16 +18,16 @@ from roomtone.control.core import (
     placing,
     sdp,
     spreading,
+    tones,
     transferring,
 )
-from roomtone.control.core.calls import telling
+from roomtone.control.core.calls import playing, telling
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, endpoint_not_found
 from roomtone.control.core.run import Answer, Ask, Call, Procedure, expect
 from roomtone.control.core.session import Endpoint, EndpointFact, Session
 from roomtone.engine.codecs import Codec
 from roomtone.engine.messages import (
     CreateRtp,
-    CreateTone,
     Done,
     Failed,
     InjectKey,
@@ -38,9 +38,6 @@ from roomtone.engine.messages import (
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
-
-SINE_HZ = 440.0  # the tone `sine` when no frequency is named
-
 
 # -- finding and checking ------------------------------------------------------------------------------------
 
@@ -170,23 +167,7 @@ def _send_at_once(endpoint: Endpoint) -> bool:
 
 
 def create_tone(core: Core, call: Call, params: api.CreateTone) -> Procedure:
-    session = call.session
-    placing.check_room(core, session)
-    endpoint = Endpoint(id=core.next_id(), kind="tone", worker=-1, policy="sendonly")
-
-    def body() -> CreateTone:
-        return CreateTone(
-            session=session.id,
-            endpoint=endpoint.id,
-            phase=session.phase,
-            tone=params.tone,
-            frequency_hz=SINE_HZ if params.frequency is None else params.frequency,
-            duration_ms=params.duration_ms,
-            note=notes.note(core, session, endpoint),
-        )
-
-    yield from placing.create(core, session, endpoint, body, Done)
-    endpoint.happened(EndpointFact.TONE_STARTED)
+    endpoint = yield from tones.make(core, call.session, params.tone, params.frequency, params.duration_ms)
     return api.ToneCreated(endpoint.id, params.tone)
 
 
@@ -348,6 +329,7 @@ def remove(core: Core, call: Call, params: api.EndpointRemove) -> Procedure:
     if not (isinstance(answer, Failed) and answer.code == ENDPOINT_ERROR):
         expect(answer, Done)
     placing.removed(core, session, endpoint)
+    playing.removed(core, session, endpoint)
     return api.EndpointRemoved(core.epoch_ms())
 
 

@@ -87,18 +87,24 @@ def _checked_url(params: api_file.CreateWithFile, headers: tuple[tuple[str, str]
     scheme = SCHEME.match(params.source)
     if scheme is None:
         return None
-    if scheme[1].lower() not in ("http", "https"):
-        raise Problem(INVALID_PARAMS, "Only http and https URLs can be played", "source")
+    check_url(params.source, "source")
+    if "@" in urlsplit(params.source).netloc and any(name == "authorization" for name, _ in headers):
+        raise Problem(INVALID_PARAMS, "Both the URL and a header say who asks", "headers")
+    return Source(params.source, headers, params.cache_key)
+
+
+def check_url(url: str, field: str) -> None:
+    """Raises `Problem`: it is none that can be played."""
+    scheme = SCHEME.match(url)
+    if scheme is None or scheme[1].lower() not in ("http", "https"):
+        raise Problem(INVALID_PARAMS, "Only http and https URLs can be played", field)
     try:
-        parts = urlsplit(params.source)
-        valid = bool(parts.hostname) and parts.port != 0 and not re.search(r"[\x00-\x20\x7f]", params.source)
+        parts = urlsplit(url)
+        valid = bool(parts.hostname) and parts.port != 0 and not re.search(r"[\x00-\x20\x7f]", url)
     except ValueError:
         valid = False
     if not valid:
-        raise Problem(INVALID_PARAMS, "The source is not a valid URL", "source")
-    if "@" in parts.netloc and any(name == "authorization" for name, _ in headers):
-        raise Problem(INVALID_PARAMS, "Both the URL and a header say who asks", "headers")
-    return Source(params.source, headers, params.cache_key)
+        raise Problem(INVALID_PARAMS, "Not a valid URL", field)
 
 
 def _open_local(core: Core, session: Session, endpoint: Endpoint, params: api_file.CreateWithFile) -> Work:
@@ -201,27 +207,30 @@ def seek(core: Core, call: Call, params: api_file.FileSeek) -> Procedure:
 def pause(core: Core, call: Call, params: api_file.FileChange) -> Procedure:
     endpoint = _find_playing(call.session, params.endpoint_id)
     if endpoint.state == "playing":
-        body, undo = PauseFile(endpoint.id), ResumeFile(endpoint.id)
-        yield from _change(core, call, endpoint, body, undo, EndpointFact.FILE_PAUSED)
+        call.emit((yield from change(core, endpoint, EndpointFact.FILE_PAUSED)))
     return api.Empty()
 
 
 def resume(core: Core, call: Call, params: api_file.FileChange) -> Procedure:
     endpoint = _find_playing(call.session, params.endpoint_id)
     if endpoint.state == "paused":
-        body, undo = ResumeFile(endpoint.id), PauseFile(endpoint.id)
-        yield from _change(core, call, endpoint, body, undo, EndpointFact.FILE_RESUMED)
+        call.emit((yield from change(core, endpoint, EndpointFact.FILE_RESUMED)))
     return api.Empty()
 
 
-def _change(
-    core: Core, call: Call, endpoint: Endpoint, body: CommandBody, undo: CommandBody, fact: EndpointFact
-) -> Generator[list[Ask], list[Answer], None]:
+def change(
+    core: Core, endpoint: Endpoint, fact: EndpointFact
+) -> Generator[list[Ask], list[Answer], api.StateChanged]:
+    """Pause a playing file, or resume a paused one: what it became.  Raises `Problem`."""
+    body: CommandBody = PauseFile(endpoint.id)
+    undo: CommandBody = ResumeFile(endpoint.id)
+    if fact is EndpointFact.FILE_RESUMED:
+        body, undo = undo, body
     answers = yield [Ask(endpoint.worker, body, lambda _: core.tell(endpoint.worker, undo))]
     expect(answers[0], Done)
     _check_playing(endpoint)  # it may have come to its end while the worker was asked
     old, new = endpoint.happened(fact)
-    call.emit(api.StateChanged(endpoint.id, old, new))
+    return api.StateChanged(endpoint.id, old, new)
 
 
 METHODS: dict[str, tuple[Callable[..., Any], type[Struct], type[Struct]]] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from roomtone.control.core import api, downloads, effects, frame, places, placing, polling, recordings
-from roomtone.control.core.calls import commands, ending
+from roomtone.control.core.calls import collecting, commands, ending, keys, playing
 from roomtone.control.core.calls.ending import Ending
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.rooms import destroying, joining, leaving, talking
@@ -99,6 +99,7 @@ def end(core: Core, session: Session, fact: SessionFact, how: Ending | None = No
     session.happened(fact)
     del core.sessions[session.id]
     told = how or ending.ENDINGS[fact]
+    ending.close(core, session)
     leaving.out_of_everything(core, session, told.reason, told.cause)
     polling.unsubscribe(core, session)
     for name in list(session.timers):
@@ -266,6 +267,7 @@ _TIMERS: dict[str, Callable[[Core, Session], None]] = {
     HALF_BRIDGES: _remove_half_bridges,
     commands.RESULTS: commands.results_due,
     joining.TIMER: joining.timed_out,
+    collecting.TIMER: collecting.timeout,
 }
 
 # -- what workers tell ---------------------------------------------------------------------------------------
@@ -297,6 +299,7 @@ def worker_event(core: Core, worker: int, event: messages.Event) -> None:
                 session,
                 api.Dtmf(endpoint.id, event.digit, event.duration_ms, endpoint.sensitive, event.source),
             )
+            keys.pressed(core, session, endpoint, event)
         case messages.SpeechStarted():
             talking.happened(core, session, endpoint, speaks=True)
             if not talking.of_room_only(session, endpoint):
@@ -320,11 +323,16 @@ def worker_event(core: Core, worker: int, event: messages.Event) -> None:
             core.emit(session, api.FaxError(endpoint.id, event.error))
         case messages.ToneFinished():
             _tone_finished(core, session, endpoint)
+            playing.finished(core, session, endpoint, None, 0)
         case messages.FileStarted():
             started_ms = (event.started_at_us + core.epoch_offset_us) // 1000
             core.emit(session, api.FileStarted(endpoint.id, started_ms))
+            playing.begun(core, session, endpoint, event.started_at_us)
+        case messages.FileNext():
+            playing.moved_on(core, session, endpoint, event.item)
         case messages.FileFinished():
             _file_finished(core, session, endpoint, event.reason, event.error)
+            playing.finished(core, session, endpoint, event.code or event.error, event.item)
         case messages.MediaTimeout():
             # A bot that has nothing to say sends nothing.
             if endpoint.state == "connected" and endpoint.is_source and endpoint.audio is None:

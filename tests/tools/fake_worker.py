@@ -165,6 +165,8 @@ class FakeWorker:
             case ms.CreateFile():
                 self._enter(body)
                 return ms.FileCreated(duration_ms=1000, shared_id="shared" if body.shared else None)
+            case ms.QueueFile():
+                return ms.FileCreated(duration_ms=1000)
             case ms.RemoveEndpoint():
                 known = self.endpoints.pop(body.endpoint, None)
                 self.feeds.pop(body.endpoint, None)

@@ -11,14 +11,15 @@ Work that asks workers takes its turn in the session like methods of the WebSock
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct
 
 from roomtone.control.core.calls import events, telling
 from roomtone.control.core.problems import Problem
-from roomtone.control.core.rest.asked import Asked, Outcome
+from roomtone.control.core.rest.asked import Asked, Handler, Operation, Outcome
 from roomtone.control.core.rest.refusal import as_refusal
 from roomtone.control.core.run import Run, Work, defer, next_deferred
 from roomtone.control.core.session import Session
@@ -26,6 +27,8 @@ from roomtone.control.core.session import Session
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
+SESSIONS = "/api/v1/sessions"
+SESSION = SESSIONS + "/{session_uuid}"
 PREFIX = "command."  # of the names of their operations
 RESULT_MS = 2000
 RESULTS = "results"  # the timer of a session that owes some
@@ -53,6 +56,21 @@ class Command(Struct, frozen=True, eq=False):
     @property
     def name(self) -> str:
         return self.asked.operation.removeprefix(PREFIX)
+
+
+def command(name: str, handler: Handler, summary: str, *emits: str, **more: Any) -> tuple[str, Operation]:
+    """An entry of the table of operations."""
+    operation = Operation(
+        method="POST",
+        path=f"{SESSION}/commands/{name}",
+        handler=handler,
+        summary=summary,
+        result=Accepted,
+        status=202,
+        emits=("command.result", *emits),
+        **more,
+    )
+    return PREFIX + name, operation
 
 
 def accept(core: Core, asked: Asked) -> Command:
@@ -114,21 +132,28 @@ def give_up(core: Core, session: Session) -> None:
 
 def carry_out(core: Core, command: Command, work: Work) -> None:
     """Do what a command does, behind what is open in its session; its result is told when it has ended."""
-    session = command.asked.the_session
-    if session.ended:
-        work.close()
-    elif session.run is not None:
-        defer(session, partial(carry_out, core, command, work))
-    else:
-        run = session.run = Run(work, lambda _, problem: _done(core, command, problem))
-        core.step(run, [])
+    take_turn(core, command.asked.the_session, work, partial(_done, core, command))
 
 
 def _done(core: Core, command: Command, problem: Problem | None) -> None:
-    session = command.asked.the_session
-    session.run = None
     if problem is not None:
         fail(core, command, as_refusal(problem).code)
     else:
         succeed(core, command)
+
+
+def take_turn(core: Core, session: Session, work: Work, done: Callable[[Problem | None], None]) -> None:
+    """Do work behind what is open in the session; when the session ends before its turn, not at all."""
+    if session.ended:
+        work.close()
+    elif session.run is not None:
+        defer(session, partial(take_turn, core, session, work, done))
+    else:
+        run = session.run = Run(work, lambda _, problem: _finish(session, done, problem))
+        core.step(run, [])
+
+
+def _finish(session: Session, done: Callable[[Problem | None], None], problem: Problem | None) -> None:
+    session.run = None
+    done(problem)
     next_deferred(session)

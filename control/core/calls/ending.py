@@ -2,8 +2,8 @@
 
 Theory of operation
 -------------------
-A session ends once, in `life.end`, which calls `ended` when it is off every list.  What is still open is
-closed there in this order: results of commands, conference.member.left, call.hangup; nothing follows that.
+A session ends once, in `life.end`.  What is still open is closed there in this order: digits.collected,
+playback.stopped, conference.member.left, results of commands, call.hangup; nothing follows that.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from roomtone.control.core.calls import commands, events, telling
+from roomtone.control.core.calls import collecting, commands, digits, events, playing, telling
 from roomtone.control.core.session import Session, SessionFact
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 API_HANGUP = "api_hangup"
+HANGUP = "hangup"  # why a playback ended
 
 
 class Ending(Struct, frozen=True):
@@ -55,6 +56,12 @@ HANGUP_CAUSES = {
     "NORMAL_TEMPORARY_FAILURE": "failed",
     "RECOVERY_ON_TIMER_EXPIRE": "failed",
 }
+
+
+def close(core: Core, session: Session) -> None:
+    """What goes on in a call is over."""
+    collecting.stop(core, session, digits.UNKNOWN)
+    playing.stop(core, session, HANGUP)
 
 
 def ended(core: Core, session: Session, ending: Ending) -> None:

@@ -36,6 +36,85 @@ class Hangup(EventData):
     cause: str
 
 
+class Dtmf(EventData):
+    """A key that a peer pressed."""
+
+    NAME: ClassVar[str] = "dtmf"
+    LOW_VALUE: ClassVar[bool] = True
+    session_uuid: str
+    digit: str
+    duration_ms: int
+    endpoint_id: str
+    sensitive: bool
+    source: str
+
+
+class DigitsCollected(EventData):
+    """What was asked for with play_and_get_digits.  terminator: the key that ended it, or "".
+
+    status: success | timeout (nothing was pressed) | failure (what was pressed does not fit, or a prompt
+    could not be played) | unknown (something else ended it).
+    """
+
+    NAME: ClassVar[str] = "digits.collected"
+    session_uuid: str
+    command_uid: str
+    digits: str
+    terminator: str
+    status: str
+
+
+class PlaybackStarted(EventData):
+    """file_path: the first of urls; to be dropped in two releases."""
+
+    NAME: ClassVar[str] = "playback.started"
+    session_uuid: str
+    command_uid: str
+    urls: list[str]
+    file_path: str
+
+
+class PlaybackStopped(EventData):
+    """command_uid: of the command that began it.  offset_ms: where it stood in the file that was played.
+
+    duration_ms: how long it was heard.  cause: finished | stopped | replaced | error | removed | hangup |
+    restart.
+    """
+
+    NAME: ClassVar[str] = "playback.stopped"
+    session_uuid: str
+    command_uid: str
+    urls: list[str]
+    file_path: str
+    offset_ms: int
+    duration_ms: int
+    cause: str
+
+
+class FileNotFound(EventData):
+    """A file that cannot be played.  urls: that one.  error: not_fetched, or why it could not be played."""
+
+    NAME: ClassVar[str] = "playback.file_not_found"
+    session_uuid: str
+    command_uid: str
+    urls: list[str]
+    error: str
+
+
+class RecordingCompleted(EventData):
+    """recording_url: on this node.  duration: seconds.  command_uid: of record/start.
+
+    cause: stopped | whatever else ended it.
+    """
+
+    NAME: ClassVar[str] = "recording.completed"
+    session_uuid: str
+    command_uid: str
+    recording_url: str
+    duration: float
+    cause: str
+
+
 class CommandResult(EventData):
     """The outcome of an accepted command, once.
 

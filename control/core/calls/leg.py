@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct, field
 
 if TYPE_CHECKING:
+    from roomtone.control.core.calls.collecting import Collecting
     from roomtone.control.core.calls.commands import Command
+    from roomtone.control.core.calls.playing import Playback
 
 HangupOn = Literal["rtcp_bye", "media_timeout"]
 
@@ -18,8 +20,9 @@ class Leg(Struct, kw_only=True, eq=False):
     leased: made over a WebSocket, whose loss begins a deadline.  told: call.new was; until then nobody has
     asked for what happens to it.  answered: the peer can be heard (a network endpoint is connected), or the
     application has said so: of a call whose offer came over REST only that counts.  accepted: the command
-    `answer` was carried out.  active_us: the last packet that a worker told of.  owed: commands whose result
-    is still to be told, in the order of their coming.
+    `answer` was carried out.  active_us: the last packet that a worker told of.  playback: what is played to
+    it.  collecting: the keys that are waited for.  owed: commands whose result is still to be told, in the
+    order of their coming.
     """
 
     leased: bool = True
@@ -30,6 +33,8 @@ class Leg(Struct, kw_only=True, eq=False):
     metadata: dict[str, Any] | None = None
     hangup_on: tuple[HangupOn, ...] = ()
     active_us: int = 0
+    playback: Playback | None = None
+    collecting: Collecting | None = None
     owed: dict[str, Command] = field(default_factory=dict)  # by operation id
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from roomtone.control.core import api, endpoint_requests, life, negotiate, places, views
-from roomtone.control.core.calls import commands, janitor, telling
+from roomtone.control.core.calls import collecting, commands, janitor, playback_commands, playing, telling
+from roomtone.control.core.calls.commands import SESSION, SESSIONS, command
 from roomtone.control.core.calls.ending import API_HANGUP, HANGUP_CAUSES, Ending
 from roomtone.control.core.calls.leg import HangupOn, Leg
 from roomtone.control.core.event_queue import EventQueue
@@ -21,9 +22,6 @@ from roomtone.control.core.session import Endpoint, Session, SessionFact
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
-SESSIONS = "/api/v1/sessions"
-SESSION = SESSIONS + "/{session_uuid}"
-COMMANDS = SESSION + "/commands/"
 FAILED = "failed"  # the documented cause of a hangup that has no word of its own
 
 # -- bodies --------------------------------------------------------------------------------------------------
@@ -191,7 +189,7 @@ def shown(core: Core, session: Session) -> SessionShown:
         state="answered" if leg.answered else "new",
         room_id=None,
         muted=False,
-        playback_status="stopped",
+        playback_status=playing.status(session),
         created_at=views.rfc3339(session.created_us + core.epoch_offset_us),
         metadata=leg.metadata or {},
         endpoints=[views.endpoint_info(endpoint) for endpoint in session.endpoints.values()],
@@ -203,20 +201,6 @@ def show(core: Core, asked: Asked, body: Struct) -> Outcome:
 
 
 # -- the table -----------------------------------------------------------------------------------------------
-
-
-def command(name: str, handler: Any, summary: str, *emits: str, **more: Any) -> tuple[str, Operation]:
-    operation = Operation(
-        method="POST",
-        path=COMMANDS + name,
-        handler=handler,
-        summary=summary,
-        result=commands.Accepted,
-        status=202,
-        emits=("command.result", *emits),
-        **more,
-    )
-    return commands.PREFIX + name, operation
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -249,4 +233,6 @@ OPERATIONS: dict[str, Operation] = {
             command("disconnect", disconnect, "Cut the call off", "call.hangup"),
         ]
     ),
+    **playback_commands.OPERATIONS,
+    **collecting.OPERATIONS,
 }
