@@ -19,7 +19,7 @@ import msgspec
 import uvloop
 from setproctitle import setproctitle
 
-from roomtone.control import spec
+from roomtone.control import spec, spec_page, spec_rest
 from roomtone.control.core import polling, recordings
 from roomtone.control.core.config import Config, state_dir
 from roomtone.control.core.core import Core
@@ -32,7 +32,7 @@ from roomtone.control.io.clock import NS_PER_US, now_us
 from roomtone.control.io.counters import Counters
 from roomtone.control.io.dispatcher_link import DispatcherLink
 from roomtone.control.io.fetch import Fetcher
-from roomtone.control.io.http import Port, State
+from roomtone.control.io.http import JSON, Document, Port, State
 from roomtone.control.io.lag import Lag
 from roomtone.control.io.log import Log, forward_libraries
 from roomtone.control.io.metrics import Metrics
@@ -55,6 +55,7 @@ CLOSE_WAIT_S = 3.0  # for connections to end after the last session has
 DISPATCH_WAIT_S = 3.0  # for webhooks of what happened last
 US_PER_S = 1_000_000
 KB = 1024
+HTML = "text/html"
 EXIT_OK, EXIT_FAILED = 0, 1
 
 
@@ -212,7 +213,7 @@ class App:
                 self.config.max_recording_download_bytes,
                 partial(recordings.in_use, self.core),
             ),
-            contract=partial(spec.encoded, self.core.version),
+            documents=documents(self.core.version),
             unready=self._unready,
             alive=self.lag.alive,
         )
@@ -312,6 +313,15 @@ class App:
             self._supervisor.close()
         self.workers.close()
         self.timers.close()
+
+
+def documents(version: str) -> dict[str, Document]:
+    """The pages that tell what this server can, by their paths."""
+    return {
+        "/asyncapi.json": lambda: (spec.encoded(version), JSON, {}),
+        "/openapi.json": lambda: (spec_rest.encoded(version), JSON, {}),
+        "/docs": lambda: (spec_page.page(version), HTML, {"Content-Security-Policy": spec_page.POLICY}),
+    }
 
 
 def _random_ids() -> Iterator[str]:

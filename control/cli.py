@@ -117,11 +117,12 @@ def bench(*words: Words) -> int:
 
 
 @app.command
-def spec() -> int:
-    """Print the session protocol as an AsyncAPI 3.0 document."""
-    from roomtone.control.spec import encoded
+def spec(which: Literal["session", "rest"] = "session", /) -> int:
+    """Print the session protocol as an AsyncAPI 3.0 document, or REST and webhooks as an OpenAPI 3.1 one."""
+    from roomtone.control import spec as session
+    from roomtone.control import spec_rest as rest
 
-    sys.stdout.buffer.write(encoded(version_number()))
+    sys.stdout.buffer.write((rest if which == "rest" else session).encoded(version_number()))
     sys.stdout.flush()
     return 0
 

@@ -7,7 +7,6 @@ the server: it receives requests, replies to each, and sends events.  https://ww
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -16,13 +15,17 @@ from roomtone.control import spec_audio
 from roomtone.control.core import api, frame
 from roomtone.control.core.problems import CODES
 from roomtone.control.core.requests import METHODS, Method
+from roomtone.control.core.rest import webhook_events
+from roomtone.control.spec_schemas import Json, reference, schemas
 
-Json = dict[str, Any]
-
-SCHEMAS = "#/components/schemas/"
 CHANNEL = {"$ref": "#/channels/control"}
 ERROR = "error"
 EVENTS = "events"  # the operation of all events
+# What a connection may be sent: its session's own events, and those of calls and rooms that concern it.
+SENT: dict[str, type[api.EventData]] = {
+    **api.EVENTS,
+    **{name: event for name, event in webhook_events.EVENTS.items() if name not in api.EVENTS},
+}
 
 DESCRIPTION = """\
 One WebSocket connection steers one session. Text frames, one JSON object each: requests of a connection are \
@@ -62,7 +65,7 @@ def document(version: str) -> Json:
             EVENTS: {
                 "action": "send",
                 "channel": CHANNEL,
-                "messages": [_message(name) for name in api.EVENTS],
+                "messages": [_message(name) for name in SENT],
             },
             **spec_audio.operations(),
         },
@@ -102,14 +105,14 @@ def _messages() -> Json:
         messages[name] = {"name": name, "correlationId": _SAME_ID, "payload": _request(name, method)}
         messages[_result(name)] = {
             "correlationId": _SAME_ID,
-            "payload": _object(id=_ID, result=_schema(method.result)),
+            "payload": _object(id=_ID, result=reference(method.result)),
         }
     messages[ERROR] = {
         "correlationId": _SAME_ID,
-        "payload": _object(id={"type": "string"}, error=_schema(Error)),
+        "payload": _object(id={"type": "string"}, error=reference(Error)),
     }
-    for name, event in api.EVENTS.items():
-        payload = _object(event={"const": name}, data=_schema(event))
+    for name, event in SENT.items():
+        payload = _object(event={"const": name}, data=reference(event))
         queue = "critical" if event.CRITICAL else "normal"
         messages[name] = {"name": name, "summary": f"waits in the {queue} queue", "payload": payload}
     return messages
@@ -122,9 +125,9 @@ _ID: Json = {"type": "string", "minLength": 1, "maxLength": frame.MAX_REQUEST_ID
 def _request(name: str, method: Method) -> Json:
     members = {"id": _ID, "method": {"const": name}}
     if any(field.required for field in msgspec.structs.fields(method.params)):
-        return _object(**members, params=_schema(method.params))
+        return _object(**members, params=reference(method.params))
     payload = _object(**members)
-    payload["properties"]["params"] = {"anyOf": [_schema(method.params), {"type": "null"}]}
+    payload["properties"]["params"] = {"anyOf": [reference(method.params), {"type": "null"}]}
     return payload
 
 
@@ -135,14 +138,10 @@ def _object(**members: Json) -> Json:
 # -- schemas -------------------------------------------------------------------------------------------------
 
 
-def _schema(kind: type[Struct]) -> Json:
-    return {"$ref": SCHEMAS + kind.__name__}
-
-
 def _schemas() -> Json:
-    kinds = [Error, *api.EVENTS.values()]
+    kinds: list[type[Struct]] = [Error, *SENT.values()]
     for method in METHODS.values():
         kinds += [method.params, method.result]
-    _, schemas = msgspec.json.schema_components(dict.fromkeys(kinds), ref_template=SCHEMAS + "{name}")
-    schemas["Error"]["properties"]["code"]["enum"] = sorted(CODES)
-    return dict(sorted(schemas.items()))
+    out = schemas(kinds)
+    out["Error"]["properties"]["code"]["enum"] = sorted(CODES)
+    return out

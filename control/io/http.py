@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from uuid import UUID
 
 import msgspec
@@ -27,6 +27,10 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus text for
 
 Sessions = Callable[[str | None], Iterator[bytes]]  # app_id (None: all) -> summaries, for `array`
 SessionDetails = Callable[[str, str | None], object | None]  # session_id, app_id -> details, None: unknown
+
+
+# Makes a page: its bytes, its type, its headers.
+Document = Callable[[], tuple[bytes, str, dict[str, str]]]
 
 
 class State:
@@ -59,7 +63,7 @@ class Port:
         sessions: Sessions,
         session_details: SessionDetails,
         stored: recordings.Recordings,
-        contract: Callable[[], bytes],
+        documents: Mapping[str, Document],
         unready: Callable[[], list[str]],
         alive: Callable[[], bool],
     ) -> None:
@@ -72,7 +76,7 @@ class Port:
         self._sessions = sessions
         self._session_details = session_details
         self._recordings = stored
-        self._contract = contract
+        self._documents = documents
         self._unready = unready
         self._alive = alive
         self._web: _Server | None = None
@@ -116,8 +120,9 @@ class Port:
                 if reasons
                 else _json({"status": "ready"})
             )
-        if path == "/asyncapi.json":
-            return web.Response(body=self._contract(), content_type=JSON)
+        if path in self._documents:
+            body, kind, headers = self._documents[path]()
+            return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
         if stored or path == "/metrics" or path == "/sessions" or path.startswith(SESSIONS_PATH):
             allowed, app_id = self._authorize(request)
             if not allowed:

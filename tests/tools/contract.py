@@ -7,9 +7,8 @@ from typing import Any
 
 from jsonschema import Draft7Validator
 
-from roomtone.control.core import api
 from roomtone.control.core.requests import METHODS
-from roomtone.control.spec import document
+from roomtone.control.spec import SENT, document
 
 
 @cache
@@ -27,7 +26,7 @@ def check_reply(frame: dict[str, Any], method: str) -> None:
 
 def check_event(frame: dict[str, Any]) -> None:
     """Raises ValidationError."""
-    assert frame["event"] in api.EVENTS
+    assert frame["event"] in SENT
     validator(frame["event"]).validate(frame)
 
 

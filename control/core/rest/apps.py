@@ -181,6 +181,7 @@ OPERATIONS: dict[str, Operation] = {
         summary="Make an app, or overwrite one",
         body=PutApp,
         result=AppPut,
+        creates=True,
         admin=True,
     ),
     "app.get": Operation(

@@ -67,7 +67,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     caller.  body: None: none is looked at but `command_uid`; else a Struct that knows its own limits.
     group: whose cooldown it shares (rest.cooldown).  timing, emits: for the documents: immediate | deferred |
     event, and the events it may cause.  admin: asked with the administrator's key.
-    query: the names it knows.  max_body: bytes.
+    query: the names it knows.  max_body: bytes.  creates: it may answer 201 instead.
     """
 
     method: str
@@ -83,3 +83,4 @@ class Operation(Struct, frozen=True, kw_only=True):
     admin: bool = False
     query: tuple[str, ...] = ()
     max_body: int = MAX_BODY
+    creates: bool = False

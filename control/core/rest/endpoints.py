@@ -25,7 +25,7 @@ DAY_S, WEEK_S = 86_400, 604_800
 
 Url = Annotated[str, Meta(max_length=webhook_url.MAX_URL)]
 Names = Annotated[
-    list[Annotated[str, Meta(max_length=128)]],
+    list[Annotated[str, Meta(max_length=128, extra_json_schema={"enum": [*EVENTS]})]],
     Meta(max_length=256, description="names of the events it gets; empty: all"),
 ]
 Description = Annotated[str, Meta(max_length=256)]

@@ -125,13 +125,15 @@ def _owned(core: Core, owner: str, app_id: str, hidden: str) -> None:
 
 def _name(asked: Asked, decoded: Any, idempotency_key: str | None) -> None:
     """The command's uid: the caller's, else the operation's id.  Raises `Refusal`."""
-    uid = getattr(decoded, "command_uid", None) or idempotency_key
-    if uid is None:
+    uids = (getattr(decoded, "command_uid", None), idempotency_key)
+    given = {uid for uid in uids if uid is not None}
+    if not given:
         asked.command_uid = asked.operation_id
-    elif body.COMMAND_UID.fullmatch(uid):
-        asked.command_uid, asked.named = uid, True
-    else:
+        return
+    uid = given.pop()
+    if given or not body.COMMAND_UID.fullmatch(uid):  # the two name the same thing
         raise refuse("invalid_command_uid")
+    asked.command_uid, asked.named = uid, True
 
 
 def _changes(core: Core, operation: Operation) -> None:

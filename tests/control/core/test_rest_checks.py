@@ -198,6 +198,13 @@ def test_a_repeated_command_gets_the_first_answer_and_does_nothing(
     assert nudges.done == 1
 
 
+def test_body_and_header_name_the_same(desk: Desk, nudges: Nudges, room: str) -> None:
+    asked = {"volume": 1, "command_uid": "u"}
+    assert desk.reply(desk.ask("nudge", asked, key="u", room_id=room))[0] == 202
+    differing = desk.ask("nudge", asked, key="v", room_id=room)
+    assert desk.reply(differing)[1]["code"] == "invalid_command_uid"
+
+
 def test_a_uid_is_not_for_two_commands(desk: Desk, nudges: Nudges, room: str) -> None:
     desk.rest("nudge", {"volume": 1, "command_uid": "u"}, room_id=room)
     status, told = desk.rest("nudge", {"volume": 2, "command_uid": "u"}, room_id=room)
