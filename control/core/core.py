@@ -93,6 +93,7 @@ class Core(Procedures):
         self.audio = AudioBook()
         self.node = naming.node_hash(self.hostname)
         self.rooms: dict[str, Room] = {}
+        self.returning: dict[str, Room] = {}  # by sessions that no worker has reported yet
         self.webhooks: dict[str, webhooks.Webhook] = {}  # by their keys
         self.apps: dict[str, App] = {}
         self.calls: dict[str, CallRow] = {}  # of sessions that no worker has told of since the restart

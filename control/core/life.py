@@ -9,7 +9,7 @@ from roomtone.control.core import api, downloads, effects, frame, places, placin
 from roomtone.control.core.calls import collecting, commands, ending, keys, playing
 from roomtone.control.core.calls.ending import Ending
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
-from roomtone.control.core.rooms import destroying, joining, leaving, talking
+from roomtone.control.core.rooms import destroying, joining, leaving, sweeping, talking
 from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.run import PAUSED, Answer, Ask, Work, next_deferred
 from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
@@ -150,6 +150,7 @@ def worker_lost(core: Core, worker: int, left: dict[str, Left]) -> None:
         recordings.worker_lost(core, worker, left)
         if connection is not None:
             core.emit_to(connection, event)
+    sweeping.worker_lost(core, worker)
     recordings.worker_lost(core, worker, left)
     recordings.keeper_lost(core, worker, left)
     recordings.claim(core)

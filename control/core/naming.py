@@ -28,6 +28,10 @@ def room_id(node: str, uuid: str) -> str:
     return f"{node}-room-{uuid}"
 
 
+def is_room(id: str) -> bool:
+    return "-room-" in id
+
+
 def session_id(node: str, session_uuid: str) -> str | None:
     """The session's id within this node; None: it is another node's, or no id."""
     prefix, _, rest = session_uuid.partition("-")

@@ -56,6 +56,8 @@ def release(core: Core, bus: Bus, worker: int, kind: str) -> None:
     """An endpoint on that worker is gone, or did not come."""
     if bus.ended:
         return  # its end has given everything back
+    if worker not in bus.counts:
+        return  # the worker's end has taken everything
     bus.counts[worker] -= 1
     bus.bridges -= kind == "bridge"
     core.workers.add(worker, -1, bus.phase)

@@ -17,6 +17,7 @@ import msgspec
 from roomtone.control.core import life, notes, places, spreading
 from roomtone.control.core.calls import janitor, remembering, telling
 from roomtone.control.core.event_queue import EventQueue
+from roomtone.control.core.rooms import sweeping
 from roomtone.control.core.session import Audio, Endpoint, Session
 from roomtone.engine.messages import CloseSession, SnapshotEndpoint
 
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 
 def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> list[Session]:
     """Take over what a worker held before this process began; the sessions that it is part of."""
-    touched: dict[str, Session] = {}
+    touched: dict[str, tuple[Session, list[SnapshotEndpoint]]] = {}
     for entry in held:
         session = core.sessions.get(entry.session)
         if session is not None and entry.endpoint in session.endpoints:
+            continue
+        if sweeping.of_room(core, worker, entry):
             continue
         try:
             about = notes.decode(entry.note)
@@ -39,13 +42,14 @@ def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> list[Session
             continue
         if session is None:
             session = _recall_session(core, worker, entry.session, about)
-        session.endpoints[entry.endpoint] = _recall_endpoint(worker, entry, about)
+        session.endpoints[entry.endpoint] = endpoint = _recall_endpoint(worker, entry, about)
         session.made = max(session.made, about.number)
         session.bridges += entry.kind == "bridge"
         session.counts[worker] = session.counts.get(worker, 0) + 1
         core.workers.add(worker, 1, session.phase)
-        touched[session.id] = session
-    for session in touched.values():
+        sweeping.sits(core, endpoint, session, entry)
+        touched.setdefault(session.id, (session, []))[1].append(entry)
+    for session, entries in touched.values():
         if not session.leg.leased:
             janitor.watch(core)
         elif any(endpoint.state == "connected" for endpoint in session.endpoints.values()):
@@ -54,9 +58,10 @@ def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> list[Session
         session.endpoints = dict(in_order)
         places.watch_empty(core, session)
         spreading.again(core, session)
+        sweeping.returned(core, session, entries)
     if touched:
         core.log("info", "sessions_recalled", worker=worker, sessions=len(touched), endpoints=len(held))
-    return list(touched.values())
+    return [session for session, _ in touched.values()]
 
 
 def _recall_session(core: Core, worker: int, session_id: str, about: notes.Note) -> Session:

@@ -9,6 +9,7 @@ from roomtone.control.core import webhooks
 from roomtone.control.core.calls import remembering
 from roomtone.control.core.effects import Restored
 from roomtone.control.core.rest import apps, remembered
+from roomtone.control.core.rooms import sweeping
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
@@ -18,10 +19,12 @@ READERS: dict[str, Callable[[Core, str, bytes], None]] = {
     apps.KIND: apps.read,
     webhooks.KIND: webhooks.read,
     remembering.KIND: remembering.read,
+    sweeping.ROOM: sweeping.read_room,
+    sweeping.MEMBER: sweeping.read_member,
     remembered.KIND: remembered.read,
 }
 # What is done, in this order, when every worker has said what it held before this process began.
-SWEEPERS: list[Callable[[Core], None]] = [remembering.sweep]
+SWEEPERS: list[Callable[[Core], None]] = [sweeping.sweep, remembering.sweep]
 
 
 def restore(core: Core, given: Restored) -> None:

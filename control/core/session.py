@@ -306,6 +306,14 @@ class Session(Bus, kw_only=True, eq=False):
     run: Run | None = None
     waiting: deque[Callable[[], None]] | None = None
 
+    @property
+    def membership(self) -> Member | None:
+        """In the room that it is in; also while it is on its way to another one."""
+        member = self.member
+        if member is None or member.pending is None:
+            return member
+        return member.pending.before
+
     def happened(self, fact: SessionFact) -> None:
         self.state = SESSION_TRANSITIONS[self.state][fact]
 

@@ -181,14 +181,14 @@ def disconnect(core: Core, asked: Asked, body: Struct) -> Outcome:
 
 
 def shown(core: Core, session: Session) -> SessionShown:
-    leg = session.leg
+    leg, member = session.leg, session.membership
     return SessionShown(
         session_uuid=telling.uuid(core, session),
         caller_id=session.caller_id,
         did=leg.did,
         state="answered" if leg.answered else "new",
-        room_id=None,
-        muted=False,
+        room_id=member.room.id if member is not None else None,
+        muted=member is not None and member.muted,
         playback_status=playing.status(session),
         created_at=views.rfc3339(session.created_us + core.epoch_offset_us),
         metadata=leg.metadata or {},

@@ -34,7 +34,7 @@ def join(core: Core, asked: Asked, body: Join) -> Outcome:
     """Preconditions that do not hold are the command's result, as the join itself is."""
     session = asked.the_session
     command = commands.accept(core, asked)
-    present = _present(session)
+    present = session.membership
     room = core.rooms.get(body.room_id)
     error = _refusal(core, session, room, present, body)
     if present is None and command.name == MOVE:
@@ -53,12 +53,6 @@ def join(core: Core, asked: Asked, body: Join) -> Outcome:
 MOVE = "conference/move"
 
 
-def _present(session: Session) -> Member | None:
-    """What it is a member of, also while it is on its way to another room."""
-    member = session.member
-    return member.pending.before if member is not None and member.pending is not None else member
-
-
 def _member(session: Session, room: Room, before: Member | None, wish: Join) -> Member:
     """A move keeps what is not asked for."""
     return Member(
@@ -73,6 +67,8 @@ def _member(session: Session, room: Room, before: Member | None, wish: Join) -> 
 def _refusal(
     core: Core, session: Session, room: Room | None, present: Member | None, wish: Join
 ) -> str | None:
+    if core.unheard:
+        return "node_unavailable"  # what workers hold since before this process began is not known yet
     if room is None:
         ours = wish.room_id.startswith(core.node + "-") or "-" not in wish.room_id
         return "room_not_found" if ours else "node_mismatch"
@@ -108,7 +104,7 @@ def _deafen(on: bool, core: Core, asked: Asked, body: Struct) -> Outcome:
 
 def _change(core: Core, asked: Asked, change: Callable[[Member], bool]) -> Outcome:
     command = commands.accept(core, asked)
-    member = _present(asked.the_session)
+    member = asked.the_session.membership
     if member is None:
         commands.fail(core, command, "not_in_conference")
     else:

@@ -210,6 +210,11 @@ def let_go(core: Core, bus: Bus, endpoints: Iterable[Endpoint], room: Room | Non
         forget(core, bus, endpoint)
 
 
+def get_up(core: Core, session: Session, endpoint: Endpoint) -> None:
+    """An endpoint may sit somewhere that nothing here knows of."""
+    _tell(core, endpoint, _leave_seat(core, session, endpoint))
+
+
 def forget(core: Core, bus: Bus, endpoint: Endpoint) -> None:
     """An endpoint does not sit where it sat; its worker knows."""
     room, endpoint.seat_in = endpoint.seat_in, None

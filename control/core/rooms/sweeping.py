@@ -1,0 +1,187 @@
+"""Rooms across a restart of the control process, and what is left of them when a worker dies.
+
+Rooms and members come back from the store; who really sits there workers say, endpoint by endpoint.  A member
+whose session no living worker holds has left (`orphan`, `restart`); an endpoint that sits where the store
+knows of no member gets up again: its join was not told, or its leaving was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from roomtone.control.core import naming, places, placing, spreading
+from roomtone.control.core.calls.events import CommandResult
+from roomtone.control.core.problems import Problem
+from roomtone.control.core.rooms import lasting, leaving, seating, talking
+from roomtone.control.core.rooms.model import Member, MemberRow, Room, RoomRow
+from roomtone.control.core.run import Work
+from roomtone.control.core.session import Bus, Endpoint, Session
+from roomtone.engine.messages import CloseSession, SnapshotEndpoint
+
+if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
+
+ROOM, MEMBER = "room", "member"  # kinds of rows
+INTERRUPTED = "interrupted"
+_room = msgspec.msgpack.Decoder(RoomRow).decode
+_member = msgspec.msgpack.Decoder(MemberRow).decode
+
+# -- after a restart -----------------------------------------------------------------------------------------
+
+
+def read_room(core: Core, room_id: str, body: bytes) -> None:
+    row = _room(body)
+    room = core.rooms[room_id] = Room(
+        id=room_id,
+        app_id=row.app_id,
+        created_us=row.created_us - core.epoch_offset_us,
+        phase=row.phase,
+        was_home=row.home,
+        name=row.name,
+        locked=row.locked,
+        max_members=row.max_members,
+        empty_timeout_s=row.empty_timeout_s,
+        departure_timeout_s=row.departure_timeout_s,
+        time_limit_s=row.time_limit_s,
+        talk_events=row.talk_events,
+        metadata=row.metadata,
+        routing=row.routing,
+        used=row.used,
+        emptied_us=row.emptied_us - core.epoch_offset_us,
+    )
+    lasting.begin(core, room)
+
+
+def read_member(core: Core, row_id: str, body: bytes) -> None:
+    """Of a join that was under way only its result is owed."""
+    row = _member(body)
+    room = core.rooms.get(row.room_id)
+    if row.state == "in" and room is not None:
+        room.returning[row.session_id] = row
+        core.returning[row.session_id] = room
+        lasting.watch(core, room)
+        return
+    core.keep(MEMBER, row_id, None)
+    if row.operation_id:
+        session_uuid = naming.session_uuid(core.node, row.session_id)
+        owed = CommandResult(
+            session_uuid, row.command, row.command_uid, row.operation_id, False, False, INTERRUPTED
+        )
+        core.publish(owed, row.app_id, session_uuid=session_uuid)
+
+
+def of_room(core: Core, worker: int, entry: SnapshotEndpoint) -> bool:
+    """An endpoint that a worker holds is a room's own, which has come back or not."""
+    if not naming.is_room(entry.session):
+        return False
+    if entry.session not in core.rooms:
+        core.tell(worker, CloseSession(entry.session))
+    return True
+
+
+def sits(core: Core, endpoint: Endpoint, bus: Bus, entry: SnapshotEndpoint) -> None:
+    """Count an endpoint that a worker holds where it sits."""
+    room = core.rooms.get(entry.room) if entry.room is not None else None
+    if room is not None:
+        settle(core, room, endpoint.worker)
+        core.workers.add(endpoint.worker, -1, bus.phase)
+        places.reserve(core, room, endpoint.worker, endpoint.kind)
+        endpoint.seat_in = room
+
+
+def settle(core: Core, room: Room, worker: int) -> None:
+    """The first thing of a room that is found again gives it its home back."""
+    if room.home is None:
+        home = worker if room.was_home is None else room.was_home
+        room.home = home if home in core.workers else worker
+        core.workers.settle_again(room.home, room.phase)
+
+
+def returned(core: Core, session: Session, entries: Iterable[SnapshotEndpoint]) -> None:
+    """A worker holds these endpoints of a session: it is a member as before, and sits where it has to."""
+    room = core.returning.pop(session.id, None)
+    if room is not None:
+        row = room.returning.pop(session.id)
+        session.member = room.members[session.id] = Member(
+            session=session,
+            room=room,
+            state="in",
+            muted=row.muted,
+            deaf=row.deaf,
+            role=row.role,
+            joined_us=row.joined_us,
+        )
+        if room.routing.seat(row.role)[0]:
+            room.roles_apart = True
+    for entry in entries:
+        _put_right(core, session, session.endpoints[entry.endpoint], entry)
+
+
+def _put_right(core: Core, session: Session, endpoint: Endpoint, entry: SnapshotEndpoint) -> None:
+    member = session.member
+    if entry.room is not None and endpoint.seat_in is None:  # of a room that is no more
+        seating.get_up(core, session, endpoint)
+    if member is None:
+        seating.settle(core, session, endpoint)
+        if endpoint.vad == talking.TALK:
+            talking.unwatch(core, [endpoint])
+        return
+    if endpoint.vad == talking.TALK:
+        endpoint.vad = None
+    elif endpoint.vad is None:
+        talking.watch(core, member, [endpoint])
+    if endpoint.seat_in is not member.room:
+        seating.settle(core, session, endpoint)
+    elif endpoint.kind != "bridge" and entry.seat != seating.seat(member, endpoint):
+        seating.change(core, member)
+
+
+def sweep(core: Core) -> None:
+    """Every worker was heard."""
+    for room in core.rooms.values():
+        returning, room.returning = room.returning, {}
+        for row in returning.values():
+            core.keep(MEMBER, f"{row.room_id}/{row.session_id}", None)
+            lasting.emptied(core, room)
+            leaving.tell(core, room, row.session_id, row.caller_id, "orphan", "restart")
+        if room.was_home is not None and room.was_home in core.workers:
+            room.opened.setdefault(room.was_home, None)
+        if room.size:
+            core.work(_open_again(core, room))
+    core.returning.clear()
+
+
+def _open_again(core: Core, room: Room) -> Work:
+    """Its bus is there: with what options, and where it publishes, is settled anew."""
+    try:
+        yield from spreading.join(core, room)
+    except Problem as refused:
+        core.log("warning", "room_not_spread", room=room.id, reason=refused.message)
+
+
+# -- a worker died -------------------------------------------------------------------------------------------
+
+
+def worker_lost(core: Core, worker: int) -> None:
+    """Its sessions have ended, and left; what rooms had there is gone."""
+    for room in core.rooms.values():
+        if worker in room.counts or worker in room.opened or worker == room.home:
+            _leave_worker(core, room, worker)
+
+
+def _leave_worker(core: Core, room: Room, worker: int) -> None:
+    for endpoint in [e for e in room.endpoints.values() if e.worker == worker]:
+        placing.removed(core, room, endpoint)
+    room.counts.pop(worker, None)
+    room.opened.pop(worker, None)
+    if room.spread is not None:
+        room.spread.left(worker)
+    if room.home == worker:
+        room.home = next((other for other, endpoints in room.counts.items() if endpoints), None)
+        if room.home is not None:
+            core.workers.settle_again(room.home, room.phase)
+        lasting.write(core, room)
+    spreading.settle(core, room)
