@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from roomtone.engine import linking
+from roomtone.engine import linking, rooms
 from roomtone.engine import messages as m
 from roomtone.engine.codecs import ENCODING_NAME, Codec
 from roomtone.engine.errors import CommandError
@@ -51,6 +51,7 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
     plan, media = worker.plan, worker.media
     plan.check_new(body.endpoint)
     profile = plan.profile(body.media) if body.media is not None else None
+    room = plan.room_for(body.session, body.room)
     _check_remote(body.remote)
     audio_socket = body.kind == "websocket"
     if audio_socket:
@@ -87,6 +88,8 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
     endpoint.learned = audio_socket  # there is nothing to learn: control says where it is
     endpoint.note = body.note
     plan.add(endpoint)
+    if room is not None:
+        plan.sit(endpoint, room, body.seat or m.Seat())
     worker.retirement.hold(endpoint)
     worker.watch_silence()
     endpoint.is_source = body.is_source
@@ -143,6 +146,7 @@ def create_tone(worker: Worker, body: m.CreateTone) -> Result:
     if kind is None:
         raise CommandError("INVALID_PARAMS", f"no such tone: {body.tone!r}")
     plan.check_new(body.endpoint)
+    room = plan.room_for(body.session, body.room)
     handle, session = plan.take_place(body.session, body.phase)
     duration_ms = -1 if body.duration_ms is None else body.duration_ms
     ends_us = None if duration_ms < 0 else worker.now_us() + duration_ms * 1000 + TONE_GRACE_US
@@ -150,7 +154,9 @@ def create_tone(worker: Worker, body: m.CreateTone) -> Result:
     endpoint = ToneEndpoint(body.endpoint, session, handle, plan.next_serial(), ends_us)
     endpoint.note = body.note
     plan.add(endpoint)
-    media.source_add(session.bus, handle)
+    if room is not None:
+        plan.sit(endpoint, room, body.seat or m.Seat())
+    media.source_add(endpoint.bus, handle)
     return m.Done()
 
 
@@ -208,6 +214,10 @@ def close_session(worker: Worker, body: m.CloseSession) -> Slices:
     for number, endpoint in enumerate(list(session.members.values()), 1):
         if not endpoint.gone:
             _retire(worker, endpoint)
+        if number % A_SLICE == 0:
+            yield
+    for number, endpoint in enumerate(list(session.seated.values()), 1):
+        plan.stand_up(endpoint)
         if number % A_SLICE == 0:
             yield
     linking.end_spread(worker, session)
@@ -363,8 +373,7 @@ def _corrected(
         if not endpoint.gone:
             entry.finished = endpoint.finished
             entry.session, entry.note = endpoint.session.id, endpoint.note
-            if isinstance(endpoint, RtpEndpoint):
-                entry.moves = endpoint.moves
+            _place(endpoint, entry)
             kept.append(entry)
     newest = endpoints[-1].serial if endpoints else 0
     added = []
@@ -438,8 +447,8 @@ def _entry(worker: Worker, endpoint: Endpoint) -> m.SnapshotEndpoint:
         finished=endpoint.finished,
         note=endpoint.note,
     )
+    _place(endpoint, entry)
     if isinstance(endpoint, RtpEndpoint) and not endpoint.gone:
-        entry.moves = endpoint.moves
         line = worker.media.line(endpoint.handle)
         pair = endpoint.pair
         entry.created = m.RtpCreated(
@@ -459,6 +468,11 @@ def _entry(worker: Worker, endpoint: Endpoint) -> m.SnapshotEndpoint:
         entry.vad = endpoint.watch.vad
         entry.fax = endpoint.watch.told is not None
     return entry
+
+
+def _place(endpoint: Endpoint, entry: m.SnapshotEndpoint) -> None:
+    entry.moves, entry.seat = endpoint.moves, endpoint.seat
+    entry.room = endpoint.room.id if endpoint.room is not None else None
 
 
 COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
@@ -494,6 +508,9 @@ COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
     m.TurnBridge: linking.turn_bridge,
     m.FeedBridge: linking.feed_bridge,
     m.MoveEndpoint: linking.move_endpoint,
+    m.OpenRoom: rooms.open_room,
+    m.TakeSeat: rooms.take_seat,
+    m.LeaveSeat: rooms.leave_seat,
     m.TakeSnapshot: take_snapshot,
     m.GetMetrics: get_metrics,
 }

@@ -22,9 +22,10 @@ from roomtone.engine.messages import (
     MediaTimeout,
     PeerLearned,
     Reply,
+    Seated,
     ToneFinished,
 )
-from roomtone.engine.plan import FileEndpoint, RtpEndpoint, ToneEndpoint
+from roomtone.engine.plan import Endpoint, FileEndpoint, RtpEndpoint, ToneEndpoint
 from roomtone.ext.flow.media import (
     FACT_BYE,
     FACT_FILE_ENDED,
@@ -37,6 +38,7 @@ from roomtone.ext.flow.media import (
     FACT_PINNED,
     FACT_PROBE,
     FACT_RESYNC,
+    FACT_SEATED,
     FACT_TONE_DONE,
 )
 
@@ -162,7 +164,10 @@ class Facts:
         if endpoint is None:
             return  # removed meanwhile
         session, id = endpoint.session.id, endpoint.id
-        if isinstance(endpoint, ToneEndpoint):
+        if kind == FACT_SEATED:
+            if fact[2] == endpoint.arrival:  # not of a room it has left meanwhile
+                self._seated(endpoint)
+        elif isinstance(endpoint, ToneEndpoint):
             if kind == FACT_TONE_DONE:
                 self._tone_done(endpoint)
         elif isinstance(endpoint, FileEndpoint):
@@ -201,16 +206,24 @@ class Facts:
             self._plan.finish(endpoint)
             self._outbox.put(ToneFinished(session=endpoint.session.id, endpoint=endpoint.id))
 
+    def _seated(self, endpoint: Endpoint) -> None:
+        endpoint.arrival = 0
+        if endpoint.room is not None:
+            self._outbox.put(Seated(session=endpoint.session.id, endpoint=endpoint.id, room=endpoint.room.id))
+
     def _learned(self, endpoint: RtpEndpoint, address: str) -> None:
         endpoint.learned = True
         self._outbox.put(
             PeerLearned(session=endpoint.session.id, endpoint=endpoint.id, remote_rtp_addr=address)
         )
 
+    def _is_seated(self, endpoint: Endpoint) -> bool:
+        return self._media.applied() >= endpoint.seat_edit and not self._media.arriving(endpoint.handle)
+
     def _reread(self, now_us: int) -> Iterator[None]:
         """Facts were lost: tell what can be read off the slots, a bounded number a slice.
 
-        Pinned addresses, ended tones, begun and ended files, speech and fax tones are state and are
+        Pinned addresses, seats, ended tones, begun and ended files, speech and fax tones are state and are
         recovered; key presses and BYEs in the gap are not (the media thread counts them).  Ends of injected
         keys are covered by their own timer.
         """
@@ -219,6 +232,8 @@ class Facts:
                 yield
             if endpoint.gone:
                 continue
+            if endpoint.arrival and self._is_seated(endpoint):
+                self._seated(endpoint)
             if isinstance(endpoint, ToneEndpoint):
                 if endpoint.ends_us is not None and endpoint.ends_us <= now_us:
                     self._tone_done(endpoint)

@@ -134,6 +134,7 @@ class Files:
             reader = Reader(tape, playback, key=body.key if body.shared else None)
         self._attach(reader)
         try:
+            room = plan.room_for(body.session, body.room)
             handle, session = plan.take_place(body.session, body.phase)
         except CommandError:
             self._tapes.detach(reader)
@@ -145,7 +146,9 @@ class Files:
         endpoint.note = body.note
         plan.add(endpoint)
         self.pause(endpoint, body.paused)
-        media.source_add(session.bus, handle)
+        if room is not None:
+            plan.sit(endpoint, room, body.seat or m.Seat())
+        media.source_add(endpoint.bus, handle)
         return endpoint
 
     def entry(self, endpoint: FileEndpoint) -> m.FileCreated:

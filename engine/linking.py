@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.engine import messages as m
+from roomtone.engine import rooms
 from roomtone.engine.errors import CommandError
 from roomtone.engine.plan import BridgeEndpoint, Session
 
@@ -28,6 +29,12 @@ def open_spread(worker: Worker, body: m.OpenSpread) -> m.ReplyBody:
             session.slot = worker.media.partial_take()
         except RuntimeError:
             raise CommandError("ENDPOINT_ERROR", "this worker has no slot left to publish in") from None
+        try:
+            rooms.write_room(worker, session)
+        except CommandError:
+            worker.media.partial_free(session.slot)
+            session.slot = -1
+            raise
         worker.media.bus_spread(session.bus, slot=session.slot, peers=[])
     return m.SpreadOpened(slot=session.slot, epoch=worker.config.epoch)
 
@@ -61,6 +68,8 @@ def end_spread(worker: Worker, session: Session) -> None:
     worker.retirement.after(number, worker.rest_partial, session.slot)
     session.slot = -1
     session.peers = []
+    if session.role_slots:
+        rooms.write_room(worker, session)
 
 
 # -- bridges and moves ---------------------------------------------------------------------------------------

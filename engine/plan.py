@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.engine.errors import CommandError
 from roomtone.engine.messages import Media as Negotiated
-from roomtone.engine.messages import Remote, SpreadPeer
+from roomtone.engine.messages import Remote, Seat, SpreadPeer
 
 if TYPE_CHECKING:
     from roomtone.engine.files import Jump, Queuing
@@ -44,7 +44,21 @@ class Profile:
 class Endpoint:
     """Common part.  handle: the media thread's slot."""
 
-    __slots__ = ("finished", "gone", "handle", "id", "note", "serial", "session", "watch")
+    __slots__ = (
+        "arrival",
+        "finished",
+        "gone",
+        "handle",
+        "id",
+        "moves",
+        "note",
+        "room",
+        "seat",
+        "seat_edit",
+        "serial",
+        "session",
+        "watch",
+    )
     kind = ""
 
     def __init__(self, id: str, session: Session, handle: int, serial: int) -> None:
@@ -55,7 +69,16 @@ class Endpoint:
         self.finished = False  # a tone or a file that ended
         self.gone = False  # removed; the media thread may still have to let go
         self.note = b""  # control's own words, for a control that restarted
+        self.moves = 0  # number of the last move to another session, to a seat or from it
+        self.room: Session | None = None  # where it has its seat
+        self.seat: Seat | None = None
+        self.seat_edit = 0  # that wrote it
+        self.arrival = 0  # number of its coming to the room, until it is in the mix there
         self.watch: Watch | None = None  # what detectors look for in what it says, when somebody asked
+
+    @property
+    def bus(self) -> int:
+        return (self.room or self.session).bus
 
 
 class RtpEndpoint(Endpoint):
@@ -66,7 +89,6 @@ class RtpEndpoint(Endpoint):
         "is_source",
         "keys",
         "learned",
-        "moves",
         "pair",
         "profile",
         "remote",
@@ -87,7 +109,6 @@ class RtpEndpoint(Endpoint):
         self.send_at_once = False
         self.learned = False  # the peer's address was pinned and told
         self.sensitive = False  # its keys are nobody's business
-        self.moves = 0  # number of the last move to another session
         self.keys: KeyQueue | None = None  # made with the first key injected
 
 
@@ -138,15 +159,30 @@ class BridgeEndpoint(Endpoint):
 
 
 class Session:
-    """A bus and its endpoints here."""
+    """A bus and its endpoints here; a room's is the bus of all who have seats there, whosever they are."""
 
-    __slots__ = ("activity_us", "bus", "id", "members", "peers", "slot")
+    __slots__ = (
+        "activity_us",
+        "bus",
+        "id",
+        "is_room",
+        "members",
+        "peers",
+        "role_slots",
+        "roles",
+        "seated",
+        "slot",
+    )
 
     def __init__(self, id: str, bus: int) -> None:
         self.id = id
         self.bus = bus
         self.members: dict[str, Endpoint] = {}  # by endpoint id, in the order they came
+        self.is_room = False
+        self.roles = False  # voices are told apart there
+        self.seated: dict[str, Endpoint] = {}  # other sessions' endpoints that have seats, as they came
         self.slot = _NO_SLOT  # where its sum is published, when others hear it
+        self.role_slots: list[int] = []  # and those of its roles
         self.peers: list[SpreadPeer] = []  # whose sums are added: the same session's on other workers
         self.activity_us = 0  # latest activity of endpoints that are gone
 
@@ -163,9 +199,12 @@ class Plan:
         self._profiles: dict[object, Profile] = {}
         self.changes = 0  # counts endpoints that came, went or finished
         # Who else wants to know of those that came to a session, and of those that are about to go, and why.
-        self.joined: Callable[[Endpoint], None] = _nobody
-        self.leaving: Callable[[Endpoint, str], None] = _nobody
+        # The session they came to or leave; None: all they are in.
+        self.joined: Callable[[Endpoint, Session], None] = _nobody
+        self.leaving: Callable[[Endpoint, str, Session | None], None] = _nobody
+        self.parties = Parties()
         self._serial = 0
+        self._arrivals = 0
 
     # -- sessions --------------------------------------------------------------------------------------------
 
@@ -244,7 +283,7 @@ class Plan:
         endpoint.session.members[endpoint.id] = endpoint
         if isinstance(endpoint, BridgeEndpoint):
             self.bridges[endpoint.id] = endpoint
-        self.joined(endpoint)
+        self.joined(endpoint, endpoint.session)
 
     def profile(self, media: Negotiated) -> Profile:
         """The shared form of what was negotiated.  CommandError when a media slot cannot hold it."""
@@ -269,7 +308,7 @@ class Plan:
         profile = endpoint.profile
         if profile is None:
             return  # our own offer is not answered: heard and sent to by nobody
-        media, session, handle = self.media, endpoint.session, endpoint.handle
+        media, bus, handle = self.media, endpoint.bus, endpoint.handle
         media.endpoint_media(
             handle,
             receive=profile.receive,
@@ -281,32 +320,97 @@ class Plan:
             may_send=endpoint.is_destination,
         )
         if endpoint.is_source != endpoint.in_sources:
-            (media.source_add if endpoint.is_source else media.source_remove)(session.bus, handle)
+            (media.source_add if endpoint.is_source else media.source_remove)(bus, handle)
             endpoint.in_sources = endpoint.is_source
         if endpoint.is_destination != endpoint.in_destinations:
-            (media.destination_add if endpoint.is_destination else media.destination_remove)(
-                session.bus, handle
-            )
+            (media.destination_add if endpoint.is_destination else media.destination_remove)(bus, handle)
             endpoint.in_destinations = endpoint.is_destination
 
     def move(self, endpoint: RtpEndpoint, session: Session) -> None:
-        """To another session's bus; nothing else of it changes."""
+        """To another session, and its bus; nothing else of it changes."""
         old = endpoint.session
         if old is session:
             return
-        self.leaving(endpoint, "endpoint_transferred")
+        self.leaving(endpoint, "endpoint_transferred", None)
+        self._forget_seat(endpoint)
         self.changes += 1
         del old.members[endpoint.id]
         old.activity_us = max(old.activity_us, self.media.last_activity_us(endpoint.handle))
         session.members[endpoint.id] = endpoint
         endpoint.session = session
         self.media.endpoint_move(endpoint.handle, session.bus)
-        self.joined(endpoint)
+        self.joined(endpoint, session)
+
+    # -- seats -----------------------------------------------------------------------------------------------
+
+    def room(self, id: str) -> Session:
+        """CommandError: there is none of that id here."""
+        room = self.sessions.get(id)
+        if room is None or not room.is_room:
+            raise CommandError("ENDPOINT_ERROR", f"no room {id} on this worker")
+        return room
+
+    def room_for(self, session: str, room: str | None) -> Session | None:
+        """Where a new endpoint of a session will sit.  CommandError: there is no such room."""
+        if room is not None:
+            return self.room(room)
+        own = self.sessions.get(session)
+        return own if own is not None and own.is_room else None
+
+    def sit(self, endpoint: Endpoint, room: Session, seat: Seat) -> None:
+        """Take a seat in a room, or another one there."""
+        came = endpoint.room is not room
+        if came:
+            self._leave_room(endpoint)
+            self._arrivals += 1
+            endpoint.room, endpoint.arrival = room, self._arrivals
+        self.parties.replace(endpoint.seat, seat)
+        endpoint.seat = seat
+        self._write_seat(endpoint)
+        self.changes += 1
+        if came and room is not endpoint.session:
+            room.seated[endpoint.id] = endpoint
+            self.joined(endpoint, room)
+
+    def stand_up(self, endpoint: Endpoint) -> None:
+        """Back to its session's bus."""
+        if endpoint.room is not None and endpoint.room is not endpoint.session:
+            self._leave_room(endpoint)
+            self._forget_seat(endpoint)
+            self.media.endpoint_move(endpoint.handle, endpoint.session.bus)
+            self.changes += 1
+
+    def _leave_room(self, endpoint: Endpoint) -> None:
+        room = endpoint.room
+        if room is not None and room.seated.pop(endpoint.id, None) is not None:
+            self.leaving(endpoint, "left_room", room)
+
+    def _forget_seat(self, endpoint: Endpoint) -> None:
+        if endpoint.room is not None:
+            endpoint.room.seated.pop(endpoint.id, None)
+        self.parties.replace(endpoint.seat, None)
+        endpoint.room, endpoint.seat, endpoint.arrival = None, None, 0
+
+    def _write_seat(self, endpoint: Endpoint) -> None:
+        seat = endpoint.seat
+        assert seat is not None
+        endpoint.seat_edit = self.media.seat(
+            endpoint.bus,
+            endpoint.handle,
+            role=seat.role,
+            hears=seat.hears,
+            speaks=seat.speaks,
+            party=self.parties.number(seat.private),
+            arrival=endpoint.arrival,
+        )
+
+    # -- ending ----------------------------------------------------------------------------------------------
 
     def remove(self, endpoint: Endpoint) -> int:
         """Forget an endpoint and close its slot.  Returns the edit after which media has let go."""
         session = endpoint.session
-        self.leaving(endpoint, "endpoint_removed")
+        self.leaving(endpoint, "endpoint_removed", None)
+        self._forget_seat(endpoint)
         endpoint.gone = True
         self.changes += 1
         del self.endpoints[endpoint.id]
@@ -326,5 +430,33 @@ class Plan:
         return reversed(self.endpoints.values())
 
 
-def _nobody(endpoint: Endpoint, reason: str = "") -> None:
+class Parties:
+    """Numbers for the sessions whose private sources seats name."""
+
+    __slots__ = ("_last", "_numbers")
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, list[int]] = {}  # number, and how many seats name it
+        self._last = 0
+
+    def replace(self, old: Seat | None, new: Seat | None) -> None:
+        """Seats come and go; None: none."""
+        if new is not None and new.private is not None:
+            entry = self._numbers.get(new.private)
+            if entry is None:
+                self._last += 1
+                entry = self._numbers[new.private] = [self._last, 0]
+            entry[1] += 1
+        if old is not None and old.private is not None:
+            entry = self._numbers[old.private]
+            entry[1] -= 1
+            if not entry[1]:
+                del self._numbers[old.private]
+
+    def number(self, private: str | None) -> int:
+        """Of one that a seat names; 0 for None."""
+        return self._numbers[private][0] if private is not None else 0
+
+
+def _nobody(*_: object) -> None:
     """Until somebody asks to be told."""

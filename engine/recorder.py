@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from roomtone.engine import messages as m
 from roomtone.engine import recording_path
 from roomtone.engine.errors import CommandError
-from roomtone.engine.plan import Endpoint
+from roomtone.engine.plan import Endpoint, Session
 from roomtone.engine.process_messages import HIDDEN_SLOTS
 from roomtone.engine.recording import Recording
 from roomtone.engine.recording_counts import Counts
@@ -147,20 +147,23 @@ class Recorder:
 
     # -- what happens to endpoints and sessions --------------------------------------------------------------
 
-    def joined(self, endpoint: Endpoint) -> None:
-        """An endpoint came to its session: recordings of the whole session go on with it."""
+    def joined(self, endpoint: Endpoint, session: Session) -> None:
+        """An endpoint came to its session, or to a room: recordings of the whole go on with it."""
         for recording in self._recordings.values():
             if (
-                recording.session == endpoint.session.id
+                recording.session == session.id
                 and recording.endpoint is None
+                and _is_heard(endpoint, session)
                 and recording.number
                 and not recording.reason
             ):
                 self._begin_leg(recording, endpoint)
 
-    def leaving(self, endpoint: Endpoint, reason: str) -> None:
-        """An endpoint is about to leave its session."""
+    def leaving(self, endpoint: Endpoint, reason: str, session: Session | None) -> None:
+        """An endpoint is about to leave a room, or (None) all it is in."""
         for recording in list(self._by_handle.get(endpoint.handle, ())):
+            if session is not None and recording.session != session.id:
+                continue
             if recording.endpoint is endpoint:
                 self._end(recording, reason)
             else:
@@ -261,7 +264,10 @@ class Recorder:
         if recording.endpoint is not None:
             return [recording.endpoint]
         session = self._worker.plan.sessions.get(recording.session)
-        return list(session.members.values()) if session is not None else []
+        if session is None:
+            return []
+        there = [*session.members.values(), *session.seated.values()]
+        return [endpoint for endpoint in there if _is_heard(endpoint, session)]
 
     def _writer(self, whose: tuple[str, int]) -> Writer:
         writer = self._writers.get(whose)
@@ -448,6 +454,12 @@ class Recorder:
 
     def gauges(self) -> dict[str, float]:
         return {"recordings": sum(each.target is not None for each in self._numbers.values())}
+
+
+def _is_heard(endpoint: Endpoint, session: Session) -> bool:
+    """By a recording of the whole session; of a room, what is played to one session alone is no part."""
+    private = endpoint.seat is not None and endpoint.seat.private is not None
+    return not (session.is_room and private and endpoint.kind in MADE_HERE)
 
 
 def _add(total: dict[str, int], counts: dict[str, Any]) -> None:

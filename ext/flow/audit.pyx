@@ -8,7 +8,10 @@ from roomtone.ext.flow.endpoint cimport (
     EP_DESTINATION,
     EP_INJECT,
     EP_KEY_RX,
+    EP_LISTENS_APART,
+    EP_PRIVATE,
     EP_SOURCE,
+    EP_SPEAKS_APART,
     EP_TALKING,
     EP_TICKED,
     EP_WATCHED,
@@ -18,7 +21,7 @@ from roomtone.ext.flow.endpoint cimport (
     endpoint_t,
     is_made,
 )
-from roomtone.ext.flow.graph cimport bus_t, endpoint_at, media_t
+from roomtone.ext.flow.graph cimport bus_t, endpoint_at, media_t, seat_t
 
 
 cdef enum:
@@ -118,14 +121,34 @@ cdef void audit_sources(media_t* m, uint32_t bus, list faults):
     expect(faults, sorted(found) == flagged(m, EP_SOURCE, bus), f"bus {bus}: source list and flags differ")
     expect(faults, sorted(ticked) == flagged(m, EP_TICKED, bus), f"bus {bus}: tick list and flags differ")
     expect(faults, set(ticked) <= set(found), f"bus {bus}: one is ticked and no source")
-    expect(faults, set(made) <= set(ticked), f"bus {bus}: a tone or a file is not ticked")
+    private = members(m, b.first_private, LIST_TICKED, f"bus {bus} private sources", faults)
+    expect(faults, set(made) <= set(ticked + private), f"bus {bus}: a tone or a file is not ticked")
+    expect(faults, not set(ticked) & set(private), f"bus {bus}: one is summed and private")
+    expect(faults, sorted(private) == flagged(m, EP_PRIVATE, bus), f"bus {bus}: private list and flags differ")
+    expect(faults, private == [i for i in private if m.privates[i].seat.party], f"bus {bus}: one is private to nobody")
+    expect(faults, not b.room or b.relay_codec == 0, f"bus {bus}: a room relays")
+    expect(faults, not b.room or b.linked == (len(found) > 0 or b.destination_count > 0), f"bus {bus}: an idle room")
     expect(faults, len(made) == b.made_count, f"bus {bus}: tones and files miscounted")
     expect(faults, sorted(linked) == sorted(bridges), f"bus {bus}: bridge list and sources differ")
     expect(faults, len(bridges) == b.bridge_count, f"bus {bus}: bridges miscounted")
     expect(faults, len(rtp) == b.rtp_count, f"bus {bus}: RTP members miscounted")
     expect(faults, len(watched) == b.watched_count, f"bus {bus}: watched sources miscounted")
     expect(faults, b.linked or not watched, f"bus {bus}: one is watched and the bus does not tick")
-    expect(faults, b.relay_codec or set(talking) <= set(ticked), f"bus {bus}: one talks and is not summed")
+    expect(faults, b.relay_codec or set(talking) <= set(ticked + private), f"bus {bus}: one talks and is not summed")
+
+
+cdef void audit_seats(media_t* m, uint32_t bus, list faults):
+    cdef endpoint_t* e
+    cdef seat_t* seat
+    cdef uint32_t i
+    for i in flagged(m, EP_SOURCE | EP_DESTINATION, bus):
+        e = endpoint_at(m, i)
+        seat = &m.privates[i].seat
+        expect(faults, not e.flags & EP_SOURCE or e.flags & EP_SPEAKS_APART or (seat.role | seat.muted) == 0,
+               f"bus {bus}: {i} speaks as if it had another seat")
+        expect(faults, (e.flags & EP_LISTENS_APART != 0)
+               == (e.flags & EP_DESTINATION != 0 and (seat.deaf_to | seat.party) != 0),
+               f"bus {bus}: {i} listens as if it had another seat")
 
 
 cdef void audit_phases(media_t* m, list faults):
@@ -186,6 +209,7 @@ cdef list audit(media_t* m):
         if m.buses[bus].in_use & 1 and (m.buses[bus].source_count or m.buses[bus].destination_count):
             audit_sources(m, bus, faults)
             audit_destinations(m, bus, faults)
+            audit_seats(m, bus, faults)
     audit_phases(m, faults)
     audit_deferred(m, faults)
     audit_endpoints(m, faults)

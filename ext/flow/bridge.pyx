@@ -55,7 +55,7 @@ cdef bint bridge_frame(media_t* m, bus_t* b, endpoint_private_t* p, int64_t tick
     memset(sum8, 0, sizeof(sum8))
     memset(sum16, 0, sizeof(sum16))
     for i in range(p.feed_count):
-        found = partial_add(m, sum8, sum16, <const published_t*> p.feeds[i], far_tick, False, hushed)
+        found = partial_add(m, sum8, sum16, <const published_t*> p.feeds[i], far_tick, False, hushed, NULL)
         if found == RT_LATE:
             count(m, COUNT_BRIDGE_LATE)
         else:

@@ -1,4 +1,4 @@
-"""One sum a bus; a destination hears the sum, less its own voice.
+"""One sum a bus; a destination hears the sum, less its own voice.  In a room some hear otherwise (seat.pxd).
 
 A small bus reads, sums and sends in one go.  A large one sums once and sends in slices of BUS_SLICE over the following
 phases.  A bus that others hear (a spread or a bridged one) publishes its sum before it sends.  A spread one then waits
@@ -9,7 +9,7 @@ PARTIAL_WAIT_MAX_MS: a packet a little late is not heard, a missing sum is.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from roomtone.ext.base.types cimport RT_LATE, rt_prefetch_write, rt_unlikely
+from roomtone.ext.base.types cimport RT_LATE, rt_likely, rt_prefetch_write, rt_unlikely
 from roomtone.ext.codec.codec cimport CODEC_COUNT, codec_get
 from roomtone.ext.flow.bridge cimport bridges_add
 from roomtone.ext.flow.capture cimport capture_own
@@ -27,11 +27,15 @@ from roomtone.ext.flow.constants cimport (
 )
 from roomtone.ext.flow.counters cimport COUNT_MIXED, COUNT_PARTIAL_LATE, COUNT_TICKS
 from roomtone.ext.flow.endpoint cimport (
+    EP_ARRIVING,
     EP_CAPTURED,
+    EP_LISTENS_APART,
     EP_SOURCE,
+    EP_SPEAKS_APART,
     EP_TALKING,
     EP_TICKED,
     KIND_RTP,
+    endpoint_index,
     endpoint_t,
     is_hushed,
 )
@@ -45,13 +49,15 @@ from roomtone.ext.flow.graph cimport (
     mix_t,
     partial_t,
     published_t,
+    roles_t,
 )
 from roomtone.ext.flow.key cimport key_from_peers
-from roomtone.ext.flow.partial cimport partial_add, partial_bridges, partial_close, partial_open
+from roomtone.ext.flow.partial cimport partial_add, partial_bridges, partial_close, partial_open, partial_roles
 from roomtone.ext.flow.route cimport bus_defer, bus_undefer, source_tick_off
 from roomtone.ext.flow.rx_decode cimport source_frame
 from roomtone.ext.flow.rx_demux cimport rx_tick
 from roomtone.ext.flow.rx_playout cimport playout_prefetch
+from roomtone.ext.flow.seat cimport seat_arrived, seat_send, seat_speaks
 from roomtone.ext.flow.tap_state cimport tap_t
 from roomtone.ext.flow.tx_encode cimport encode_own, encode_shared
 from roomtone.ext.flow.tx_packetize cimport tx_mixed, tx_open
@@ -114,9 +120,26 @@ cdef void bus_prefetch(media_t* m, uint32_t bus) noexcept nogil:
 cdef void sum_source(media_t* m, bus_t* b, mix_t* mix, endpoint_t* e, int64_t tick) noexcept nogil:
     e.flags &= ~<uint32_t> EP_TALKING
     if source_frame(m, b, e, tick):
-        if rt_unlikely(e.flags & EP_CAPTURED) and e.kind != KIND_RTP:
-            capture_own(m, b, e, tick)
+        if rt_unlikely(e.flags & (EP_CAPTURED | EP_SPEAKS_APART)):
+            if e.flags & EP_SPEAKS_APART and not seat_speaks(m, b, e, tick):
+                return
+            if e.flags & EP_CAPTURED and e.kind != KIND_RTP:
+                capture_own(m, b, e, tick)
         add(m, b, mix, e)
+
+
+cdef void read_privates(media_t* m, bus_t* b, int64_t tick) noexcept nogil:
+    """The frames of sources that are in no sum, for those who hear them (seat.pyx)."""
+    cdef endpoint_t* e
+    cdef uint32_t i = b.first_private
+    while i != NONE:
+        e = endpoint_at(m, i)
+        i = e.next_ticked
+        e.flags &= ~<uint32_t> EP_TALKING
+        if source_frame(m, b, e, tick) and not m.privates[endpoint_index(e)].seat.muted:
+            e.flags |= EP_TALKING
+            if e.flags & EP_CAPTURED:
+                capture_own(m, b, e, tick)
 
 
 cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick, int64_t now_us) noexcept nogil:
@@ -142,6 +165,10 @@ cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick, int64_t no
             if not e.flags & EP_TICKED:
                 continue
         sum_source(m, b, mix, e, tick)
+    if rt_unlikely(b.first_private != NONE):
+        read_privates(m, b, tick)
+    if rt_unlikely(b.arriving):
+        seat_arrived(m, b)
     m.tick_us = 0
     if b.relay_codec:
         # A relayed source that someone hears transcoded is not on the tick list: epoll reads it.
@@ -195,19 +222,21 @@ cdef inline void fetch_out(media_t* m, uint32_t i) noexcept nogil:
 cdef void send_one(media_t* m, bus_t* b, bus_private_t* p, mix_t* mix, endpoint_t* d, int codec, int64_t tick,
                    int64_t now_us) noexcept nogil:
     cdef int n
-    if p.peer_count == 0 and b.source_count == ((d.flags & EP_SOURCE) != 0):
+    if p.peer_count == 0 and b.source_count == ((d.flags & EP_SOURCE) != 0) and not b.room:
         return                              # it would hear nobody: it gets nothing
     if d.tx_tick_low == <uint32_t> tick and d.tx_source == 0 and d.tx_started:
         return                              # it came from another bus or codec, and has had its packet of this tick
     if not tx_open(m, d, now_us):
         return
     count(m, COUNT_MIXED)
-    if d.flags & EP_TALKING:
+    if not d.flags & (EP_TALKING | EP_LISTENS_APART | EP_ARRIVING):
+        n = encode_shared(m, p, mix, codec)
+        tx_mixed(m, d, tick, mix.shared[codec].data, n, now_us)
+    elif rt_likely(not d.flags & (EP_LISTENS_APART | EP_ARRIVING)):
         n = encode_own(m, mix, d)
         tx_mixed(m, d, tick, m.own.data, n, now_us)
     else:
-        n = encode_shared(m, p, mix, codec)
-        tx_mixed(m, d, tick, mix.shared[codec].data, n, now_us)
+        seat_send(m, b, p, mix, d, tick, now_us)
 
 
 cdef bint mixed_codec(bus_t* b, int codec) noexcept nogil:
@@ -279,7 +308,7 @@ cdef void send_begin(media_t* m, uint32_t bus, int64_t now_us) noexcept nogil:
 
 # -- spread ------------------------------------------------------------------------------------------------------------
 
-cdef void sum_publish(media_t* m, bus_t* b, mix_t* mix, int64_t tick) noexcept nogil:
+cdef void sum_publish(media_t* m, bus_t* b, mix_t* mix, const roles_t* roles, int64_t tick) noexcept nogil:
     """Add the bridges; what is published keeps them apart from the bus's own sources."""
     cdef partial_t* out
     cdef uint32_t bridged
@@ -290,6 +319,8 @@ cdef void sum_publish(media_t* m, bus_t* b, mix_t* mix, int64_t tick) noexcept n
     bridged = bridges_add(m, b, mix, tick)
     if bridged:
         partial_bridges(out, mix, bridged)
+    if rt_unlikely(roles != NULL):
+        partial_roles(m, out, b, roles, tick)
     partial_close(out, b, tick)
 
 
@@ -304,7 +335,7 @@ cdef bint partials_collect(media_t* m, uint32_t bus, int64_t now_us) noexcept no
         if p.added >> i & 1:
             continue
         theirs = <published_t*> p.peers[i]
-        if partial_add(m, p.mix.sum8, p.mix.sum16, theirs, b.send_tick, True, &b.hushed) == RT_LATE:
+        if partial_add(m, p.mix.sum8, p.mix.sum16, theirs, b.send_tick, True, &b.hushed, p.roles) == RT_LATE:
             missing += 1
         else:
             p.added |= <uint64_t> 1 << i
@@ -344,6 +375,7 @@ cdef void bus_settle(media_t* m, uint32_t bus, int64_t now_us) noexcept nogil:
 
 cdef void bus_tick(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexcept nogil:
     cdef bus_t* b = &m.buses[bus]
+    cdef bus_private_t* p = &m.bus_privates[bus]
     cdef mix_t* mix
     cdef int codec
     if b.sending:
@@ -354,17 +386,19 @@ cdef void bus_tick(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexc
     if b.relay_codec and not b.mixes:
         watch_sources(m, b, tick)
         return
-    if m.bus_privates[bus].peer_count:
+    if p.peer_count:
         key_from_peers(m, bus, now_us)
     mix = mix_of(m, b, bus)
+    if rt_unlikely(p.roles != NULL):
+        p.roles.talking = 0
     sum_sources(m, b, mix, tick, now_us)
     if b.next_in_phase != NONE:
         fetch(m, m.buses[b.next_in_phase].first_ticked)
     b.tick_low = <uint32_t> tick
     for codec in range(CODEC_COUNT):
         mix.shared_bytes[codec] = 0
-    sum_publish(m, b, mix, tick)
-    if m.bus_privates[bus].peer_count:
+    sum_publish(m, b, mix, p.roles, tick)
+    if p.peer_count:
         partials_await(m, bus, tick, now_us)
     elif b.destination_count > BUS_SLICE:
         b.send_tick = tick

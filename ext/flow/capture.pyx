@@ -68,6 +68,11 @@ cdef bint brings_hushed(media_t* m, const endpoint_t* d) noexcept nogil:
     return source.handle == d.tx_source and is_hushed(source)
 
 
+cdef inline bint is_muted(media_t* m, endpoint_t* e) noexcept nogil:
+    """In a room: what nobody there hears is in no recording."""
+    return m.privates[endpoint_index(e)].seat.muted
+
+
 cdef void capture_received(media_t* m, endpoint_t* e, int codec, const uint8_t* data, int n,
                            int64_t at_us) noexcept nogil:
     cdef capture_t* record
@@ -77,7 +82,7 @@ cdef void capture_received(media_t* m, endpoint_t* e, int codec, const uint8_t* 
     record = fresh(m, e, CAPTURE_RTP_IN, codec, data, n, at_us)
     if record == NULL:
         return
-    if codec and is_hushed(e) and rtp_parse(data, n, &h) >= 0:
+    if codec and (is_hushed(e) or is_muted(m, e)) and rtp_parse(data, n, &h) >= 0:
         silence(record, codec, h.payload_offset)
     push(m, record, &e.local, e.local.port, &e.remote)
 

@@ -3,7 +3,7 @@
 
 cdef enum:
     ARENA_MAGIC = 0x524D544E            # "RMTN"
-    ARENA_LAYOUT = 4                    # raised by hand when a struct of the arena changes its meaning
+    ARENA_LAYOUT = 5                    # raised by hand when a struct of the arena changes its meaning
     NONE = 0xFFFFFFFF                   # no index
 
     TICK_US = 20000                     # one tick, and the packet time we send
@@ -36,6 +36,9 @@ cdef enum:
     KEYS_PUBLISHED = 64                 # packets of keys kept; a power of two
     PARTIAL_WAIT_MS = 4                 # partials are added this long after the phase,
     PARTIAL_WAIT_MAX_MS = 12            # a late one up to this long; then it is left out
+
+    ROLES = 8                           # classes of voices in a room
+    GROUPS = 16                         # encodings shared by those who hear the same roles, kept by a room
 
     WHEEL_SLOTS = 512                   # RTCP timer wheel
     WHEEL_SLOT_US = 16000

@@ -42,7 +42,8 @@ cdef enum drop_t:
     DROP_DIRECTION = 30                 # the direction in force does not allow it
     DROP_KEY_COLLISION = 31             # key not relayed: another goes out, or it is the rest of one that has gone out
     DROP_KEY_LATE = 32                  # key not relayed: this worker read another's too late
-    DROP_COUNT = 33
+    DROP_KEY_IN_ROOM = 33               # key not relayed: rooms relay none
+    DROP_COUNT = 34
 
 
 cdef enum counter_t:                    # names in snapshot.pyx

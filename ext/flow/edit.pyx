@@ -26,12 +26,13 @@ from roomtone.ext.flow.endpoint cimport (
     lock_begin,
     lock_end,
 )
-from roomtone.ext.flow.graph cimport bus_t, count, endpoint_at, endpoint_private_t, flood_t, media_t
+from roomtone.ext.flow.graph cimport bus_private_t, bus_t, count, endpoint_at, endpoint_private_t, flood_t, media_t, roles_t
 from roomtone.ext.flow.handover cimport (
     EDIT_BRIDGE,
     EDIT_BRIDGE_FEED,
     EDIT_BUS_CLOSE,
     EDIT_BUS_OPEN,
+    EDIT_BUS_ROOM,
     EDIT_BUS_SPREAD,
     EDIT_CAPTURE,
     EDIT_CLOSE,
@@ -44,10 +45,10 @@ from roomtone.ext.flow.handover cimport (
     EDIT_FILE_SEEK,
     EDIT_INJECT,
     EDIT_MEDIA,
-    EDIT_MOVE,
     EDIT_MUX,
     EDIT_OPEN,
     EDIT_REMOTE,
+    EDIT_SEAT,
     EDIT_SENSITIVE,
     EDIT_SOURCE_ADD,
     EDIT_SOURCE_REMOVE,
@@ -62,7 +63,6 @@ from roomtone.ext.flow.key_ring cimport key_peers
 from roomtone.ext.flow.report cimport report_cancel, report_schedule, report_send
 from roomtone.ext.flow.route cimport (
     bus_close,
-    bus_move,
     bus_open,
     bus_plan,
     destination_add,
@@ -82,6 +82,7 @@ from roomtone.ext.flow.rx_socket cimport (
     rx_unpoll_rtcp,
     rx_unpoll_rtp,
 )
+from roomtone.ext.flow.seat cimport seat_take
 from roomtone.ext.flow.source_file cimport file_gain, file_open, file_pause, file_seek
 from roomtone.ext.flow.tap cimport tap_negotiated, tap_watch
 from roomtone.ext.record.capture cimport capture_ring_t
@@ -225,6 +226,18 @@ cdef void spread(media_t* m, uint32_t bus, const edit_t* d, int64_t now_us) noex
     bus_plan(m, bus)
 
 
+cdef void room(media_t* m, uint32_t bus, const edit_t* d) noexcept nogil:
+    """address: its roles_t, 0: it has none.  What is on its way out still goes by the sums of this tick."""
+    cdef bus_private_t* p = &m.bus_privates[bus]
+    cdef roles_t* roles = <roles_t*> d.address
+    if roles != NULL and p.roles != NULL:
+        memcpy(roles.sums, p.roles.sums, sizeof(roles.sums))
+        roles.talking = p.roles.talking
+    p.roles = roles
+    m.buses[bus].room = 1
+    bus_plan(m, bus)
+
+
 cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
     cdef endpoint_t* e = endpoint_at(m, d.handle & 0xFFFFF)
     if d.kind == EDIT_BUS_OPEN:
@@ -233,6 +246,8 @@ cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
         bus_close(m, d.bus)
     elif d.kind == EDIT_BUS_SPREAD:
         spread(m, d.bus, d, now_us)
+    elif d.kind == EDIT_BUS_ROOM:
+        room(m, d.bus, d)
     elif d.kind == EDIT_WATCH_KINDS:
         m.watch = <uint32_t> d.a
     elif d.kind == EDIT_FENCE:
@@ -259,8 +274,8 @@ cdef void apply(media_t* m, const edit_t* d, int64_t now_us) noexcept nogil:
         bridge(m, e)
     elif d.kind == EDIT_BRIDGE_FEED:
         bridge_feed(m, e, d)
-    elif d.kind == EDIT_MOVE:
-        bus_move(m, d.bus, e)
+    elif d.kind == EDIT_SEAT:
+        seat_take(m, e, d)
     elif d.kind == EDIT_MEDIA:
         media(m, e, d, now_us)
     elif d.kind == EDIT_REMOTE:

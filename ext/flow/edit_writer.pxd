@@ -13,7 +13,7 @@ cdef int addr_fill(addr_t* a, str ip, int port) except -1
 
 cdef class EditWriter(MediaMemory):
     cdef:
-        dict arrays                     # bus index or endpoint handle -> address of the array in force
+        dict arrays                     # bus, its roles or endpoint handle -> address of what the last edit named
         list retired                    # (edit number, address) of arrays to free
         uint64_t edits_written
     cdef void wake(self, bint always) noexcept
@@ -22,5 +22,5 @@ cdef class EditWriter(MediaMemory):
     cdef uint64_t edit_done(self) noexcept
     cdef edit_t* bus_edit(self, uint32_t kind, uint32_t bus) except NULL
     cdef uint64_t member_edit(self, uint32_t kind, uint32_t bus, uint32_t handle) except 0
-    cdef void retire_array(self, uint32_t owner, uint64_t n)
-    cdef uint64_t array_done(self, uint32_t owner, uint64_t array)
+    cdef void retire_array(self, owner, uint64_t n)
+    cdef uint64_t array_done(self, owner, uint64_t array)

@@ -13,8 +13,9 @@ import threading
 from roomtone.ext.base.ring cimport ring_init, ring_push, ring_slot
 from roomtone.ext.base.types cimport rt_fence_full, rt_load_acquire32, rt_load_acquire64
 from roomtone.ext.codec.codec cimport codec_get
-from roomtone.ext.flow.constants cimport CNAME_BYTES, EVENT_TYPES, PEERS_MAX, RECEIVE_TYPES
+from roomtone.ext.flow.constants cimport CNAME_BYTES, EVENT_TYPES, PEERS_MAX, RECEIVE_TYPES, ROLES
 from roomtone.ext.flow.endpoint cimport (
+    EP_ARRIVING,
     EP_LEARNING,
     EP_PROBE,
     EP_WATCH_FAX,
@@ -30,11 +31,13 @@ from roomtone.ext.flow.endpoint cimport (
     lock_begin,
     lock_end,
 )
+from roomtone.ext.flow.graph cimport roles_t
 from roomtone.ext.flow.handover cimport (
     EDIT_BRIDGE,
     EDIT_BRIDGE_FEED,
     EDIT_BUS_CLOSE,
     EDIT_BUS_OPEN,
+    EDIT_BUS_ROOM,
     EDIT_BUS_SPREAD,
     EDIT_CAPTURE,
     EDIT_CLOSE,
@@ -47,10 +50,10 @@ from roomtone.ext.flow.handover cimport (
     EDIT_FILE_SEEK,
     EDIT_INJECT,
     EDIT_MEDIA,
-    EDIT_MOVE,
     EDIT_MUX,
     EDIT_OPEN,
     EDIT_REMOTE,
+    EDIT_SEAT,
     EDIT_SENSITIVE,
     EDIT_SOURCE_ADD,
     EDIT_SOURCE_REMOVE,
@@ -60,6 +63,7 @@ from roomtone.ext.flow.handover cimport (
     edit_t,
 )
 from roomtone.ext.flow.loop cimport loop_step
+from roomtone.ext.flow.media_memory cimport touch_pages
 from roomtone.ext.flow.tap_state cimport TAP_FRAMES, tap_frame_t, tap_ring_t
 from roomtone.ext.flow.track cimport Playback
 
@@ -244,7 +248,7 @@ cdef class EditWriter(MediaMemory):
         return n
 
     def endpoint_move(self, uint32_t handle, uint32_t bus):
-        return self.member_edit(EDIT_MOVE, bus, handle)
+        return self.seat(bus, handle)
 
     def inject(self, uint32_t handle, *, int event, int duration_ms, int volume):
         cdef edit_t* d = self.edit_for(handle, EDIT_INJECT)
@@ -366,6 +370,7 @@ cdef class EditWriter(MediaMemory):
         self.bus_edit(EDIT_BUS_CLOSE, bus)
         n = self.edit_done()
         self.retire_array(bus, n)
+        self.retire_array(("roles", bus), n)
         return n
 
     def source_add(self, uint32_t bus, uint32_t handle):
@@ -380,12 +385,12 @@ cdef class EditWriter(MediaMemory):
     def destination_remove(self, uint32_t bus, uint32_t handle):
         return self.member_edit(EDIT_DESTINATION_REMOVE, bus, handle)
 
-    cdef void retire_array(self, uint32_t owner, uint64_t n):
+    cdef void retire_array(self, owner, uint64_t n):
         address = self.arrays.pop(owner, None)
         if address:
             self.retired.append((n, address))
 
-    cdef uint64_t array_done(self, uint32_t owner, uint64_t array):
+    cdef uint64_t array_done(self, owner, uint64_t array):
         """The edit at hand names an array: its predecessor is freed once it is applied."""
         cdef uint64_t n = self.edit_done()
         self.retire_array(owner, n)
@@ -400,3 +405,36 @@ cdef class EditWriter(MediaMemory):
         d.b = len(peers)
         d.address = array
         return self.array_done(bus, array)
+
+    def bus_room(self, uint32_t bus, *, roles):
+        cdef edit_t* d
+        cdef roles_t* made = NULL
+        cdef int i
+        if roles is not None:
+            if len(roles) not in (0, ROLES - 1):
+                raise ValueError(f"{ROLES - 1} slots, or none")
+            made = <roles_t*> calloc(1, sizeof(roles_t))
+            if made == NULL:
+                raise MemoryError
+            touch_pages(<uint8_t*> made, sizeof(roles_t))
+            for i in range(1, ROLES):
+                made.slots[i] = roles[i - 1] if roles else -1
+        d = self.bus_edit(EDIT_BUS_ROOM, bus)
+        d.address = <uint64_t> made
+        return self.array_done(("roles", bus), <uint64_t> made)
+
+    def seat(self, uint32_t bus, uint32_t handle, *, int role=0, int hears=0xFF, bint speaks=True, uint32_t party=0,
+             int arrival=0):
+        cdef edit_t* d
+        if not (0 <= role < ROLES and 0 <= hears <= 0xFF):
+            raise ValueError(f"a role is 0 to {ROLES - 1}, and hears a bit for each")
+        self.slot(handle)
+        d = self.bus_edit(EDIT_SEAT, bus)
+        d.handle = handle
+        d.a = role | hears << 8 | (not speaks) << 16
+        d.b = arrival
+        d.address = party
+        return self.edit_done()
+
+    def arriving(self, uint32_t handle):
+        return self.slot(handle).flags & EP_ARRIVING != 0

@@ -45,6 +45,10 @@ cdef enum endpoint_flag_t:
     EP_WATCHED = 0xF00000
     EP_SENSITIVE = 0x1000000    # keys of this peer are nobody's business: they are not recorded
     EP_CAPTURED = 0x2000000     # what it receives and sends is copied for recordings
+    EP_SPEAKS_APART = 0x4000000     # its frame is not simply added: look at its seat
+    EP_LISTENS_APART = 0x8000000    # it does not simply hear the sum: look at its seat
+    EP_ARRIVING = 0x10000000    # it came to a room, and that was not told yet
+    EP_PRIVATE = 0x20000000     # a source for one session's endpoints only (bus_t.first_private)
 
 
 ctypedef struct addr_t:         # 20 bytes; family 0: unset

@@ -21,11 +21,13 @@ from roomtone.ext.dsp.tone cimport tone_t
 from roomtone.ext.flow.constants cimport (
     FRAME_8K,
     FRAME_16K,
+    GROUPS,
     KEYS_PUBLISHED,
     NONE,
     PARTIAL_DEPTH,
     PEERS_MAX,
     PHASES,
+    ROLES,
     RTP_HEADROOM,
     WHEEL_SLOTS,
 )
@@ -53,12 +55,15 @@ ctypedef struct bus_t:
     uint32_t first_ticked
     uint32_t first_bridge               # bridges that are sources, linked as on the tick list, summed after it
     uint32_t bridge_count
+    uint32_t first_private              # sources for one session each: linked as on the tick list, never summed
     uint32_t destination_count
     uint32_t listener_count             # destinations that are no source
     uint32_t destination_first[CODEC_COUNT]
     uint32_t destination_last[CODEC_COUNT]
     uint32_t destinations[CODEC_COUNT]  # count a codec: one mix group each
     uint32_t relay_codec                # packets of the source(s) with this codec are forwarded on arrival; 0: none
+    uint32_t room                       # nothing is relayed, and every destination gets a packet a tick
+    uint32_t arriving                   # one of its sources may be EP_ARRIVING
     uint32_t linked                     # on its phase's list
     uint32_t mixes                      # somebody hears the sum
     uint32_t watched_count              # sources whose frames go to the tap
@@ -92,6 +97,7 @@ ctypedef struct partial_t:              # one tick of one published bus; `tick` 
     uint32_t bridged                    # bridges in `bridges`; 0: it is not valid
     uint32_t hushed                     # hushed_t
     uint32_t pad
+    int32_t role_slot[ROLES]            # how many slots further on the sum of that role lies, in `own`; 0: it is silent
     sum_t own
     sum_t bridges
 
@@ -128,6 +134,17 @@ ctypedef struct arena_header_t:
     worker_t stats
 
 
+ctypedef struct seat_t:                 # how an endpoint sits in a room (seat.pyx); all 0: it hears and is heard by all
+    uint32_t party                      # the session whose private sources it hears, or as whose it plays; 0: none
+    int32_t arrival                     # number of its coming there
+    uint32_t turned_tick                # from this tick on `muted` holds,
+    uint8_t muted
+    uint8_t was_muted                   # and before it this
+    uint8_t role
+    uint8_t spoke                       # the role its voice was added to last
+    uint8_t deaf_to                     # bit per role
+
+
 ctypedef struct endpoint_private_t:
     limiter_t limiter8
     limiter_t limiter16
@@ -148,6 +165,7 @@ ctypedef struct endpoint_private_t:
     uint32_t file_underruns             # frames that were not there in time
     event_rx_t event_rx
     event_tx_t event_tx
+    seat_t seat
     uint32_t key_rate                   # clock of the press in progress
     uint32_t key_name                   # of the time line of its keys, on all workers; another one when that begins anew
     uint64_t* feeds                     # bridge: where the session it brings publishes: addresses of published_t,
@@ -168,12 +186,28 @@ ctypedef struct mix_t:                  # what a bus keeps between sum and sends
     int32_t shared_bytes[CODEC_COUNT]   # payload bytes; 0: not encoded in this tick
 
 
+ctypedef struct group_t:                # one encoding for all who hear the same roles in the same codec
+    limiter_t limiter
+    uint32_t key                        # codec << 8 | roles heard; 0: free
+    uint32_t tick_low                   # of the encoding
+    int32_t bytes                       # of its payload
+    packet_t packet
+
+
+ctypedef struct roles_t:                # of a room that tells its voices apart; made by the Python thread
+    sum_t sums[ROLES]                   # of the voices of each role from 1 on; 0 is what the bus's has beyond
+    uint32_t talking                    # bit per role whose sum holds something
+    int32_t slots[ROLES]                # where the sums are published, when the bus's is; else -1
+    group_t groups[GROUPS]
+
+
 ctypedef struct bus_private_t:
     limiter_t limiter[CODEC_COUNT]      # of the shared encodings
     uint64_t* peers                     # of a spread bus: addresses of published_t in other workers' arenas
     uint64_t added                      # bit per peer whose partial of this tick is in the sum
     int64_t give_up_us                  # when to send without the missing ones
     uint32_t peer_count                 # 0: not spread
+    roles_t* roles                      # NULL: all voices are one
     uint32_t keys_seen[PEERS_MAX]       # of each peer's key_head
     mix_t mix                           # touched only by large and spread buses; small ones use media_t.mix
 
@@ -254,6 +288,7 @@ ctypedef struct media_t:                # the media thread: everything it owns, 
     int32_t sum_own[FRAME_16K]
     int16_t pcm_own[FRAME_16K]
     int16_t pcm_in[FRAME_16K]
+    sum_t roles_in[ROLES]               # scratch: another worker's, until it is certain that they are whole
     uint8_t frame[2 * FRAME_16K]        # scratch: one encoded frame out of a playout line
     uint8_t packet[2048]                # the datagram at hand
 

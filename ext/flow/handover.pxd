@@ -20,6 +20,7 @@ cdef enum fact_kind_t:
     FACT_INBAND_KEY_ = 10
     FACT_HEARD_ = 11                    # speech or a fax tone began: look at the tap
     FACT_FILE_NEXT_ = 12
+    FACT_SEATED_ = 13
 
     FACT_SSRCS = 8
     FACT_TEXT_BYTES = 256
@@ -64,9 +65,10 @@ cdef enum edit_kind_t:
     EDIT_SENSITIVE = 21
     EDIT_BRIDGE = 22
     EDIT_BRIDGE_FEED = 23
-    EDIT_MOVE = 24
+    EDIT_SEAT = 24
     EDIT_CAPTURE = 25
     EDIT_FILE_GAIN = 26
+    EDIT_BUS_ROOM = 27
 
 
 ctypedef struct edit_t:

@@ -14,6 +14,7 @@ from roomtone.ext.flow.counters cimport (
     DROP_DIRECTION,
     DROP_KEY_BAD,
     DROP_KEY_COLLISION,
+    DROP_KEY_IN_ROOM,
     DROP_KEY_LARGE_BUS,
     DROP_KEY_NO_TYPE,
     DROP_NOT_LEARNED,
@@ -208,6 +209,9 @@ cdef void relay(media_t* m, const endpoint_t* source, const key_event_t* k, int6
         return
     b = &m.buses[source.bus]
     p = &m.bus_privates[source.bus]
+    if b.room:
+        drop(m, DROP_KEY_IN_ROOM)
+        return
     if b.key_relay_limit and key_members(b, p) > b.key_relay_limit:
         drop(m, DROP_KEY_LARGE_BUS)
         return

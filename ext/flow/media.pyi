@@ -120,7 +120,7 @@ class Media:
         """Edit: rtcp-mux agreed, forget the RTCP socket (the caller closes it after the edit was applied)."""
     def endpoint_close(self, handle: int) -> int: ...
     def endpoint_move(self, handle: int, bus: int) -> int:
-        """Edit: from the bus it is on to another, as source and destination as it was; nothing if it is on none."""
+        """Edit: from the bus it is on to another, as source and destination as it was; it loses its seat (see `seat`)."""
     def inject(self, handle: int, *, event: int, duration_ms: int, volume: int) -> int:
         """Edit: start one RFC 4733 event now.  One at a time: FACT_INJECT_DONE says the next may start."""
     def gather(self, us: int) -> None:
@@ -187,6 +187,32 @@ class Media:
 
         An empty list: publish without waiting for anybody.  An empty list with slot -1: neither.
         """
+    # -- rooms -------------------------------------------------------------------------------------------------------
+    def bus_room(self, bus: int, *, roles: list[int] | None) -> int:
+        """Edit: the bus is a room's from now on: nothing is relayed, every destination gets a packet every 20 ms.
+
+        roles None: all voices are one.  Else their roles are told apart; of a bus that publishes the list names 7 more
+        slots of partial_take, for the sums of the roles 1 to 7.
+        """
+    def seat(
+        self,
+        bus: int,
+        handle: int,
+        *,
+        role: int = 0,
+        hears: int = 0xFF,
+        speaks: bool = True,
+        party: int = 0,
+        arrival: int = 0,
+    ) -> int:
+        """Edit: the endpoint sits there so (messages.Seat) from the next tick on; the plain seat is that of any bus.
+
+        It leaves the bus it is on, and brings what it is on its own, as endpoint_move; one that is on none sits there
+        once it is added.  party: number of the session named by Seat.private; 0: none.
+        arrival: it comes to a room; that number is told with FACT_SEATED.  Repeated until it was told.
+        """
+    def arriving(self, handle: int) -> bool:
+        """It came to a room, and that was not told yet."""
     # -- facts: what the media thread tells --------------------------------------------------------------------------
     def facts(self, limit: int = 4096) -> list[tuple[Any, ...]]:
         """Drain facts.  Tuples start with a FACT_* number and the handle; ints unless said:
@@ -203,6 +229,7 @@ class Media:
         FACT_RESYNC    (k, 0)        facts were lost (ring full): re-read what matters
         FACT_INBAND_KEY (k, handle, event_code, duration_ms)   heard in the audio
         FACT_HEARD     (k, handle)   an utterance or a fax tone began: speech() or fax_tones() tell
+        FACT_SEATED    (k, handle, arrival)   the first tick with it in the room it came to, see seat()
         """
     def silent(self, limit_us: int) -> list[tuple[int, int]]:
         """(handle, silence in ms) of endpoints whose peer may send and did not for limit_us; once per silence.
@@ -244,3 +271,4 @@ FACT_FILE_NEXT: int
 FACT_FILE_ENDED: int
 FACT_INBAND_KEY: int
 FACT_HEARD: int
+FACT_SEATED: int

@@ -27,6 +27,7 @@ from roomtone.ext.flow.handover cimport (
     FACT_PINNED_,
     FACT_PROBE_,
     FACT_RESYNC_,
+    FACT_SEATED_,
     FACT_TONE_DONE_,
     fact_t,
 )
@@ -50,6 +51,7 @@ FACT_FILE_ENDED = FACT_FILE_ENDED_
 FACT_FILE_NEXT = FACT_FILE_NEXT_
 FACT_INBAND_KEY = FACT_INBAND_KEY_
 FACT_HEARD = FACT_HEARD_
+FACT_SEATED = FACT_SEATED_
 
 
 cdef enum:
@@ -82,7 +84,7 @@ cdef class Media(EditWriter):
             return (f.kind, f.handle, *addr_pair(&f.addr))
         if f.kind == FACT_KEY_ or f.kind == FACT_INBAND_KEY_:
             return f.kind, f.handle, f.a, f.b
-        if f.kind == FACT_FILE_STARTED_ or f.kind == FACT_FILE_NEXT_:
+        if f.kind == FACT_FILE_STARTED_ or f.kind == FACT_FILE_NEXT_ or f.kind == FACT_SEATED_:
             return f.kind, f.handle, f.a
         if f.kind == FACT_FILE_ENDED_:
             return f.kind, f.handle, f.a, f.b

@@ -9,6 +9,10 @@ from roomtone.ext.flow.pool cimport Slots
 from roomtone.ext.record.capture cimport capture_ring_t
 
 
+# Have the kernel find these pages now, also while another thread writes there.
+cdef void touch_pages(uint8_t* at, size_t size) noexcept
+
+
 cdef class MediaMemory:
     cdef:
         media_t m

@@ -52,6 +52,13 @@ cdef enum:
     CAPTURE_STEP = 1 << 20          # touched at a time: some 0.3 ms
 
 
+cdef void touch_pages(uint8_t* at, size_t size) noexcept:
+    cdef size_t i
+    for i in range(0, size, PAGE):
+        __atomic_fetch_or(at + i, 0, __ATOMIC_SEQ_CST)
+    __atomic_fetch_or(at + size - 1, 0, __ATOMIC_SEQ_CST)
+
+
 cdef class MediaMemory:
     """The lowest part of Media (media.pyi): memory, slots, descriptors."""
 
@@ -184,11 +191,7 @@ cdef class MediaMemory:
 
     cdef void touch_tap(self, uint32_t handle) noexcept:
         """The same for what detectors keep of it, while the media thread may be writing there."""
-        cdef uint8_t* at = <uint8_t*> (self.m.taps + (handle & INDEX_MASK))
-        cdef size_t i
-        for i in range(0, sizeof(tap_t), PAGE):
-            __atomic_fetch_or(at + i, 0, __ATOMIC_SEQ_CST)
-        __atomic_fetch_or(at + sizeof(tap_t) - 1, 0, __ATOMIC_SEQ_CST)
+        touch_pages(<uint8_t*> (self.m.taps + (handle & INDEX_MASK)), sizeof(tap_t))
 
     def capture_prepare(self, uint64_t ring_bytes):
         if self.capture_memory == NULL:

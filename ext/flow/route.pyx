@@ -8,9 +8,13 @@ from roomtone.ext.dsp.limiter cimport limiter_reset
 from roomtone.ext.flow.bridge cimport bridge_off, bridge_on
 from roomtone.ext.flow.constants cimport NONE, PHASE_US
 from roomtone.ext.flow.endpoint cimport (
+    EP_ARRIVING,
     EP_DESTINATION,
+    EP_LISTENS_APART,
     EP_ODD_PTIME,
+    EP_PRIVATE,
     EP_SOURCE,
+    EP_SPEAKS_APART,
     EP_TALKING,
     EP_TICKED,
     EP_WATCHED,
@@ -20,7 +24,7 @@ from roomtone.ext.flow.endpoint cimport (
     endpoint_t,
     is_made,
 )
-from roomtone.ext.flow.graph cimport bus_private_t, bus_t, endpoint_at, media_t, ticked_in, ticked_out
+from roomtone.ext.flow.graph cimport bus_private_t, bus_t, endpoint_at, media_t, seat_t, ticked_in, ticked_out
 from roomtone.ext.flow.rx_playout cimport playout_rephase, playout_reset
 from roomtone.ext.flow.rx_socket cimport rx_poll_rtp, rx_stamp, rx_unpoll_rtp
 
@@ -44,6 +48,7 @@ cdef void bus_open(media_t* m, uint32_t bus, uint32_t phase, uint32_t key_relay_
     b.first_source = NONE
     b.first_ticked = NONE
     b.first_bridge = NONE
+    b.first_private = NONE
     b.partial_slot = -1
     b.next_in_phase = b.prev_in_phase = NONE
     b.next_deferred = b.prev_deferred = NONE
@@ -54,6 +59,7 @@ cdef void bus_open(media_t* m, uint32_t bus, uint32_t phase, uint32_t key_relay_
         limiter_reset(&p.limiter[i])
     p.peers = NULL
     p.peer_count = 0
+    p.roles = NULL
 
 
 cdef void bus_close(media_t* m, uint32_t bus) noexcept nogil:
@@ -67,6 +73,7 @@ cdef void bus_close(media_t* m, uint32_t bus) noexcept nogil:
     bus_undefer(m, bus)
     b.partial_slot = -1
     m.bus_privates[bus].peer_count = 0
+    m.bus_privates[bus].roles = NULL
     bus_plan(m, bus)
 
 
@@ -87,6 +94,22 @@ cdef void left(bus_t* b, endpoint_t* e) noexcept nogil:
         e.bus = NONE
 
 
+cdef inline bint speaks_apart(const seat_t* seat) noexcept nogil:
+    return seat.role != 0 or seat.muted or seat.was_muted
+
+
+cdef inline bint listens_apart(const seat_t* seat) noexcept nogil:
+    return seat.deaf_to != 0 or seat.party != 0
+
+
+cdef void made_on(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
+    if m.privates[endpoint_index(e)].seat.party == 0:
+        source_tick_on(m, b, e)
+        return
+    e.flags |= EP_PRIVATE
+    ticked_in(m, &b.first_private, e)
+
+
 cdef void source_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
     cdef bus_t* b = &m.buses[bus]
     if e.flags & EP_SOURCE or elsewhere(bus, e):
@@ -104,9 +127,13 @@ cdef void source_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
         b.listener_count -= 1
     b.watched_count += (e.flags & EP_WATCHED) != 0
     playout_reset(e)
+    if speaks_apart(&m.privates[endpoint_index(e)].seat):
+        e.flags |= EP_SPEAKS_APART
+    if e.flags & EP_ARRIVING:
+        b.arriving = 1
     if is_made(e):
         b.made_count += 1
-        source_tick_on(m, b, e)
+        made_on(m, b, e)
     elif e.kind == KIND_BRIDGE:
         bridge_on(m, b, e)
     bus_plan(m, bus)
@@ -118,6 +145,8 @@ cdef void source_remove(media_t* m, endpoint_t* e) noexcept nogil:
         return
     b = &m.buses[e.bus]
     source_tick_off(m, b, e)
+    if e.flags & EP_PRIVATE:
+        ticked_out(m, &b.first_private, e)
     if e.prev_source != NONE:
         endpoint_at(m, e.prev_source).next_source = e.next_source
     else:
@@ -130,7 +159,7 @@ cdef void source_remove(media_t* m, endpoint_t* e) noexcept nogil:
     elif e.kind == KIND_BRIDGE:
         bridge_off(m, b, e)
     b.watched_count -= (e.flags & EP_WATCHED) != 0
-    e.flags &= ~<uint32_t> (EP_SOURCE | EP_TALKING)
+    e.flags &= ~<uint32_t> (EP_SOURCE | EP_TALKING | EP_SPEAKS_APART | EP_PRIVATE)
     if e.flags & EP_DESTINATION:
         b.listener_count += 1
     cdef uint32_t bus = e.bus
@@ -165,6 +194,8 @@ cdef void destination_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogi
     b.destination_count += 1
     if not e.flags & EP_SOURCE:
         b.listener_count += 1
+    if listens_apart(&m.privates[endpoint_index(e)].seat):
+        e.flags |= EP_LISTENS_APART
     limiter_reset(&m.privates[endpoint_index(e)].limiter8)
     limiter_reset(&m.privates[endpoint_index(e)].limiter16)
     bus_plan(m, bus)
@@ -188,7 +219,9 @@ cdef void destination_remove(media_t* m, endpoint_t* e) noexcept nogil:
         b.destination_last[codec] = e.prev_destination
     b.destinations[codec] -= 1
     b.destination_count -= 1
-    e.flags &= ~<uint32_t> EP_DESTINATION
+    e.flags &= ~<uint32_t> (EP_DESTINATION | EP_LISTENS_APART)
+    if e.flags & EP_ARRIVING:
+        b.arriving = 1
     if not e.flags & EP_SOURCE:
         b.listener_count -= 1
     cdef uint32_t bus = e.bus
@@ -199,7 +232,7 @@ cdef void destination_remove(media_t* m, endpoint_t* e) noexcept nogil:
 cdef uint32_t relay_codec_of(media_t* m, bus_t* b) noexcept nogil:
     cdef endpoint_t* first
     cdef endpoint_t* second
-    if b.partial_slot >= 0 or b.made_count or b.bridge_count or b.source_count == 0 or b.source_count > 2:
+    if b.room or b.partial_slot >= 0 or b.made_count or b.bridge_count or b.source_count == 0 or b.source_count > 2:
         return 0
     first = endpoint_at(m, b.first_source)
     if first.rx_codec == 0 or first.flags & EP_ODD_PTIME:
@@ -262,6 +295,8 @@ cdef void bus_plan(media_t* m, uint32_t bus) noexcept nogil:
     if b.partial_slot >= 0:
         b.rates = RATE_8K | RATE_16K        # who reads it may hear either
         mixes = True
+    elif b.room:
+        mixes = b.source_count or b.destination_count
     elif b.source_count == 0:
         mixes = False
     if b.relay_codec and b.source_count == 2:
@@ -308,14 +343,14 @@ cdef void source_poll(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
     rx_poll_rtp(m, e)
 
 
-cdef void bus_move(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
+cdef void move(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
     cdef bus_t* b = &m.buses[bus]
     cdef bint speaks = (e.flags & EP_SOURCE) != 0
     cdef bint listens = (e.flags & EP_DESTINATION) != 0
-    cdef bint ticked = (e.flags & EP_TICKED) != 0
+    cdef bint ticked = (e.flags & EP_TICKED) != 0 and e.kind == KIND_RTP
     cdef unsigned short playing = e.playing
     cdef uint32_t was
-    if e.bus == bus or not (speaks or listens):
+    if not (speaks or listens):
         return
     was = m.buses[e.bus].phase
     if ticked:
@@ -333,6 +368,21 @@ cdef void bus_move(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
         source_tick_on(m, b, e)
     elif ticked:
         rx_poll_rtp(m, e)
+
+
+cdef void bus_seat(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
+    cdef seat_t* seat = &m.privates[endpoint_index(e)].seat
+    if e.bus != bus:
+        move(m, bus, e)
+    elif is_made(e) and (e.flags & EP_PRIVATE != 0) != (seat.party != 0):
+        source_remove(m, e)
+        source_add(m, bus, e)
+    else:
+        if e.flags & EP_SOURCE:
+            e.flags |= EP_SPEAKS_APART      # until its next frame has been added as the seat says
+        e.flags &= ~<uint32_t> EP_LISTENS_APART
+        if e.flags & EP_DESTINATION and listens_apart(seat):
+            e.flags |= EP_LISTENS_APART
 
 
 cdef void bus_defer(media_t* m, uint32_t bus) noexcept nogil:

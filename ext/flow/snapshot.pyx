@@ -17,7 +17,7 @@ DROP_NAMES = (
     "duplicate", "late", "wrong_source", "foreign_network", "no_bus", "unheard", "not_learned", "send", "refused",
     "kernel_overflow", "key_no_type", "key_large_bus", "key_bad", "audio_during_key", "rtcp_bad", "rtcp_source",
     "line_range", "closed", "unknown_protocol", "stale", "playout_late", "direction",
-    "key_collision", "key_late",
+    "key_collision", "key_late", "key_in_room",
 )
 COUNTER_NAMES = (
     "rx_raw_packets", "rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "relayed_packets", "mixed_packets",

@@ -1,12 +1,21 @@
 """limiter, then codec."""
 
+from libc.stdint cimport int32_t, uint8_t
 
 from roomtone.ext.codec.codec cimport codec_get, codec_t
-from roomtone.ext.dsp.limiter cimport limiter_run
+from roomtone.ext.dsp.limiter cimport limiter_run, limiter_t
 from roomtone.ext.flow.constants cimport FRAME_8K, FRAME_16K, RTP_HEADROOM
 from roomtone.ext.flow.counters cimport COUNT_ENCODED
 from roomtone.ext.flow.endpoint cimport endpoint_index, endpoint_t
 from roomtone.ext.flow.graph cimport bus_private_t, count, endpoint_private_t, media_t, mix_t
+
+
+cdef int encode_sum(media_t* m, int codec, limiter_t* limiter, const int32_t* sum_, uint8_t* packet) noexcept nogil:
+    cdef const codec_t* c = codec_get(codec)
+    cdef int n = FRAME_16K if c.sample_rate_hz == 16000 else FRAME_8K
+    limiter_run(limiter, m.pcm_own, sum_, n, c.sample_rate_hz)
+    count(m, COUNT_ENCODED)
+    return c.encode(m.pcm_own, n, packet + RTP_HEADROOM)
 
 
 cdef int encode_shared(media_t* m, bus_private_t* p, mix_t* mix, int codec) noexcept nogil:
@@ -16,11 +25,8 @@ cdef int encode_shared(media_t* m, bus_private_t* p, mix_t* mix, int codec) noex
         return mix.shared_bytes[codec]
     c = codec_get(codec)
     wide = c.sample_rate_hz == 16000
-    limiter_run(&p.limiter[codec], m.pcm_own, &mix.sum16[0] if wide else &mix.sum8[0], FRAME_16K if wide else FRAME_8K,
-                c.sample_rate_hz)
-    mix.shared_bytes[codec] = c.encode(m.pcm_own, FRAME_16K if wide else FRAME_8K,
-                                       mix.shared[codec].data + RTP_HEADROOM)
-    count(m, COUNT_ENCODED)
+    mix.shared_bytes[codec] = encode_sum(m, codec, &p.limiter[codec], &mix.sum16[0] if wide else &mix.sum8[0],
+                                         mix.shared[codec].data)
     return mix.shared_bytes[codec]
 
 
@@ -30,9 +36,6 @@ cdef int encode_own(media_t* m, mix_t* mix, endpoint_t* e) noexcept nogil:
     cdef bint wide = c.sample_rate_hz == 16000
     if wide:
         m.kernel.mix_minus(m.sum_own, mix.sum16, p.pcm16, FRAME_16K)
-        limiter_run(&p.limiter16, m.pcm_own, m.sum_own, FRAME_16K, 16000)
     else:
         m.kernel.mix_minus(m.sum_own, mix.sum8, p.pcm8, FRAME_8K)
-        limiter_run(&p.limiter8, m.pcm_own, m.sum_own, FRAME_8K, 8000)
-    count(m, COUNT_ENCODED)
-    return c.encode(m.pcm_own, FRAME_16K if wide else FRAME_8K, m.own.data + RTP_HEADROOM)
+    return encode_sum(m, e.tx_codec, &p.limiter16 if wide else &p.limiter8, m.sum_own, m.own.data)

@@ -285,6 +285,7 @@ class Lab:
         self.indices = itertools.count(1 + 1000 * worker)
         self.queue: list[tuple[int, int, Callable[[], None]]] = []
         self.order = itertools.count()
+        self.arrivals = itertools.count(1)
         self.told: list[tuple[Any, ...]] = []
         self.media.step(now_us)
 
@@ -294,6 +295,40 @@ class Lab:
         bus = self.media.bus_take()
         self.media.bus_open(bus, phase=phase, key_relay_limit=key_relay_limit)
         return bus
+
+    def room(self, *, phase: int = 3, roles: bool = False) -> int:
+        """A bus that is a room's."""
+        bus = self.bus(phase=phase)
+        self.media.bus_room(bus, roles=[] if roles else None)
+        return bus
+
+    def sit(self, peer: Peer, room: int, **seat: Any) -> int:
+        """Take a seat there, or another one.  Returns the number that `facts(FACT_SEATED)` tells with it."""
+        arrival = next(self.arrivals)
+        self.media.seat(room, peer.handle, arrival=arrival, **seat)
+        return arrival
+
+    def member(
+        self, room: int, *, codec: int = L16_8K, seat: dict[str, Any] | None = None, **more: Any
+    ) -> Peer:
+        """A telephone that is made in a room, with that seat."""
+        return self.peer(room, codec=codec, seat=seat or {}, **more)
+
+    def tone(
+        self,
+        bus: int,
+        frequency_hz: float,
+        *,
+        ms: int = -1,
+        seat: dict[str, Any] | None = None,
+    ) -> int:
+        """A sine made here, its handle."""
+        handle: int = self.media.endpoint_take()
+        self.media.tone_open(handle, kind=4, frequency_hz=frequency_hz, duration_ms=ms)
+        if seat is not None:
+            self.media.seat(bus, handle, arrival=next(self.arrivals), **seat)
+        self.media.source_add(bus, handle)
+        return handle
 
     def peer(
         self,
@@ -306,6 +341,7 @@ class Lab:
         destination: bool = True,
         remote: tuple[str, int] | None = None,
         send_at_once: bool = False,
+        seat: dict[str, Any] | None = None,
         **negotiated: Any,
     ) -> Peer:
         """An endpoint with its telephone.  remote: the SDP's address when it is not the peer's own."""
@@ -325,6 +361,8 @@ class Lab:
             seq=65500,  # so that every second test crosses a wrap
             timestamp=0xFFFFF000,
         )
+        if bus is not None and seat is not None:
+            self.sit(peer, bus, **seat)
         self.negotiate(peer, **negotiated)
         address = remote or peer.address
         self.media.endpoint_remote(

@@ -74,6 +74,18 @@ class Session:
             self.workers.labs[index].media.bus_spread(bus, slot=-1, peers=[])
             self.workers.labs[index].media.partial_free(self.slots.pop(index))
 
+    def becomes_room(self, *, roles: bool = False) -> Session:
+        """On every worker, as the worker's Python thread does it; again: with other slots for the roles."""
+        for index, bus in self.buses.items():
+            media = self.workers.labs[index].media
+            apart = [media.partial_take() for _ in range(7)] if roles and self.slots else []
+            media.bus_room(bus, roles=apart if roles else None)
+        return self
+
+    def member(self, on: int, *, codec: int = L16_8K, **more: Any) -> Peer:
+        """One that comes to the room on that worker."""
+        return self.workers.labs[on].member(self.buses[on], codec=codec, **more)
+
     def peer(self, on: int | None = None, *, codec: int = L16_8K, **more: Any) -> Peer:
         index = self.home if on is None else on
         return self.workers.labs[index].peer(self.buses[index], codec=codec, **more)

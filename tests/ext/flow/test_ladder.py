@@ -90,4 +90,4 @@ def test_only_the_receiving_side_reads_packets_and_only_the_sending_side_makes_t
 
     assert users("tx_socket") <= {"tx_packetize", "key", "report", "rx_socket"}
     assert users("rx_decode") == {"bus"}
-    assert users("tx_encode") == {"bus"}
+    assert users("tx_encode") == {"bus", "seat"}
