@@ -82,7 +82,8 @@ class Files:
             raise CommandError("INVALID_PARAMS", "a list cannot be shared")
         _check_gain(body.gain_db)
         making = self._making[body.endpoint] = Making(body)
-        making.wait = self._tapes.open(body.path, partial(self._place, body), partial(self._made, making))
+        place, then = partial(self._place, body), partial(self._made, making)
+        making.wait = self._tapes.open(body.path, place, then)
         return making.later
 
     def cancel(self, endpoint: str) -> bool:
@@ -174,7 +175,8 @@ class Files:
         if len(playback) == LIST_MAX:
             raise CommandError("ENDPOINT_ERROR", f"a list has no more than {LIST_MAX} files")
         queuing = endpoint.queuing = Queuing(body)
-        queuing.wait = self._tapes.open(body.path, lambda _: 0, partial(self._queued, endpoint))
+        then = partial(self._queued, endpoint)
+        queuing.wait = self._tapes.open(body.path, lambda _: 0, then)
         return queuing.later
 
     def _queued(self, endpoint: FileEndpoint, tape: Tape | FileError) -> None:

@@ -30,7 +30,7 @@ Done = Callable[[Any], None]  # gets the result, or the exception
 class SideThreads:
     """wake: called on a side thread when a result waits.  cpus: theirs; None: the caller's."""
 
-    __slots__ = ("_cpus", "_done", "_idle", "_started", "_wake", "_work", "pending")
+    __slots__ = ("_cpus", "_done", "_idle", "_patient", "_started", "_wake", "_work", "pending")
 
     def __init__(self, wake: Callable[[], None], cpus: Iterable[int] | None = None) -> None:
         self._wake = wake
@@ -38,6 +38,7 @@ class SideThreads:
         self._work: queue.SimpleQueue[tuple[Work, Done] | None] = queue.SimpleQueue()
         self._done: deque[tuple[Done, Any]] = deque()
         self._started: list[threading.Thread] = []
+        self._patient: set[threading.Thread] = set()
         self._idle = threading.Semaphore(0)
         self.pending = 0  # put in and not taken out yet
 
@@ -49,6 +50,19 @@ class SideThreads:
             thread.start()
         self.pending += 1
         self._work.put((work, done))
+
+    def put_patient(self, work: Work, done: Done) -> None:
+        """As `put`, for work that waits for others: it has a thread of its own."""
+
+        def main() -> None:
+            step_aside(self._cpus)
+            self._finish(work, done)
+            self._patient.discard(threading.current_thread())
+
+        thread = threading.Thread(target=main, name="side", daemon=True)
+        self._patient.add(thread)
+        self.pending += 1
+        thread.start()
 
     def own(self, name: str, run: Callable[[], None]) -> threading.Thread:
         """Start a thread for what keeps pace with calls until the end; `close` does not wait for it."""
@@ -76,21 +90,23 @@ class SideThreads:
         """End the threads; one that hangs is left to the end of the process."""
         for _ in self._started:
             self._work.put(None)
-        for thread in self._started:
+        for thread in (*self._started, *self._patient):
             thread.join(timeout_s)
 
     def _run(self) -> None:
         step_aside(self._cpus)
         while (item := self._work.get()) is not None:
-            work, done = item
-            try:
-                result = work()
-            except Exception as error:
-                result = error
-            self._done.append((done, result))
-            del item, work, done, result  # nothing is held while waiting
+            self._finish(*item)
+            del item  # nothing is held while waiting
             self._idle.release()
-            self._wake()
+
+    def _finish(self, work: Work, done: Done) -> None:
+        try:
+            result = work()
+        except Exception as error:
+            result = error
+        self._done.append((done, result))
+        self._wake()
 
 
 def step_aside(cpus: Collection[int], nice: int = NICE) -> None:

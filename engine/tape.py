@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 
 from roomtone.engine.decoder import Decoder, FileError, Identity
+from roomtone.ext.file.decoder import Growing
 from roomtone.ext.flow.track import CHUNK_SAMPLES, Playback, Track
 
 AHEAD = 8  # seconds decoded in front of a reader
@@ -52,6 +53,7 @@ class Tape:
         "decoder",
         "error",
         "gone",
+        "growing",
         "identity",
         "readers",
         "reserved",
@@ -61,8 +63,9 @@ class Tape:
         "whole",
     )
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, growing: Growing) -> None:
         self.identity = identity
+        self.growing = growing
         self.decoder: Decoder | None = None  # open as long as something may have to be decoded
         self.track: Track | None = None  # from when the file's header is known
         self.whole = False
@@ -90,8 +93,10 @@ class Tape:
         return len(self.track) if samples is None else -(-samples // CHUNK_SAMPLES)
 
     def has(self, position: int) -> bool:
-        """What is there is decoded, or nothing is there: the end."""
+        """What is there is decoded, or nothing is there: the end.  What grows has it whenever it comes."""
         assert self.track is not None
+        if self.growing.grows:
+            return True
         second, samples = position // CHUNK_SAMPLES, self.track.samples
         return second in self.track or second >= self.seconds or (samples is not None and position >= samples)
 
@@ -150,7 +155,7 @@ class Tape:
             return range(0)
         end, track = first + 1, self.track
         assert track is not None
-        last = min(first + RUN, self.seconds)
+        last = min(first + (1 if self.growing.grows else RUN), self.seconds)
         while end < last and end not in track and (wanted is None or end in wanted):
             end += 1
         return range(first, end)

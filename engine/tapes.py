@@ -19,7 +19,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from roomtone.engine.decoder import MAX_SECONDS, Decoder, FileError, Identity, Opened, open_file
 from roomtone.engine.tape import AHEAD, Reader, Tape, Then, Wait
@@ -73,7 +73,7 @@ class Tapes:
     def open(self, path: str, place: Callable[[Tape], int], then: Then) -> Wait:
         """Find or open the file, decode what is at `place` (samples at 8 kHz), then call `then`.
 
-        Not before this has returned.
+        Not before this has returned.  Of a file that grows nothing but the header is waited for.
         """
         wait = Wait(place, then)
         self._side.put(partial(open_file, path), partial(self._opened, wait))
@@ -132,6 +132,11 @@ class Tapes:
             self._rest(tape)
         return more or bool(self._answers)
 
+    def give_up_all(self) -> None:
+        """No side thread waits for a file any more."""
+        for tape in self._tapes.values():
+            tape.growing.give_up()
+
     def close(self) -> None:
         """After the media thread and the side threads have ended."""
         for tape in self._tapes.values():
@@ -154,8 +159,8 @@ class Tapes:
             return
         tape = self._tapes.get(result.identity)
         if wait.then is not None and tape is None:
-            tape = self._tapes[result.identity] = Tape(result.identity)
-            self._side.put(partial(Decoder, result.fd), partial(self._parsed, tape))
+            tape = self._tapes[result.identity] = Tape(result.identity, result.file)
+            self._work(tape, partial(Decoder, result), partial(self._parsed, tape))
         else:
             self._side.put(partial(os.close, result.fd), _nothing)
         if wait.then is not None:
@@ -226,10 +231,15 @@ class Tapes:
         if slots:
             tape.busy = True
             rooms = [self._pool.room(slot) for slot in slots]
-            self._side.put(
+            self._work(
+                tape,
                 partial(tape.decoder.run, run.start, rooms),
                 partial(self._decoded, tape, run.start, slots),
             )
+
+    def _work(self, tape: Tape, work: Callable[[], object], done: Callable[[Any], None]) -> None:
+        """What may have to wait for a file to grow keeps nobody else waiting."""
+        (self._side.put_patient if tape.growing.grows else self._side.put)(work, done)
 
     def _decoded(
         self,
@@ -314,6 +324,7 @@ class Tapes:
 
     def _drop(self, tape: Tape) -> None:
         tape.gone = True
+        tape.growing.give_up()
         del self._tapes[tape.identity]
         self._unreserve(tape, tape.reserved)
         if tape.track is not None:

@@ -190,6 +190,7 @@ class Worker:
     def close(self) -> None:
         """After the media thread has ended."""
         self.recorder.close()
+        self.tapes.give_up_all()
         self.side.close(SIDE_STOP_SECS)
         self._neural.end()
         self.tapes.close()

@@ -120,6 +120,8 @@ class Core(Procedures):
                 life.worker_event(self, given.worker, given.event)
             case effects.TimerFired():
                 self._timer(given.key)
+            case effects.DownloadBegun():
+                self.downloads.begun(given, now_us)
             case effects.Downloaded() | effects.DownloadFailed():
                 self.downloads.ended(given, now_us)
             case effects.ConnectionOpened():

@@ -6,13 +6,14 @@ What is the same is a `Source`: URL, headers, cache key.  Whoever wants one gets
 for him, else he waits for the download of that source, which is begun if there is none.  At most `limit` run;
 further ones begin in the order in which they were wanted.
 
-A download ends once: it arrived, it failed, or the last who waited for it left (his time was over, or his
-endpoint is gone).  Each who waits has a deadline of his own, counted from his wish, and is answered once:
-with a copy, or with the reason why there is none.
+A copy is handed out when enough of it is there to begin playing; its download goes on behind those who play.
+A download ends once: it arrived, it failed, or the last who waited for it or plays it left (his time was
+over, or his endpoint is gone).  Each who waits has a deadline of his own, counted from his wish, and is
+answered once: with a copy, or with the reason why there is none.
 
 A copy that was handed out is *held* until `release`, so that it is there when a worker opens it; a worker
-that has opened it needs its name no more.  A copy is deleted when nobody holds it and it is past the longest
-time to live that was asked for, or a younger one has taken its place.
+that has opened it needs its name no more.  A copy is deleted when nobody holds it, its download is over, and
+it is past the longest time to live that was asked for, or a younger one has taken its place.
 """
 
 from __future__ import annotations
@@ -43,19 +44,35 @@ class Source(Struct, frozen=True):
 
 
 class Copy(Struct, eq=False):
-    """A file in the cache.  holders: how many were given it and have not released it."""
+    """A file in the cache.  holders: how many were given it and have not released it.
+
+    size_bytes: 0 as long as it comes.  there False: it will never be whole, and io has removed it.
+    """
 
     name: str
     source: Source
     path: str
-    size_bytes: int
     fetched_us: int
     expires_us: int
+    size_bytes: int = 0
     holders: int = 0
+    there: bool = True
 
 
-# Called once: a copy that is held for the caller, or None and what to tell a person.
-Then = Callable[[Copy | None, str], None]
+class Reason(str):
+    """Why there is no copy, for a person; code: in a word, for programs."""
+
+    __slots__ = ("code",)
+    code: str
+
+    def __new__(cls, text: str = "", code: str = "") -> Reason:
+        reason = super().__new__(cls, text)
+        reason.code = code
+        return reason
+
+
+# Called once: a copy that is held for the caller, or None and why.
+Then = Callable[[Copy | None, Reason], None]
 
 
 class Wish(Struct, eq=False):
@@ -65,12 +82,17 @@ class Wish(Struct, eq=False):
 
 
 class Download(Struct, eq=False):
-    """wishes: in the order they came, by the id of who wishes.  ttl_us: the longest that was asked for."""
+    """wishes: in the order they came, by the id of who wishes.  ttl_us: the longest that was asked for.
+
+    copy: once enough is there; players: who were given it.
+    """
 
     name: str
     source: Source
     ttl_us: int
     wishes: dict[str, Wish] = field(default_factory=dict)
+    copy: Copy | None = None
+    players: set[str] = field(default_factory=set)
 
 
 class Downloads:
@@ -94,6 +116,7 @@ class Downloads:
         self._effect = effect
         self._by_source: dict[Source, Download] = {}
         self._wishes: dict[str, Wish] = {}
+        self._plays: dict[str, set[str]] = {}  # what is still coming of what somebody was given: names
         self._cleaning = False  # the timer is set
 
     # -- those who want a copy -------------------------------------------------------------------------------
@@ -101,53 +124,70 @@ class Downloads:
     def want(
         self, who: str, source: Source, *, ttl_us: int, timeout_us: int, now_us: int, then: Then
     ) -> None:
-        """Get a copy younger than ttl_us, now or later.  who: waits for one at a time."""
-        copy = self.copies.get(source)
-        if copy is not None and now_us - copy.fetched_us < ttl_us:
+        """Get a copy younger than ttl_us, now or later, and have it go on coming until `leave`.
+
+        who: waits for one at a time.
+        """
+        copy, download = self.copies.get(source), self._by_source.get(source)
+        if copy is not None and download is None and now_us - copy.fetched_us < ttl_us:
             self.wished["hit"] += 1
             copy.expires_us = max(copy.expires_us, copy.fetched_us + ttl_us)
             copy.holders += 1
-            then(copy, "")
+            then(copy, Reason())
             return
-        download = self._by_source.get(source)
         self.wished["download" if download is None else "joined"] += 1
         if download is None:
             download = Download(self._next_name(), source, ttl_us)
             self._by_source[source] = self.waiting[download.name] = download
         download.ttl_us = max(download.ttl_us, ttl_us)
+        if download.copy is not None:
+            self._give(download, download.copy, [(who, Wish(download, timeout_us, then))])
+            return
         download.wishes[who] = self._wishes[who] = Wish(download, timeout_us, then)
         self._effect(effects.ScheduleAt(now_us + timeout_us, (TIMER, who)))
         self._begin()
 
     def leave(self, who: str, outcome: str = LEFT) -> bool:
-        """Want it no longer; nothing is called.  False: he did not wait."""
+        """Neither want nor play anything any more; nothing is called.  False: he did not wait."""
         wish = self._wishes.get(who)
-        if wish is None:
-            return False
-        self._granted(who)
-        download = wish.download
-        if not download.wishes:
-            self._ended(download, outcome)
-            if self.running.pop(download.name, None) is not None:
-                self._effect(effects.StopDownload(download.name))
-            else:
-                del self.waiting[download.name]
-            self._begin()
-        return True
+        left = [self.running[name] for name in self._plays.pop(who, ())]
+        for download in left:
+            download.players.remove(who)
+        if wish is not None:
+            self._granted(who)
+            left.append(wish.download)
+        for download in left:
+            if not download.wishes and not download.players:
+                self._stop(download, outcome)
+        return wish is not None
+
+    def _stop(self, download: Download, outcome: str) -> None:
+        self._ended(download, outcome)
+        if self.running.pop(download.name, None) is not None:
+            self._effect(effects.StopDownload(download.name))
+            self._lose(download)
+        else:
+            del self.waiting[download.name]
+        self._begin()
 
     def timed_out(self, who: str) -> None:
         wish = self._wishes.get(who)
         if wish is not None:
             self.leave(who, TIMEOUT)
-            wish.then(None, f"The download was not complete within {wish.timeout_us // 1000} ms")
+            wish.then(None, Reason(f"Nothing to play came within {wish.timeout_us // 1000} ms", TIMEOUT))
 
     def release(self, copy: Copy, now_us: int) -> None:
         """One who was given the copy needs its name no longer."""
         copy.holders -= 1
-        if copy.expires_us <= now_us or self.copies.get(copy.source) is not copy:
-            self._delete_unheld(copy)
+        self._forget_old(copy, now_us)
 
     # -- what becomes of downloads ---------------------------------------------------------------------------
+
+    def begun(self, given: effects.DownloadBegun, now_us: int) -> None:
+        """Enough is there to begin playing: all who wait are answered."""
+        download = self.running.get(given.name)
+        if download is not None and download.copy is None:  # else it was stopped meanwhile
+            self._give(download, self._keep(download, given.path, now_us), self._grant_all(download))
 
     def ended(self, given: effects.Downloaded | effects.DownloadFailed, now_us: int) -> None:
         """io has done with one: all who wait are answered."""
@@ -156,19 +196,60 @@ class Downloads:
             if isinstance(given, effects.Downloaded):
                 self._effect(effects.DeleteCopy(given.name))
             return
+        self._forget_players(download)
+        if isinstance(given, effects.Downloaded):
+            self._arrived(download, given, now_us)
+            return
+        wishes = self._grant_all(download)
+        self._ended(download, given.outcome, message=given.message)
+        self._lose(download)
+        self._begin()
+        for _, wish in wishes:
+            wish.then(None, Reason(given.message, given.code or given.outcome))
+
+    def _arrived(self, download: Download, given: effects.Downloaded, now_us: int) -> None:
+        copy = download.copy or self._keep(download, given.path, now_us)
+        copy.size_bytes, copy.fetched_us = given.size_bytes, now_us
+        copy.expires_us = now_us + download.ttl_us
+        self.cache_bytes += given.size_bytes
+        self._ended(download, ARRIVED, size_bytes=given.size_bytes)
+        self._begin()
+        self._give(download, copy, self._grant_all(download))
+        self._forget_old(copy, now_us)
+
+    def _grant_all(self, download: Download) -> list[tuple[str, Wish]]:
         wishes = list(download.wishes.items())
         for who, _ in wishes:
             self._granted(who)
-        copy, reason = None, ""
-        if isinstance(given, effects.Downloaded):
-            copy = self._keep(download, given, now_us, len(wishes))
-            self._ended(download, ARRIVED, size_bytes=given.size_bytes)
-        else:
-            reason = given.message
-            self._ended(download, given.outcome, message=given.message)
-        self._begin()
+        return wishes
+
+    def _give(self, download: Download, copy: Copy, wishes: list[tuple[str, Wish]]) -> None:
+        """They have it, and what follows; then they are told."""
+        copy.holders += len(wishes)
+        if download.name in self.running:
+            for who, _ in wishes:
+                download.players.add(who)
+                self._plays.setdefault(who, set()).add(download.name)
         for _, wish in wishes:
-            wish.then(copy, reason)
+            wish.then(copy, Reason())
+
+    def _forget_players(self, download: Download) -> None:
+        """Nothing of it comes any more."""
+        for who in download.players:
+            names = self._plays[who]
+            names.discard(download.name)
+            if not names:
+                del self._plays[who]
+        download.players.clear()
+
+    def _lose(self, download: Download) -> None:
+        """What came of it is gone."""
+        copy = download.copy
+        if copy is not None:
+            copy.there = False
+            if self.copies.get(copy.source) is copy:
+                del self.copies[copy.source]
+                self._rest()
 
     def clean(self, now_us: int) -> None:
         """The timer fired: delete what is past its time."""
@@ -197,31 +278,37 @@ class Downloads:
 
     # -- copies ----------------------------------------------------------------------------------------------
 
-    def _keep(self, download: Download, given: effects.Downloaded, now_us: int, holders: int) -> Copy:
+    def _keep(self, download: Download, path: str, now_us: int) -> Copy:
         old = self.copies.pop(download.source, None)
         if old is not None:
             self._delete_unheld(old)
-        copy = Copy(
+        copy = download.copy = Copy(
             name=download.name,
             source=download.source,
-            path=given.path,
-            size_bytes=given.size_bytes,
+            path=path,
             fetched_us=now_us,
             expires_us=now_us + download.ttl_us,
-            holders=holders,
         )
         self.copies[copy.source] = copy
-        self.cache_bytes += copy.size_bytes
         self._plan_cleaning(now_us)
         return copy
 
+    def _forget_old(self, copy: Copy, now_us: int) -> None:
+        if copy.expires_us <= now_us or self.copies.get(copy.source) is not copy:
+            self._delete_unheld(copy)
+
     def _delete_unheld(self, copy: Copy) -> None:
-        if copy.holders:
+        if copy.holders or copy.name in self.running or not copy.there:
             return
+        copy.there = False
         if self.copies.get(copy.source) is copy:
             del self.copies[copy.source]
         self.cache_bytes -= copy.size_bytes
         self._effect(effects.DeleteCopy(copy.name))
+        self._rest()
+
+    def _rest(self) -> None:
+        """An empty cache needs no cleaning."""
         if not self.copies and self._cleaning:
             self._cleaning = False
             self._effect(effects.CancelTimer(CLEANUP))

@@ -119,6 +119,13 @@ class FileLooked(msgspec.Struct, frozen=True):
     body: Located | Failed
 
 
+class DownloadBegun(msgspec.Struct, frozen=True):
+    """Enough to begin playing it lies in the cache, at `path`, where the rest follows."""
+
+    name: str
+    path: str
+
+
 class Downloaded(msgspec.Struct, frozen=True):
     """The whole file lies in the cache, at `path`."""
 
@@ -128,11 +135,15 @@ class Downloaded(msgspec.Struct, frozen=True):
 
 
 class DownloadFailed(msgspec.Struct, frozen=True):
-    """Nothing of it is left in the cache.  outcome: a word for metrics; message: for a person, no secrets."""
+    """Nothing of it is left in the cache.  outcome: a word for metrics; message: for a person, no secrets.
+
+    code: for programs, such as http_404 and forbidden_address; none: the outcome.
+    """
 
     name: str
     outcome: str
     message: str
+    code: str = ""
 
 
 class TimerFired(msgspec.Struct, frozen=True):
@@ -211,9 +222,9 @@ class AudioEnded(msgspec.Struct, frozen=True):
 
 Input = (
     ConnectionOpened | ConnectionMessage | ConnectionClosed | WorkerStarted | WorkerHolds | WorkerDied
-    | WorkerReply | CommandTimedOut | WorkerEvent | FileLooked | Downloaded | DownloadFailed | TimerFired
-    | ShutdownBegan | RestRequest | Restored | Committed | StoreTrouble | AudioDialled | AudioBound
-    | AudioEnded | WebhookDisabled
+    | WorkerReply | CommandTimedOut | WorkerEvent | FileLooked | DownloadBegun | Downloaded | DownloadFailed
+    | TimerFired | ShutdownBegan | RestRequest | Restored | Committed | StoreTrouble | AudioDialled
+    | AudioBound | AudioEnded | WebhookDisabled
 )  # fmt: skip
 
 # -- effects -------------------------------------------------------------------------------------------------
@@ -236,7 +247,11 @@ class LocateFile(msgspec.Struct, frozen=True):
 
 
 class StartDownload(msgspec.Struct, frozen=True):
-    """Download to the cache under that name; io reports Downloaded or DownloadFailed unless it is stopped."""
+    """Download to the cache under that name.
+
+    io reports DownloadBegun when enough is there, or not at all, then Downloaded or DownloadFailed, unless it
+    is stopped.
+    """
 
     name: str
     url: str

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from roomtone.control.core import api, api_file, notes, placing
-from roomtone.control.core.downloads import Copy, Source
+from roomtone.control.core.downloads import Copy, Reason, Source
 from roomtone.control.core.effects import Located
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, endpoint_not_found
 from roomtone.control.core.run import FILES, Answer, Ask, Call, Locate, Procedure, Work, expect
@@ -145,11 +145,11 @@ def _copied(
     endpoint: Endpoint,
     params: api_file.CreateWithFile,
     copy: Copy | None,
-    reason: str,
+    reason: Reason,
 ) -> None:
     """What the endpoint waited for is there, or will not come."""
     if copy is None:
-        _failed(core, session, endpoint, reason)
+        _failed(core, session, endpoint, str(reason))
     else:
         core.work(_open_copy(core, session, endpoint, params, copy))
 

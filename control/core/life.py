@@ -355,6 +355,7 @@ def _file_finished(core: Core, session: Session, endpoint: Endpoint, reason: str
     """Told once: a file that has finished is not in a state that leads there."""
     if endpoint.kind == "file" and endpoint.state != "finished":
         if endpoint.state != "buffering":
+            core.downloads.leave(endpoint.id)
             old, new = endpoint.happened(EndpointFact.FILE_FINISHED)
             core.emit(session, api.StateChanged(endpoint.id, old, new))
         core.emit(session, api.FileFinished(endpoint.id, reason, error))  # type: ignore[arg-type]

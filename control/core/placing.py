@@ -69,6 +69,7 @@ def removed(core: Core, bus: Bus, endpoint: Endpoint) -> None:
     """Take an endpoint off the session's list, and with a bridge its other end; once."""
     if not bus.ended and bus.endpoints.pop(endpoint.id, None) is not None:
         core.audio.left(core, endpoint, effects.NORMAL_CLOSURE, "The endpoint was removed")
+        core.downloads.leave(endpoint.id)
         joining.endpoint_gone(core, bus, endpoint)
         seating.forget(core, bus, endpoint)
         places.release(core, bus, endpoint.worker, endpoint.kind)

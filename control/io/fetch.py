@@ -1,8 +1,11 @@
 """Files for playback: clients' paths looked up below media_dir, their URLs downloaded into cache_dir.
 
 What is downloaded for whom and how long it is kept is core's business (core/downloads.py); here one download
-is carried out: at most five redirects, each checked like the first URL, streamed to a file of mode 0600 that
-gets its name when it is complete.  What may wait for a disk is done on threads.
+is carried out: at most five redirects, each checked like the first URL, streamed to a file that workers may
+play while it comes.  What may wait for a disk is done on threads.
+
+A file's mode tells whoever has it open how it stands (ext/file/decoder.pyi): it has the sticky bit and is our
+own to write as long as it comes, to read when it is complete, and neither when it will never be.
 
 The client's headers go to the origin that was asked for and not to where that redirects.  Cookies, proxies of
 the environment and .netrc play no part.
@@ -15,6 +18,7 @@ import contextlib
 import errno
 import os
 import re
+import stat
 from collections.abc import Callable
 from functools import partial
 from typing import BinaryIO
@@ -25,6 +29,7 @@ from yarl import URL
 
 from roomtone.control.core.effects import (
     DeleteCopy,
+    DownloadBegun,
     Downloaded,
     DownloadFailed,
     FileLooked,
@@ -39,24 +44,29 @@ from roomtone.control.io.address_guard import AddressGuard, NotAllowed, origin
 from roomtone.control.io.disk import Disk
 from roomtone.control.io.log import Log
 from roomtone.control.io.media_dir import NotPlayable, locate
+from roomtone.engine.id3 import tag_bytes
 from roomtone.engine.messages import Failed
 
 MAX_REDIRECTS = 5  # websocket.md section 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})  # RFC 9110 section 15.4
 OK = 200
+FORBIDDEN = "forbidden_address"
 BLOCK_BYTES = 256 * 1024  # read and written at once, at most
 LOCATE_WAIT_S = 5.0  # as long as a worker has for an answer
-PART = ".part"
-OURS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.part)?")  # names that core gives
+BEGIN_BYTES = 64 * 1024  # behind a tag at the front; with so much of it a worker can begin to play
+STALL_S = 60.0  # a body of which nothing comes for so long will not come
+COMES, WHOLE, BROKEN = stat.S_ISVTX | 0o600, stat.S_ISVTX | 0o400, stat.S_ISVTX
+OURS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # names that core gives
 
 
 class Unfetched(Exception):
-    """A download that failed.  outcome: one word for metrics; message: for a person."""
+    """A download that failed.  outcome: one word for metrics; message: for a person; code: for programs."""
 
-    def __init__(self, outcome: str, message: str) -> None:
-        super().__init__(outcome, message)
+    def __init__(self, outcome: str, message: str, code: str = "") -> None:
+        super().__init__(outcome, message, code)
         self.outcome = outcome
         self.message = message
+        self.code = code
 
 
 class Fetcher:
@@ -113,7 +123,7 @@ class Fetcher:
     def _empty(self) -> None:
         for entry in os.scandir(self._cache_dir):
             if OURS.fullmatch(entry.name):
-                os.unlink(entry.path)
+                self._discard(entry.path)
 
     # -- effects ---------------------------------------------------------------------------------------------
 
@@ -153,37 +163,42 @@ class Fetcher:
         path = self._path(effect.name)
         done: Downloaded | DownloadFailed | None = None
         try:
-            size_bytes = await self._fetch(effect, path + PART)
-            await self._disk.do(os.rename, path + PART, path)
+            size_bytes = await self._fetch(effect, path)
             done = Downloaded(effect.name, path, size_bytes)
         except Exception as error:
-            outcome, message = self._reason(error)
-            done = DownloadFailed(effect.name, outcome, message)
+            outcome, message, code = self._reason(error)
+            done = DownloadFailed(effect.name, outcome, message, code)
         finally:
             del self._tasks[effect.name]
             if not isinstance(done, Downloaded):
                 self._disk.later(self._discard, path)
         self._submit(done)
 
-    def _reason(self, error: Exception) -> tuple[str, str]:
-        """Of a failure: a word for metrics and a text for a person, which says nothing of our network."""
+    def _reason(self, error: Exception) -> tuple[str, str, str]:
+        """Of a failure: outcome, message and code.  The text says nothing of our network."""
         match error:
             case Unfetched():
-                return error.outcome, error.message
+                return error.outcome, error.message, error.code
             case NotAllowed():
-                return "not_allowed", error.message
+                return "not_allowed", error.message, FORBIDDEN
+            case aiohttp.ClientConnectorError(os_error=NotAllowed() as refused):
+                return "not_allowed", refused.message, FORBIDDEN
+        return *self._trouble(error), ""
+
+    def _trouble(self, error: Exception) -> tuple[str, str]:
+        match error:
             case aiohttp.ClientConnectorDNSError():
                 return "dns", "The host's name cannot be resolved"
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
                 return "tls", "TLS failed, or the certificate is not valid for the host"
-            case aiohttp.ClientConnectorError(os_error=NotAllowed() as refused):
-                return "not_allowed", refused.message
             case aiohttp.ClientConnectorError():
                 return "connect", "The host does not take the connection"
             case aiohttp.InvalidURL() | ValueError():
                 return "url", "The URL cannot be used"
             case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
                 return "incomplete", "The connection ended before the file did"
+            case aiohttp.ServerTimeoutError():
+                return "timeout", "The host stopped sending"
             case aiohttp.ClientError():
                 return "http", "The host's answer is not proper HTTP"
             case OSError(errno=errno.ENOSPC | errno.EDQUOT):
@@ -200,7 +215,7 @@ class Fetcher:
             async with client.get(url, headers=headers, allow_redirects=False) as answer:
                 if answer.status not in REDIRECTS:
                     self._check(answer)
-                    return await self._keep(answer.content, path)
+                    return await self._keep(effect.name, answer.content, path)
                 target = answer.headers.get("Location")
             if target is None:
                 raise Unfetched("http", "A redirect without a target")
@@ -215,7 +230,8 @@ class Fetcher:
             connector=self._guard.connector(self._resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
-            timeout=aiohttp.ClientTimeout(total=None),  # core stops what nobody waits for any more
+            # Core stops what nobody waits for any more.
+            timeout=aiohttp.ClientTimeout(total=None, sock_read=STALL_S),
             auto_decompress=False,
             read_bufsize=BLOCK_BYTES,
         )
@@ -223,7 +239,8 @@ class Fetcher:
 
     def _check(self, answer: aiohttp.ClientResponse) -> None:
         if answer.status != OK:
-            raise Unfetched("status", f"The host answered with HTTP status {answer.status}")
+            status = answer.status
+            raise Unfetched("status", f"The host answered with HTTP status {status}", f"http_{status}")
         if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Unfetched("http", "The host compressed the file, though asked not to")
         if answer.content_length is not None:
@@ -233,9 +250,9 @@ class Fetcher:
         if self._max_bytes and size_bytes > self._max_bytes:
             raise Unfetched("too_large", f"The file is larger than {self._max_bytes} bytes")
 
-    async def _keep(self, content: aiohttp.StreamReader, path: str) -> int:
+    async def _keep(self, name: str, content: aiohttp.StreamReader, path: str) -> int:
         """Stream the answer's body to the disk."""
-        size_bytes = 0
+        size_bytes, begin_bytes = 0, 0
         making = self._disk.do(_create, path)
         try:
             file = await asyncio.shield(making)
@@ -244,10 +261,14 @@ class Fetcher:
             raise
         try:
             async for block in content.iter_chunked(BLOCK_BYTES):
+                begin_bytes = begin_bytes or BEGIN_BYTES + tag_bytes(block)
+                enough = size_bytes < begin_bytes <= size_bytes + len(block)
                 size_bytes += len(block)
                 self._check_size(size_bytes)
-                await self._disk.do(file.write, block)
-            await self._disk.do(file.close)
+                await self._disk.do(_write, file, block)
+                if enough:
+                    self._submit(DownloadBegun(name, path))
+            await self._disk.do(_complete, file)
         finally:
             self._disk.later(_close, file)
         return size_bytes
@@ -263,15 +284,16 @@ class Fetcher:
         return os.path.join(self._cache_dir, name)
 
     def _discard(self, path: str) -> None:
-        """What there is of a download that failed, whether or not it had its name already."""
-        self._unlink(path + PART)
+        """What there is of a download that failed: who plays it learns that no more comes."""
+        with contextlib.suppress(OSError):
+            os.chmod(path, BROKEN)
         self._unlink(path)
 
     def _unlink(self, path: str) -> None:
         try:
             os.unlink(path)
         except FileNotFoundError:
-            pass  # a download that failed before it wrote, or had its name
+            pass  # a download that failed before it wrote
         except OSError as error:
             self._log.error("cache_file_not_deleted", path=path, error=str(error))
 
@@ -282,7 +304,18 @@ def _url(text: str) -> URL:
 
 
 def _create(path: str) -> BinaryIO:
-    return open(path, "xb", opener=partial(os.open, mode=0o600))
+    """A file that its owner may read and write as long as it comes."""
+    return open(path, "xb", opener=partial(os.open, mode=COMES))
+
+
+def _write(file: BinaryIO, block: bytes) -> None:
+    file.write(block)
+    file.flush()
+
+
+def _complete(file: BinaryIO) -> None:
+    os.fchmod(file.fileno(), WHOLE)
+    file.close()
 
 
 def _close(file: BinaryIO) -> None:

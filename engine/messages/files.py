@@ -20,8 +20,8 @@ class CreateFile(msgspec.Struct, tag="create_file", tag_field="t", kw_only=True)
     which the first of them chose with start_ms and loop_count: who comes later is where the others are.
     loop_count: how often the whole list is played again; None: for ever.
     more: another file follows; until it is there nothing ends.  Not with `shared`: INVALID_PARAMS.
-    growing: a copy in the cache that control may still be writing (control/io/fetch.py); its mode says so.
-    What is not there yet is waited for: FileCreated comes late, and what is played stands still.
+    A copy that control is still downloading (its mode says so: control/io/fetch.py) may be played already:
+    FileCreated comes when its header is there; what is not there in time is silence, and the place is kept.
     paused: its first frame, and `FileStarted`, come when it is resumed.
     Errors: ENDPOINT_ERROR it cannot be read or decoded (`Failed.detail`: unsupported_media, decode_error,
     incomplete), or the worker has no room; INVALID_PARAMS start_ms is behind its end.  `RemoveEndpoint`
@@ -38,7 +38,6 @@ class CreateFile(msgspec.Struct, tag="create_file", tag_field="t", kw_only=True)
     gain_db: float = 0.0
     shared: bool = False
     more: bool = False
-    growing: bool = False
     paused: bool = False
     note: bytes = b""
     room: str | None = None  # as in `CreateRtp`
@@ -57,7 +56,6 @@ class QueueFile(msgspec.Struct, tag="queue_file", tag_field="t", kw_only=True):
     path: str
     key: str
     more: bool = False
-    growing: bool = False
 
 
 class EndList(msgspec.Struct, tag="end_list", tag_field="t"):

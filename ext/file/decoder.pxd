@@ -11,9 +11,23 @@ cdef enum:
     WIDE_HZ = 16000
 
 
-ctypedef struct input_t:                # the file as libsndfile reads it
+cdef enum growth_t:
+    FILE_WHOLE = 0
+    FILE_GROWS = 1
+    FILE_BROKE = 2                      # it will never be whole
+
+
+ctypedef struct growing_t:
     int fd
+    int state                           # growth_t, as last seen
+    int given_up                        # nobody waits for it any more; another thread's
+
+
+ctypedef struct input_t:                # the file as libsndfile reads it
+    growing_t* file
+    bint opening                        # what it jumps to is not waited for
     int64_t position
+    int64_t reached                     # where it stopped reading
     int64_t size                        # as libsndfile is told
 
 
@@ -47,5 +61,13 @@ ctypedef struct sound_t:                # an open file
 cdef int64_t sound_second(sound_t* s, int64_t number, int16_t* pcm8, int16_t* pcm16) noexcept nogil
 
 
+cdef class Growing:
+    cdef:
+        growing_t g
+        readonly bint copy
+
+
 cdef class SoundFile:
-    cdef sound_t s
+    cdef:
+        sound_t s
+        Growing file                    # kept

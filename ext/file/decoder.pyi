@@ -6,6 +6,25 @@ and filters have settled: what is heard does not depend on how one came there.
 
 SECOND_BYTES: int  # of a room: int16[8000] at 8 kHz, then int16[16000] at 16 kHz
 RUN_MAX: int  # seconds decoded in one call
+ANY_SIZE: int  # that no file has: what its header says counts
+
+class Growing:
+    """A file.  One with the sticky bit is a copy that somebody else may still be writing: as long as its owner may write
+    it it grows, as soon as he may not it is whole, and when he may not even read it it never will be.
+
+    The descriptor stays the caller's.
+    """
+
+    copy: bool
+    grows: bool  # as last seen
+    broke: bool
+    def __init__(self, fd: int) -> None: ...
+    def give_up(self) -> None:
+        """Whoever waits for more of it, on whatever thread, goes on with what there is."""
+    def read(self, count: int, at: int) -> bytes:
+        """These bytes, waiting for them if need be; fewer at the end."""
+    def settle(self) -> None:
+        """Wait until it grows no more."""
 
 class SoundFile:
     """frames: as the header says, None: it does not say.  read: the frame that is decoded next."""
@@ -15,11 +34,10 @@ class SoundFile:
     frames: int | None
     read: int
     error: str | None  # libsndfile's words for why decoding failed
-    def __init__(self, fd: int, *, size_tells: bool) -> None:
-        """size_tells: how long it is may be concluded from its size, where the header does not say.  False, for an MP3:
-        libsndfile is told that the file is much larger, or it would stop where it thinks that it ends.
+    def __init__(self, file: Growing, *, size: int, size_tells: bool) -> None:
+        """size: as libsndfile is told; it reads no further.  size_tells: what it thinks of the length is so.
 
-        The descriptor stays the caller's, and open.
+        While it is opened only what follows what was read is waited for: a jump to the end finds nothing there.
 
         ValueError: libsndfile does not read it, or it has more than 16 channels, or not 4 to 192 kHz.
         """

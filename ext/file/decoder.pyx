@@ -5,7 +5,8 @@ from libc.stdint cimport int16_t, int64_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
 
-from posix.unistd cimport pread
+from posix.stat cimport S_IRUSR, S_ISVTX, S_IWUSR, fstat, struct_stat
+from posix.unistd cimport pread, usleep
 
 import ctypes
 import ctypes.util
@@ -38,11 +39,13 @@ cdef enum:
     CHANNELS_MAX = 16
     RATE_MIN_HZ = 4000
     RATE_MAX_HZ = 192000
-    LONGER = 64                         # the highest bit rate of MP3 is 40 times the lowest
     TAG_BYTES = 128                     # ID3v1, at the end of an MP3
     LOUDEST = 16                        # full scales; what is above cannot be meant
+    MOST_SAMPLES = 1 << 29
+    LOOK_US = 20000                     # how often it is looked whether a file has grown
 
 RUN_MAX = SECONDS_A_RUN
+ANY_SIZE = 1 << 40
 SECOND_BYTES = 2 * ROOM_SAMPLES
 
 
@@ -89,14 +92,34 @@ cdef int64_t input_seek(int64_t offset, int whence, void* user) noexcept nogil:
     return offset
 
 
+cdef void growing_look(growing_t* g) noexcept nogil:
+    """Its mode says what becomes of it: who writes it may write until it is whole, and nobody may read what is broken."""
+    cdef struct_stat about
+    if g.state == FILE_GROWS and fstat(g.fd, &about) == 0 and not about.st_mode & S_IWUSR:
+        g.state = FILE_WHOLE if about.st_mode & S_IRUSR else FILE_BROKE
+
+
+cdef int64_t growing_read(growing_t* g, void* to, int64_t count, int64_t at, bint wait) noexcept nogil:
+    """All of it, if need be when it has come; less: that is the end, or there is no need to wait."""
+    cdef int64_t n
+    while True:
+        growing_look(g)                 # first: what was whole then is whole when it is read
+        n = pread(g.fd, to, count, at)
+        if n == count or g.state != FILE_GROWS or g.given_up or not wait:
+            return n
+        usleep(LOOK_US)
+
+
 cdef int64_t input_read(void* to, int64_t count, void* user) noexcept nogil:
     cdef input_t* input = <input_t*> user
-    cdef int64_t n = pread(input.fd, to, count, input.position)
+    cdef bint jumped = input.opening and input.position != input.reached
+    cdef int64_t n = growing_read(input.file, to, count, input.position, not jumped)
     if n <= 0 and count == TAG_BYTES and input.position == input.size - TAG_BYTES:
         memset(to, 0, count)            # where the end is said to be, and is not: no tag
         n = count
     if n > 0:
         input.position += n
+        input.reached = input.position
     return max(<int64_t> 0, n)
 
 
@@ -259,16 +282,54 @@ cdef int64_t sound_second(sound_t* s, int64_t number, int16_t* pcm8, int16_t* pc
     return made
 
 
+cdef class Growing:
+    """See decoder.pyi."""
+
+    def __cinit__(self, int fd):
+        self.g.fd = fd
+        self.copy = os.fstat(fd).st_mode & S_ISVTX != 0
+        self.g.state = FILE_GROWS if self.copy else FILE_WHOLE
+        growing_look(&self.g)
+
+    @property
+    def grows(self):
+        return self.g.state == FILE_GROWS
+
+    @property
+    def broke(self):
+        return self.g.state == FILE_BROKE
+
+    def give_up(self):
+        self.g.given_up = 1
+
+    def read(self, int count, int64_t at):
+        cdef bytearray room = bytearray(count)
+        cdef char* to = room
+        cdef int64_t n
+        with nogil:
+            n = growing_read(&self.g, to, count, at, True)
+        return bytes(room[:max(<int64_t> 0, n)])
+
+    def settle(self):
+        with nogil:
+            while self.g.state == FILE_GROWS and not self.g.given_up:
+                growing_look(&self.g)
+                usleep(LOOK_US)
+
+
 cdef class SoundFile:
     """See decoder.pyi."""
 
-    def __cinit__(self, int fd, *, bint size_tells):
+    def __cinit__(self, Growing file not None, *, int64_t size, bint size_tells):
         cdef sound_t* s = &self.s
         cdef int64_t rate
-        s.input.fd = fd
-        s.input.size = os.fstat(fd).st_size * (1 if size_tells else LONGER)
+        self.file = file
+        s.input.file = &file.g
+        s.input.size = size
+        s.input.opening = True
         with nogil:
             s.file = sf_open_virtual(&INPUT, SFM_READ, &s.info, &s.input)
+        s.input.opening = False
         if s.file == NULL:
             raise ValueError(words(sf_error(NULL)))
         if not 1 <= s.info.channels <= CHANNELS_MAX:
@@ -276,6 +337,8 @@ cdef class SoundFile:
         if not RATE_MIN_HZ <= s.info.samplerate <= RATE_MAX_HZ:
             raise ValueError(f"a sample rate of {s.info.samplerate} Hz is not supported")
         s.declared = s.info.frames if size_tells and 0 <= s.info.frames < SF_COUNT_MAX else -1
+        if size == ANY_SIZE and s.declared * s.info.channels >= MOST_SAMPLES:
+            s.declared = -1             # how a WAV that was made as a stream says that it does not know
         # Outputs begin on a sample only where samples of all rates coincide: every so many frames.
         rate = s.info.samplerate
         grid = rate // math.gcd(rate, NARROW_HZ)

@@ -36,7 +36,7 @@ def sine(rate: int, seconds: float, hz: float = 440.0, peak: float = 0.5) -> np.
 
 
 def decoder_of(path: Path) -> Decoder:
-    return Decoder(open_file(str(path)).fd)
+    return Decoder(open_file(str(path)))
 
 
 def decode(path: Path) -> tuple[np.ndarray, np.ndarray, FileError | None]:

@@ -14,9 +14,9 @@ import soundfile
 from guard import Guarded
 
 with atheris.instrument_imports(include=["roomtone.engine.decoder"]):
-    from roomtone.engine.decoder import Decoder, FileError
+    from roomtone.engine.decoder import Decoder, FileError, Opened
 
-from roomtone.ext.file.decoder import SECOND_BYTES
+from roomtone.ext.file.decoder import SECOND_BYTES, Growing
 
 NARROW = 8000
 LEAD = 4  # bytes that choose and cut before those that overwrite
@@ -43,6 +43,7 @@ FILES = (
     sample(16_000, 1, format="MP3", subtype="MPEG_LAYER_III"),
 )
 GUARD = Guarded(SECOND_BYTES)
+COMES = 0o1600  # mode of a file of which more comes
 DESCRIPTORS = "/proc/self/fd"
 
 
@@ -72,11 +73,20 @@ def decode(decoder: Decoder) -> None:
 
 @atheris.instrument_func
 def test_one_input(data: bytes) -> None:
+    """As a whole file, and as the beginning of one whose rest nobody waits for."""
+    try_as(data, 0o600)
+    try_as(data, COMES)
+
+
+def try_as(data: bytes, mode: int) -> None:
     before = len(os.listdir(DESCRIPTORS))
     fd = os.memfd_create("fuzz")
+    os.fchmod(fd, mode)
     os.pwrite(fd, broken(data), 0)
+    file = Growing(fd)
+    file.give_up()
     try:
-        decoder = Decoder(fd)
+        decoder = Decoder(Opened(file, fd, ("fuzz",)))
     except FileError as error:
         assert str(error)
     else:

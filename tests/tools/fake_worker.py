@@ -457,8 +457,16 @@ class Desk:
         self.disk.add(name)
         self.give(fx.Downloaded(name, f"/cache/{name}", size_bytes))
 
+    def begin(self, url: str) -> None:
+        """Enough of it is there to be played."""
+        name = next(name for name, effect in self.downloading.items() if effect.url == url)
+        self.disk.add(name)
+        self.give(fx.DownloadBegun(name, f"/cache/{name}"))
+
     def fail(self, url: str, outcome: str = "status", message: str = "HTTP status 404") -> None:
-        self.give(fx.DownloadFailed(self._download_of(url), outcome, message))
+        name = self._download_of(url)
+        self.disk.discard(name)
+        self.give(fx.DownloadFailed(name, outcome, message))
 
     def _download_of(self, url: str) -> str:
         name = next(name for name, effect in self.downloading.items() if effect.url == url)
@@ -523,6 +531,7 @@ class Desk:
                 self.requested[effect.url] += 1
             case fx.StopDownload():
                 del self.downloading[effect.name]
+                self.disk.discard(effect.name)
             case fx.DeleteCopy():
                 self.disk.remove(effect.name)
             case fx.Wake():

@@ -150,6 +150,53 @@ def test_logs_name_a_url_without_its_secrets(desk: Desk, client: Client) -> None
     assert "hunter2" not in str(desk.logs)
 
 
+# -- what is played while it comes ---------------------------------------------------------------------------
+
+
+def test_a_url_plays_as_soon_as_its_beginning_is_there(desk: Desk, client: Client) -> None:
+    endpoint = play(client, URL, timeout_ms=1000)
+    desk.begin(URL)
+    assert states(client) == {endpoint: "playing"}
+    (made,) = desk.workers[0].of(ms.CreateFile)
+    assert made.path == f"/cache/{made.key}"
+    desk.advance(60)  # it may take its time now
+    later = play(client, URL)
+    assert states(client) == {endpoint: "playing", later: "playing"} and len(desk.downloading) == 1
+    desk.arrive(URL, 7000)
+    assert desk.core.counts().cache_bytes == 7000
+    assert {made.path for made in desk.workers[0].of(ms.CreateFile)} == {made.path}
+
+
+def test_a_download_ends_with_the_last_who_plays_it(desk: Desk, client: Client) -> None:
+    first, second = play(client, URL), play(client, URL)
+    desk.begin(URL)
+    client.call("endpoint.remove", endpoint_id=first)
+    assert len(desk.downloading) == 1
+    session = client.call("session.info")["session_id"]
+    desk.event(0, ms.FileFinished(session=session, endpoint=second, reason="completed"))
+    assert desk.downloading == {} and desk.core.counts().cache_files == 0
+    again = play(client, URL)
+    assert states(client)[again] == "buffering" and len(desk.downloading) == 1
+
+
+def test_a_download_that_breaks_off_is_the_workers_to_tell(desk: Desk, client: Client) -> None:
+    endpoint = play(client, URL)
+    desk.begin(URL)
+    desk.fail(URL, "incomplete")
+    assert client.events("endpoint.file.finished") == [] and states(client) == {endpoint: "playing"}
+    assert desk.core.counts().cache_files == 0
+    play(client, URL)
+    assert len(desk.downloading) == 1
+
+
+def test_without_time_to_live_a_file_goes_when_it_is_whole_and_opened(desk: Desk, client: Client) -> None:
+    play(client, URL, cache_ttl_secs=0)
+    desk.begin(URL)
+    assert len(desk.disk) == 1
+    desk.arrive(URL)
+    assert desk.disk == set()
+
+
 # -- who goes away meanwhile ---------------------------------------------------------------------------------
 
 
