@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from demo_parts.caller import Caller, Script, every_frame
 from demo_parts.hearing import Utterance, matrix
-from demo_parts.machine import Machine
 from demo_parts.room import Room
 from demo_parts.screen import Screen, matrix_table
+from demo_parts.script import Line, frame_after, rehearse, scripts
 from demo_parts.server import Server
 from demo_parts.sound import FRAME_SAMPLES, FRAMES_A_SECOND, RATE_HZ, read_channels, write_wav
-from demo_parts.speech import spoken
+from demo_parts.trial import fairly
 from demo_parts.verdict import (
     Checks,
     as_it_has_to_be,
@@ -46,22 +44,9 @@ LOSS = 0.05
 PRESSED = "42#"
 TAIL_S = 1.0  # after the last word, so that it arrives
 MEDIA_TIMEOUT_S = 2
-SCREEN_EVERY = 5  # frames
 EVENT_WAIT_S = 5.0
 RECORDING = "conference.wav"
 PROMPT_FILE = "welcome.wav"
-HOLDS = 3  # times, at most: while the machine is elsewhere
-AWAY_S = 0.5  # a machine that left someone waiting so long may have cost audio
-
-
-@dataclass(frozen=True)
-class Line:
-    """A sentence of the script.  pause_s: from the end of the one before; negative: they talk at once."""
-
-    speaker: str
-    text: str
-    pause_s: float = 0.3
-
 
 PROMPT = "Prompt"  # who says what is played from a file
 VOICES = {
@@ -97,31 +82,6 @@ KEYS_AFTER = 5
 KEY_EVERY_S = 0.45
 
 
-def rehearse(lines: list[Line]) -> list[Utterance]:
-    """Every line with its place in time."""
-    out: list[Utterance] = []
-    end = 0
-    for line in lines:
-        start = max(0, end + round(line.pause_s * RATE_HZ)) // FRAME_SAMPLES * FRAME_SAMPLES
-        pcm = spoken(line.text, *VOICES[line.speaker])
-        out.append(Utterance(line.speaker, start, pcm))
-        end = start + len(pcm)
-    return out
-
-
-def frame_after(said: Utterance, seconds: float) -> int:
-    return round((said.start + len(said.pcm)) / FRAME_SAMPLES + seconds * FRAMES_A_SECOND)
-
-
-def scripts(said: list[Utterance], frames: int) -> dict[str, Script]:
-    """What each caller says, without anything else."""
-    callers = [u for u in said if u.speaker != PROMPT]
-    out = {u.speaker: Script(np.zeros(frames * FRAME_SAMPLES, dtype=np.int16)) for u in callers}
-    for u in callers:
-        out[u.speaker].track[u.start : u.start + len(u.pcm)] += u.pcm
-    return out
-
-
 def add_trouble(cast: dict[str, Script], said: list[Utterance]) -> None:
     """Keys, a silence, lost packets."""
     first = frame_after(said[KEYS_AFTER], KEY_EVERY_S)
@@ -148,7 +108,7 @@ async def hold(
     for caller in everyone:
         caller.begin(begun_s)
     announcing = asyncio.create_task(announce(rooms[0], prompt))
-    watching = asyncio.create_task(watch(screen, frames, begun_s))
+    watching = asyncio.create_task(screen.follow(begun_s))
     await every_frame(frames, everyone, begun_s)
     await announcing
     await watching
@@ -173,13 +133,6 @@ async def announce(room: Room, prompt: Utterance) -> None:
     await room.play(PROMPT_FILE)
 
 
-async def watch(screen: Screen, frames: int, begun_s: float) -> None:
-    loop = asyncio.get_running_loop()
-    for number in range(0, frames, SCREEN_EVERY):
-        await asyncio.sleep(max(0.0, begun_s + number / FRAMES_A_SECOND - loop.time()))
-        screen.frame(number)
-
-
 # -- all of it -----------------------------------------------------------------------------------------------
 
 
@@ -201,17 +154,15 @@ def report(
     print("Next: `make serve`, and in a second terminal `.venv/bin/python examples/first_session.py`\n")
 
 
-async def demo(console: Console) -> tuple[bool, float]:
-    """Whether every check held, and how many seconds the machine was elsewhere."""
-    said = rehearse(CONFERENCE)
-    said_in_call = rehearse(CALL)
+async def demo(console: Console) -> Checks:
+    said = rehearse(CONFERENCE, VOICES)
+    said_in_call = rehearse(CALL, VOICES)
     frames = max(frame_after(u, TAIL_S) for u in (*said, *said_in_call))
-    cast = scripts(said, frames)
+    cast = scripts([u for u in said if u.speaker != PROMPT], frames)
     add_trouble(cast, said)
     cast_of_call = scripts(said_in_call, frames)
     callers = [Caller(name, CODEC.get(name, "PCMU"), cast[name], SEED + i) for i, name in enumerate(cast)]
     pair = [Caller(name, "PCMU", s, SEED - 1 - i) for i, (name, s) in enumerate(cast_of_call.items())]
-    machine = Machine()
     screen = Screen(console, {"conference, mixed": callers, "call, relayed": pair}, frames)
     with Server(workers=2, media_timeout_secs=MEDIA_TIMEOUT_S) as server:
         async with connect(server.url) as one, connect(server.url) as two:
@@ -225,7 +176,6 @@ async def demo(console: Console) -> tuple[bool, float]:
             with screen:
                 lost, begun_s = await hold([conference, call], screen, frames, said[0])
             metrics = {**server.metrics(), **placed}
-            away_s = machine.away_s()
             channels = read_channels(server.folder / "recordings" / RECORDING)
     checks = Checks()
     tables = []
@@ -250,23 +200,11 @@ async def demo(console: Console) -> tuple[bool, float]:
     check_relay(checks, *pair)
     check_relay(checks, *pair[::-1])
     report(console, checks, tables, metrics)
-    verdict = f"FAILED: {'; '.join(checks.failed)}" if checks.failed else "all checks held"
-    print(f"roomtone demo: {verdict} ({len(checks.results) - len(checks.failed)} of {len(checks.results)})")
-    return not checks.failed, away_s
+    return checks
 
 
 def main() -> int:
-    console = Console()
-    try:
-        for _ in range(HOLDS):
-            held, away_s = asyncio.run(demo(console))
-            if held or away_s < AWAY_S:
-                break
-            print(f"The machine was away for {away_s:.1f} s of it: no fair trial.")
-        return 0 if held else 1
-    except (RuntimeError, TimeoutError, RoomtoneError) as error:
-        print(f"roomtone demo: FAILED: {error or 'timed out'}")
-        return 1
+    return fairly("roomtone demo", demo, (RoomtoneError,))
 
 
 if __name__ == "__main__":

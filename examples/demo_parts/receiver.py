@@ -144,11 +144,11 @@ class Receiver:
             self._news.notify_all()
 
 
-def lanes(log: Iterable[Delivery]) -> dict[tuple[str, str], list[int]]:
-    """(path, room or session) -> numbers of the accepted events there, as they came; without late ones."""
+def lanes(log: Iterable[Delivery], late: bool = False) -> dict[tuple[str, str], list[int]]:
+    """(path, room or session) -> numbers of the accepted events there, as they came; the late ones apart."""
     out: dict[tuple[str, str], list[int]] = {}
     for delivery in log:
-        if delivery.accepted and not delivery.again and not delivery.late:
+        if delivery.accepted and not delivery.again and delivery.late == late:
             for number in LANES:
                 if number in delivery.event:
                     lane = delivery.path, delivery.event[LANE_OF[number]]

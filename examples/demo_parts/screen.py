@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,7 @@ from demo_parts.sound import FLOOR_DBOV, FRAMES_A_SECOND
 BAR_CELLS = 18
 NEWS_SHOWN = 9
 REFRESH_HZ = 10
+EVERY = 5  # frames
 
 
 class Screen:
@@ -53,6 +55,13 @@ class Screen:
         self._news.append((at_s, text))
         if self._live is None:
             print(f"{at_s:5.1f} s  {text}", flush=True)
+
+    async def follow(self, begun_s: float) -> None:
+        """Time goes on by the loop's clock, from frame 0 at begun_s to the last one."""
+        loop = asyncio.get_running_loop()
+        for number in range(0, self._frames, EVERY):
+            await asyncio.sleep(max(0.0, begun_s + number / FRAMES_A_SECOND - loop.time()))
+            self.frame(number)
 
     def frame(self, number: int) -> None:
         """Time goes on."""
