@@ -24,7 +24,7 @@ from roomtone.control.core import (
 from roomtone.control.core.calls import playing, telling
 from roomtone.control.core.problems import ENDPOINT_ERROR, INVALID_PARAMS, Problem, endpoint_not_found
 from roomtone.control.core.run import Answer, Ask, Call, Procedure, expect
-from roomtone.control.core.session import Endpoint, EndpointFact, Session
+from roomtone.control.core.session import Bus, Endpoint, EndpointFact, Session
 from roomtone.engine.codecs import Codec
 from roomtone.engine.messages import (
     CreateRtp,
@@ -63,7 +63,7 @@ def _find_directed(session: Session, endpoint_id: str) -> Endpoint:
     return endpoint
 
 
-def _media_ip(core: Core, family: int) -> str:
+def media_ip_of(core: Core, family: int) -> str:
     for text in core.config.media_ip:
         address = sdp.ip_address(text)
         if address is not None and address.version == family:
@@ -93,7 +93,7 @@ def answer_offer(
     """An RTP endpoint from a peer's offer.  Raises `Problem`."""
     answerable = negotiate.read_offer(offer, direction, core.config.max_sdp_size_kb)
     agreement = answerable.agreement
-    media_ip = _media_ip(core, agreement.family)
+    media_ip = media_ip_of(core, agreement.family)
     placing.check_room(core, session)
     endpoint = Endpoint(
         id=core.next_id(),
@@ -107,7 +107,7 @@ def answer_offer(
         rtcp_mux=agreement.rtcp_mux,
     )
     endpoint.created = yield from placing.create(
-        core, session, endpoint, lambda: _create_rtp(core, session, endpoint, media_ip), RtpCreated
+        core, session, endpoint, lambda: rtp_command(core, session, endpoint, media_ip), RtpCreated
     )
     endpoint.happened(EndpointFact.OFFER_ANSWERED)
     return api.AnswerCreated(endpoint.id, negotiate.write_answer(answerable, endpoint.next_line()))
@@ -138,17 +138,17 @@ def make_offer(
     media_ip = core.config.media_ip[0]
     endpoint = Endpoint(id=core.next_id(), kind="rtp", worker=-1, policy=direction, offered=codecs)
     endpoint.created = yield from placing.create(
-        core, session, endpoint, lambda: _create_rtp(core, session, endpoint, media_ip), RtpCreated
+        core, session, endpoint, lambda: rtp_command(core, session, endpoint, media_ip), RtpCreated
     )
     endpoint.happened(EndpointFact.OFFER_MADE)
     return api.OfferCreated(endpoint.id, negotiate.write_offer(codecs, direction, endpoint.next_line()))
 
 
-def _create_rtp(core: Core, session: Session, endpoint: Endpoint, media_ip: str) -> CreateRtp:
+def rtp_command(core: Core, bus: Bus, endpoint: Endpoint, media_ip: str) -> CreateRtp:
     return CreateRtp(
-        session=session.id,
+        session=bus.id,
         endpoint=endpoint.id,
-        phase=session.phase,
+        phase=bus.phase,
         media_ip=media_ip,
         rtcp_mux=endpoint.rtcp_mux,
         is_source=endpoint.is_source,
@@ -156,7 +156,7 @@ def _create_rtp(core: Core, session: Session, endpoint: Endpoint, media_ip: str)
         send_at_once=_send_at_once(endpoint),
         media=endpoint.media,
         remote=endpoint.remote,
-        note=notes.note(core, session, endpoint),
+        note=notes.note(core, bus, endpoint),
         key_relay_limit=spreading.KEY_RELAY_LIMIT,
     )
 

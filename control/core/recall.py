@@ -10,6 +10,7 @@ the process.  What a call is beside its endpoints stands in the store (calls/rem
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,7 +33,7 @@ def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> list[Session
         session = core.sessions.get(entry.session)
         if session is not None and entry.endpoint in session.endpoints:
             continue
-        if sweeping.of_room(core, worker, entry):
+        if sweeping.own(core, worker, entry, partial(_noted_endpoint, worker, entry)):
             continue
         try:
             about = notes.decode(entry.note)
@@ -83,6 +84,10 @@ def _recall_session(core: Core, worker: int, session_id: str, about: notes.Note)
     core.sessions[session_id] = session
     life.recalled(core, session)
     return session
+
+
+def _noted_endpoint(worker: int, entry: SnapshotEndpoint) -> Endpoint:
+    return _recall_endpoint(worker, entry, notes.decode(entry.note))
 
 
 def _recall_endpoint(worker: int, entry: SnapshotEndpoint, about: notes.Note) -> Endpoint:

@@ -18,6 +18,7 @@ from roomtone.control.core.rooms import (
     commands,
     destroying,
     events,
+    forwarding,
     lasting,
     members,
     roles,
@@ -191,5 +192,6 @@ OPERATIONS: dict[str, Operation] = {
     ),
     **members.OPERATIONS,
     **roles.OPERATIONS,
+    **forwarding.OPERATIONS,
     **commands.OPERATIONS,
 }

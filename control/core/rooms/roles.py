@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from roomtone.control.core.rest.asked import Asked, Operation, Outcome
 from roomtone.control.core.rest.refusal import Refusal
-from roomtone.control.core.rooms import lasting, routing, seating, views
+from roomtone.control.core.rooms import forwarding, lasting, routing, seating, views
 from roomtone.control.core.rooms.members import RoleName
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def _adopt(core: Core, room: Room, default: str, hears: dict[str, tuple[str, ...
     for member in views.present(room):
         if member.session.member is member:
             seating.change(core, member)
+    forwarding.reseat(core, room)
     lasting.write(core, room)
     return Outcome(room.routing.shown())
 

@@ -7,7 +7,7 @@ knows of no member gets up again: its join was not told, or its leaving was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -73,12 +73,19 @@ def read_member(core: Core, row_id: str, body: bytes) -> None:
         core.publish(owed, row.app_id, session_uuid=session_uuid)
 
 
-def of_room(core: Core, worker: int, entry: SnapshotEndpoint) -> bool:
-    """An endpoint that a worker holds is a room's own, which has come back or not."""
+def own(core: Core, worker: int, entry: SnapshotEndpoint, recalled: Callable[[], Endpoint]) -> bool:
+    """Whether an endpoint that a worker holds is a room's own; its forwarders go on."""
     if not naming.is_room(entry.session):
         return False
-    if entry.session not in core.rooms:
+    room = core.rooms.get(entry.session)
+    if room is None:
         core.tell(worker, CloseSession(entry.session))
+    elif entry.kind == "rtp":
+        settle(core, room, worker)
+        endpoint = room.endpoints[entry.endpoint] = recalled()
+        room.made = max(room.made, endpoint.number)
+        room.counts[worker] = room.counts.get(worker, 0) + 1
+        core.workers.add(worker, 1, room.phase)
     return True
 
 
