@@ -37,7 +37,7 @@ from roomtone.control.core import (
     webhooks,
 )
 from roomtone.control.core.audio_book import AUDIO_DIAL, AudioBook
-from roomtone.control.core.calls import janitor
+from roomtone.control.core.calls import janitor, remembering
 from roomtone.control.core.calls.leg import CallRow
 from roomtone.control.core.committing import Commits, Published
 from roomtone.control.core.config import Config
@@ -136,6 +136,7 @@ class Core(Procedures):
                 audio.sockets_lost(self, recall.adopt(self, given.worker, given.endpoints))
                 self._heard(given.worker)
                 recordings.adopt(self, given.worker, given.recordings)
+                remembering.claim_recordings(self)
             case effects.WorkerDied():
                 self._worker_died(given.worker, given.left)
             case effects.ShutdownBegan():

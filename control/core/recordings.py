@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from roomtone.control.core.session import Bus, Endpoint, Session
 
 MIX, WAV = "?mix", ".wav"
+STOPPED, WORKER_LOST = "stopped", "worker_lost"  # reasons: it was asked to end, its worker died
 US_PER_S = 1_000_000
 NOTHING = Left()  # is in its file, or it is not known
 
@@ -57,10 +58,14 @@ RECORDING_TRANSITIONS: dict[str, dict[RecordingFact, str]] = {
 }
 
 
+Then = Callable[[int, str], None]
+
+
 class Recording(Struct, kw_only=True, eq=False):
     """One recording as control knows it.  endpoint_id None: of the whole session.
 
-    worker: who keeps the file.  feeders: who else has a part in it.
+    worker: who keeps the file.  feeders: who else has a part in it.  then: called when it has ended, however
+    that came about, with its duration in milliseconds and the reason.
     """
 
     id: str
@@ -70,6 +75,13 @@ class Recording(Struct, kw_only=True, eq=False):
     started_us: int
     state: str = "active"
     feeders: list[int] = field(default_factory=list)
+    then: Then | None = None
+
+    def over(self, duration_ms: int, reason: str) -> None:
+        """It has ended; whoever waits for that learns it once."""
+        then, self.then = self.then, None
+        if then is not None:
+            then(duration_ms, reason)
 
     def happened(self, fact: RecordingFact) -> None:
         self.state = RECORDING_TRANSITIONS[self.state][fact]
@@ -90,20 +102,27 @@ class Departed(Struct, frozen=True):
 
 
 def start(core: Core, call: Call, params: api_recording.RecordingStart) -> Procedure:
-    session = call.session
+    started, recording = yield from begin(core, call.session, params.file_path, params.endpoint_id)
+    return api_recording.RecordingStarted(recording.id, started.started_at_epoch_ms)
+
+
+def begin(
+    core: Core, session: Session, file_path: str, endpoint_id: str | None = None, then: Then | None = None
+) -> Generator[list[Ask], list[Answer], tuple[messages.RecordingStarted, Recording]]:
+    """Record an endpoint, or (None) the whole session.  Raises `Problem`."""
     limit = core.config.max_recordings_per_session
     if limit and len(session.recordings) >= limit:
         raise Problem(RECORDING_ERROR, f"The session has its maximum of {limit} recordings")
-    if in_use(core, params.file_path.removesuffix(MIX)):
+    if in_use(core, file_path.removesuffix(MIX)):
         raise Problem(RECORDING_ERROR, "The file is being written", "file_path")
-    worker = _worker_of(core, session, params.endpoint_id)
-    recorded = _recorded(session, params.endpoint_id)
+    worker = _worker_of(core, session, endpoint_id)
+    recorded = _recorded(session, endpoint_id)
     recording_id = core.next_id()
     body = StartRecording(
         session=session.id,
         recording=recording_id,
-        endpoint=params.endpoint_id.lower() if params.endpoint_id is not None else None,
-        file_path=params.file_path,
+        endpoint=endpoint_id.lower() if endpoint_id is not None else None,
+        file_path=file_path,
         app_id=session.app_id,
         legs=[endpoint.id for endpoint in recorded],
         wide=any(map(_wide, recorded)),
@@ -117,6 +136,7 @@ def start(core: Core, call: Call, params: api_recording.RecordingStart) -> Proce
         file_path=started.file_path,
         worker=worker,
         started_us=core.now_us,
+        then=then,
     )
     try:
         yield from _feed(core, session, recording, body.legs)
@@ -125,7 +145,7 @@ def start(core: Core, call: Call, params: api_recording.RecordingStart) -> Proce
         _stop_all(core, recording)
         raise Problem(RECORDING_ERROR, f"Not recorded: {refused.message}") from None
     core.log("info", "recording_started", session=session.id, recording=recording_id, worker=worker)
-    return api_recording.RecordingStarted(recording_id, started.started_at_epoch_ms)
+    return started, recording
 
 
 def _worker_of(core: Core, session: Session, endpoint_id: str | None) -> int:
@@ -161,15 +181,7 @@ def stop(core: Core, call: Call, params: api_recording.RecordingStop) -> Procedu
     recording = session.recordings.get(params.recording_id.lower())
     if recording is None:
         raise Problem(RECORDING_ERROR, f"Recording not found: {params.recording_id}", "recording_id")
-    recording.happened(RecordingFact.STOP_ASKED)
-    within_us = COMMAND_DEADLINE_US + core.config.recording_flush_timeout_secs * US_PER_S
-    body = StopRecording(recording.id)
-    keeper = Ask(recording.worker, body, lambda _: _forget(session, recording), within_us=within_us)
-    answers = yield [keeper, *(Ask(worker, body, within_us=within_us) for worker in recording.feeders)]
-    if unanswered(answers[0]) and recording.state == "stopping":
-        recording.happened(RecordingFact.STOP_UNANSWERED)
-    done = expect(answers[0], messages.RecordingDone)
-    _forget(session, recording)
+    done = yield from finish(core, session, recording)
     return api_recording.RecordingDone(
         file_path=done.file_path,
         duration_ms=done.duration_ms,
@@ -177,6 +189,30 @@ def stop(core: Core, call: Call, params: api_recording.RecordingStop) -> Procedu
         dropped_packets=done.dropped_packets,
         stopped_at_epoch_ms=done.stopped_at_epoch_ms,
     )
+
+
+def finish(
+    core: Core, session: Session, recording: Recording
+) -> Generator[list[Ask], list[Answer], messages.RecordingDone]:
+    """End an active recording.  Raises `Problem`."""
+    recording.happened(RecordingFact.STOP_ASKED)
+    within_us = COMMAND_DEADLINE_US + core.config.recording_flush_timeout_secs * US_PER_S
+    body = StopRecording(recording.id)
+    keeper = Ask(
+        recording.worker, body, lambda done: _finished(session, recording, done), within_us=within_us
+    )
+    answers = yield [keeper, *(Ask(worker, body, within_us=within_us) for worker in recording.feeders)]
+    if unanswered(answers[0]) and recording.state == "stopping":
+        recording.happened(RecordingFact.STOP_UNANSWERED)
+    done = expect(answers[0], messages.RecordingDone)
+    _finished(session, recording, done)
+    return done
+
+
+def _finished(session: Session, recording: Recording, done: object) -> None:
+    assert isinstance(done, messages.RecordingDone)
+    _forget(session, recording)
+    recording.over(done.duration_ms, STOPPED)
 
 
 def _forget(session: Session, recording: Recording) -> None:
@@ -269,11 +305,13 @@ def stopped(core: Core, event: messages.RecordingStopped) -> None:
             call.emit(told)  # what a command may have caused stands behind its reply
         else:
             core.emit(session, told)
+        recording.over(event.duration_ms, event.reason)
         return
     departed = core.departed.pop(event.recording, None)
     if departed is not None:
         core.log("info", "recording_stopped", recording=event.recording, reason=event.reason)
         _tell(core, departed, told)
+        departed.recording.over(event.duration_ms, event.reason)
 
 
 def depart(core: Core, session: Session) -> None:
@@ -289,6 +327,7 @@ def worker_lost(core: Core, worker: int, left: dict[str, Left]) -> None:
     for departed in lost:
         del core.departed[departed.recording.id]
         _tell(core, departed, _lost(core, departed.recording, left))
+        _over(departed.recording, left)
 
 
 def keeper_lost(core: Core, worker: int, left: dict[str, Left]) -> None:
@@ -300,21 +339,26 @@ def keeper_lost(core: Core, worker: int, left: dict[str, Left]) -> None:
                 for feeder in recording.feeders:
                     core.tell(feeder, StopRecording(recording.id))
                 core.emit(session, _lost(core, recording, left))
+                _over(recording, left)
             elif worker in recording.feeders:
                 recording.feeders.remove(worker)
 
 
 def _lost(core: Core, recording: Recording, left: dict[str, Left]) -> api.RecordingStopped:
     there = left.get(recording.id, NOTHING)
-    core.log("warning", "recording_stopped", recording=recording.id, reason="worker_lost")
+    core.log("warning", "recording_stopped", recording=recording.id, reason=WORKER_LOST)
     return api.RecordingStopped(
         recording_id=recording.id,
         file_path=recording.file_path,
         duration_ms=there.duration_us // 1000,
         packets=there.packets,
         dropped_packets=there.dropped_packets,
-        reason="worker_lost",
+        reason=WORKER_LOST,
     )
+
+
+def _over(recording: Recording, left: dict[str, Left]) -> None:
+    recording.over(left.get(recording.id, NOTHING).duration_us // 1000, WORKER_LOST)
 
 
 def _tell(core: Core, departed: Departed, event: api.RecordingStopped) -> None:

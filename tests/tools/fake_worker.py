@@ -241,6 +241,23 @@ def held(worker: FakeWorker) -> list[ms.SnapshotEndpoint]:
     ]
 
 
+def kept(worker: FakeWorker) -> list[ms.SnapshotRecording]:
+    """The recordings that it tells of."""
+    stopped = {body.recording for body in worker.of(ms.StopRecording)}
+    closed = {body.session for body in worker.of(ms.CloseSession)}
+    return [
+        ms.SnapshotRecording(
+            session=body.session,
+            recording=body.recording,
+            endpoint=body.endpoint,
+            file_path=body.file_path.removesuffix("?mix"),
+            started_us=0,
+        )
+        for body in worker.of(ms.StartRecording)
+        if body.recording not in stopped and body.session not in closed
+    ]
+
+
 class Client:
     """One control connection that reads everything at once, unless `reading` is False."""
 
@@ -428,7 +445,7 @@ class Desk:
         for worker in self.workers.values():
             worker.held = []
             self.give(fx.WorkerStarted(worker.index, worker.epoch, running=True))
-            self.give(fx.WorkerHolds(worker.index, held(worker)))
+            self.give(fx.WorkerHolds(worker.index, held(worker), kept(worker)))
 
     def session(self, app_id: str | None = None) -> tuple[Client, str]:
         """A connection with a session, and its id."""

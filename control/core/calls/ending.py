@@ -67,6 +67,14 @@ def close(core: Core, session: Session) -> None:
 def ended(core: Core, session: Session, ending: Ending) -> None:
     """The last that is told of a call."""
     commands.give_up(core, session)
+    if session.leg.recorded is None:
+        hang_up(core, session, ending)
+    else:
+        session.leg.ending = ending  # the recording's completion comes first
+
+
+def hang_up(core: Core, session: Session, ending: Ending) -> None:
+    """Nothing follows."""
     asked = ending.cause == API_HANGUP  # else its WebSocket has it under another name
     event = events.Hangup(telling.uuid(core, session), ending.hangup_cause, ending.cause)
     telling.tell(core, session, event, known=not asked)

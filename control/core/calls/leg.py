@@ -9,9 +9,18 @@ from msgspec import Struct, field
 if TYPE_CHECKING:
     from roomtone.control.core.calls.collecting import Collecting
     from roomtone.control.core.calls.commands import Command
+    from roomtone.control.core.calls.ending import Ending
     from roomtone.control.core.calls.playing import Playback
 
 HangupOn = Literal["rtcp_bye", "media_timeout"]
+
+
+class Recorded(Struct):
+    """The recording that a call asked for.  uid: of the command.  name: of the file.  id: once it runs."""
+
+    uid: str
+    name: str
+    id: str = ""
 
 
 class Leg(Struct, kw_only=True, eq=False):
@@ -21,7 +30,8 @@ class Leg(Struct, kw_only=True, eq=False):
     asked for what happens to it.  answered: the peer can be heard (a network endpoint is connected), or the
     application has said so: of a call whose offer came over REST only that counts.  accepted: the command
     `answer` was carried out.  active_us: the last packet that a worker told of.  playback: what is played to
-    it.  collecting: the keys that are waited for.  owed: commands whose result is still to be told, in the
+    it.  collecting: the keys that are waited for.  recorded: its recording.  ending: the call has ended, and
+    is told of once the recording is complete.  owed: commands whose result is still to be told, in the
     order of their coming.
     """
 
@@ -35,6 +45,8 @@ class Leg(Struct, kw_only=True, eq=False):
     active_us: int = 0
     playback: Playback | None = None
     collecting: Collecting | None = None
+    recorded: Recorded | None = None
+    ending: Ending | None = None
     owed: dict[str, Command] = field(default_factory=dict)  # by operation id
 
 
@@ -50,3 +62,4 @@ class CallRow(Struct, kw_only=True, omit_defaults=True):
     did: str = ""
     metadata: dict[str, Any] | None = None
     hangup_on: tuple[HangupOn, ...] = ()
+    recorded: Recorded | None = None

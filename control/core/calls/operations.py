@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from roomtone.control.core import api, endpoint_requests, life, negotiate, places, views
-from roomtone.control.core.calls import collecting, commands, janitor, playback_commands, playing, telling
+from roomtone.control.core.calls import (
+    collecting,
+    commands,
+    janitor,
+    playback_commands,
+    playing,
+    recording,
+    telling,
+)
 from roomtone.control.core.calls.commands import SESSION, SESSIONS, command
 from roomtone.control.core.calls.ending import API_HANGUP, HANGUP_CAUSES, Ending
 from roomtone.control.core.calls.leg import HangupOn, Leg
@@ -235,4 +243,5 @@ OPERATIONS: dict[str, Operation] = {
     ),
     **playback_commands.OPERATIONS,
     **collecting.OPERATIONS,
+    **recording.OPERATIONS,
 }

@@ -6,11 +6,12 @@ holds is a call that has ended meanwhile.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core.calls import ending
+from roomtone.control.core.calls import ending, recording
 from roomtone.control.core.calls.leg import CallRow, Leg
 from roomtone.control.core.calls.telling import KIND
 from roomtone.control.core.event_queue import EventQueue
@@ -43,6 +44,7 @@ def _leg(row: CallRow) -> Leg:
         did=row.did,
         metadata=row.metadata,
         hangup_on=row.hangup_on,
+        recorded=row.recorded,
     )
 
 
@@ -61,4 +63,25 @@ def sweep(core: Core) -> None:
             state="ended",
             leg=_leg(row),
         )
-        ending.ended(core, session, ending.RESTART)
+        session.leg.ending = ending.RESTART
+        if row.recorded is not None:
+            recording.completed(core, session, row.recorded, 0, ending.RESTART.cause)
+        else:
+            ending.hang_up(core, session, ending.RESTART)
+
+
+def claim_recordings(core: Core) -> None:
+    """Workers have told of recordings that they keep: the calls' own have somebody who waits for them again.
+
+    What no worker keeps when all were heard has ended.
+    """
+    for session in list(core.sessions.values()):
+        recorded = session.leg.recorded
+        if recorded is None or not recorded.id:
+            continue
+        kept = session.recordings.get(recorded.id)
+        then = partial(recording.completed, core, session, recorded)
+        if kept is not None:
+            kept.then = then
+        elif not core.unheard:
+            then(0, ending.RESTART.cause)

@@ -43,6 +43,8 @@ CODES: dict[str, Code] = {
     "command_uid_conflict": Code(409, "command_uid was used for another request"),
     "not_answered": Code(409, "The session is not answered"),
     "no_open_offer": Code(409, "No offer of the session waits for an answer"),
+    "recording_active": Code(409, "The call is being recorded"),
+    "not_recording": Code(409, "The call is not being recorded"),
     "recording_error": Code(409, "Not recorded"),
     "not_in_conference": Code(409, "The session is in no room"),
     "already_in_room": Code(409, "The session is in another room"),
