@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from roomtone.control.core import api, downloads, effects, frame, places, placing, polling, recordings
 from roomtone.control.core.calls import collecting, commands, ending, keys, playing
 from roomtone.control.core.calls.ending import Ending
+from roomtone.control.core.calls.leg import HangupOn
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.rooms import destroying, joining, leaving, sweeping, talking
 from roomtone.control.core.rooms.model import Room
@@ -338,10 +339,18 @@ def worker_event(core: Core, worker: int, event: messages.Event) -> None:
             # A bot that has nothing to say sends nothing.
             if endpoint.state == "connected" and endpoint.is_source and endpoint.audio is None:
                 core.emit(session, api.MediaTimeout(endpoint.id, event.duration_ms))
+                _hang_up_on(core, session, "media_timeout")
         case messages.ByeReceived():
             core.emit(session, api.RtcpBye(endpoint.id, event.ssrcs, event.reason))
+            _hang_up_on(core, session, "rtcp_bye")
         case messages.PeerLearned():
             endpoint.learned = event.remote_rtp_addr
+
+
+def _hang_up_on(core: Core, session: Session, what: HangupOn) -> None:
+    """End a call that was made to end with that."""
+    if what in session.leg.hangup_on:
+        end(core, session, SessionFact.HUNG_UP, Ending("hangup", what))
 
 
 def _tone_finished(core: Core, session: Session, endpoint: Endpoint) -> None:

@@ -23,22 +23,26 @@ HANGUP = "hangup"  # why a playback ended
 
 
 class Ending(Struct, frozen=True):
-    """reason: of member.left.  cause: what brought it about.  hangup_cause: the documented, coarse one."""
+    """reason: of member.left.  cause: what brought it about.  hangup_cause: the documented, coarse one.
+
+    known: a WebSocket of the session has it under another name.
+    """
 
     reason: str
     cause: str
     hangup_cause: str = "completed"
+    known: bool = False
 
 
 ENDINGS: dict[SessionFact, Ending] = {
-    SessionFact.DESTROYED: Ending("hangup", "session_destroyed"),
+    SessionFact.DESTROYED: Ending("hangup", "session_destroyed", known=True),
     SessionFact.HUNG_UP: Ending("hangup", API_HANGUP),
     SessionFact.CHANNEL_LOST: Ending("orphan", "idle_120s", "failed"),
     SessionFact.ORPHAN_EXPIRED: Ending("hangup", "control_lost", "failed"),
-    SessionFact.IDLE_EXPIRED: Ending("hangup", "idle_timeout"),
-    SessionFact.EMPTY_EXPIRED: Ending("hangup", "empty_timeout"),
-    SessionFact.WORKER_LOST: Ending("orphan", "worker_lost", "failed"),
-    SessionFact.SHUT_DOWN: Ending("hangup", "shutdown", "failed"),
+    SessionFact.IDLE_EXPIRED: Ending("hangup", "idle_timeout", known=True),
+    SessionFact.EMPTY_EXPIRED: Ending("hangup", "empty_timeout", known=True),
+    SessionFact.WORKER_LOST: Ending("orphan", "worker_lost", "failed", known=True),
+    SessionFact.SHUT_DOWN: Ending("hangup", "shutdown", "failed", known=True),
 }
 RESTART = Ending("orphan", "restart", "failed")  # no worker holds it any more
 
@@ -75,8 +79,7 @@ def ended(core: Core, session: Session, ending: Ending) -> None:
 
 def hang_up(core: Core, session: Session, ending: Ending) -> None:
     """Nothing follows."""
-    asked = ending.cause == API_HANGUP  # else its WebSocket has it under another name
     event = events.Hangup(telling.uuid(core, session), ending.hangup_cause, ending.cause)
-    telling.tell(core, session, event, known=not asked)
+    telling.tell(core, session, event, known=ending.known)
     if session.leg.told:
         core.keep(telling.KIND, session.id, None)

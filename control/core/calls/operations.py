@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -22,6 +23,7 @@ from roomtone.control.core.calls.ending import API_HANGUP, HANGUP_CAUSES, Ending
 from roomtone.control.core.calls.leg import HangupOn, Leg
 from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.problems import MAX_SESSIONS_REACHED, Problem
+from roomtone.control.core.rest import query
 from roomtone.control.core.rest.asked import Asked, Operation, Outcome
 from roomtone.control.core.rest.refusal import Refusal
 from roomtone.control.core.run import Answer, Ask
@@ -94,6 +96,10 @@ class SessionShown(Struct):
     created_at: str
     metadata: dict[str, Any]
     endpoints: list[api.EndpointInfo]
+
+
+class Sessions(query.Page):
+    items: list[SessionShown]
 
 
 # -- made and answered ---------------------------------------------------------------------------------------
@@ -204,6 +210,21 @@ def shown(core: Core, session: Session) -> SessionShown:
     )
 
 
+def list_own(core: Core, asked: Asked, body: Struct) -> Outcome:
+    status = asked.query.get("playback_status")
+    after: datetime | None = query.value(asked, "created_after")
+    after_us = None if after is None else round(after.timestamp() * 1_000_000) - core.epoch_offset_us
+    found = (
+        session
+        for session in core.sessions.values()
+        if session.app_id == asked.app_id
+        and status in (None, playing.status(session))
+        and (after_us is None or session.created_us > after_us)
+    )
+    some, cursor = query.page(asked, found, lambda s: (s.created_us + core.epoch_offset_us, s.id))
+    return Outcome(query.Page([shown(core, session) for session in some], cursor))
+
+
 def show(core: Core, asked: Asked, body: Struct) -> Outcome:
     return Outcome(shown(core, asked.the_session))
 
@@ -230,6 +251,14 @@ OPERATIONS: dict[str, Operation] = {
         body=TakeAnswer,
         result=AnswerTaken,
         emits=("call.answered",),
+    ),
+    "session.list": Operation(
+        method="GET",
+        path=SESSIONS,
+        handler=list_own,
+        summary="The app's calls, oldest first",
+        result=Sessions,
+        query=(*query.PAGE, "playback_status", "created_after"),
     ),
     "session.get": Operation(
         method="GET", path=SESSION, handler=show, summary="Show a call", result=SessionShown

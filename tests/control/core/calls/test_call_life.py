@@ -249,6 +249,52 @@ def test_a_call_whose_worker_dies_has_ended(desk: Desk) -> None:
     ]
 
 
+@pytest.mark.parametrize("what", ["rtcp_bye", "media_timeout"])
+def test_a_call_ends_with_its_media_only_where_it_was_made_so(desk: Desk, what: str) -> None:
+    patient, brief = made(desk), made(desk, hangup_on=[what])
+    for call in (patient, brief):
+        session = call.partition("-")[2]
+        (endpoint,) = desk.core.sessions[session].endpoints
+        desk.event(0, ms.ByeReceived(session=session, endpoint=endpoint, ssrcs=[1], reason=None))
+        desk.event(0, ms.MediaTimeout(session=session, endpoint=endpoint, duration_ms=5000))
+    assert desk.told("call.hangup") == [
+        {"event": "call.hangup", "session_uuid": brief, "hangup_cause": "completed", "cause": what}
+    ]
+    assert desk.rest("session.get", session_uuid=patient)[0] == 200
+
+
+# -- what is shown -------------------------------------------------------------------------------------------
+
+
+def test_an_app_lists_its_own_calls_page_by_page(desk: Desk) -> None:
+    calls = []
+    for number in range(5):
+        desk.advance(1)
+        calls.append(made(desk, caller_id=str(number)))
+    desk.rest("session.create", {"sdp": OFFER}, app="other")
+    listed: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        _, page = desk.reply(desk.ask("session.list", query={"limit": "2", **cursor}))
+        listed += [call["session_uuid"] for call in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert listed == calls
+    assert desk.reply(desk.ask("session.list", query={"playback_status": "playing"}))[1]["items"] == []
+
+
+def test_a_call_in_a_room_says_so(desk: Desk) -> None:
+    call = made(desk)
+    command(desk, call, "answer")
+    room = desk.rest("conference.create", {"name": "r"})[1]["room_id"]
+    command(desk, call, "conference/join", {"room_id": room, "muted": True})
+    shown = desk.rest("session.get", session_uuid=call)[1]
+    assert (shown["room_id"], shown["muted"]) == (room, True)
+    command(desk, call, "hangup")
+    assert names(desk, call)[-3:] == ["command.result", "conference.member.left", "call.hangup"]
+
+
 # -- a restart of control ------------------------------------------------------------------------------------
 
 
