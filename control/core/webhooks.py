@@ -70,6 +70,11 @@ def key(app_id: str, id: str) -> str:
     return f"{app_id}/{id}"
 
 
+def id_of(key: str) -> str:
+    """The endpoint's id within its app."""
+    return key.partition("/")[2]
+
+
 def fresh_secret(core: Core) -> str:
     """A secret of 32 bytes, made of 366 random bits."""
     drawn = "".join(core.next_id() for _ in range(3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from roomtone.control.core.api import EventData
+from roomtone.control.core.api import EventData, EventsDropped
 from roomtone.control.core.calls import events as calls
 from roomtone.control.core.rooms import events as rooms
 
@@ -17,4 +17,8 @@ def _events(module: ModuleType) -> dict[str, type[EventData]]:
     }
 
 
-EVENTS: dict[str, type[EventData]] = {**_events(rooms), **_events(calls)}
+EVENTS: dict[str, type[EventData]] = {
+    **_events(rooms),
+    **_events(calls),
+    EventsDropped.NAME: EventsDropped,
+}

@@ -76,16 +76,19 @@ class Undeafened(OfMember):
 
 class TalkingStarted(OfMember):
     NAME: ClassVar[str] = "conference.member.talking_started"
+    LOW_VALUE: ClassVar[bool] = True
 
 
 class TalkingStopped(OfMember):
     NAME: ClassVar[str] = "conference.member.talking_stopped"
+    LOW_VALUE: ClassVar[bool] = True
 
 
 class ActiveSpeaker(EventData):
     """Another member has the floor."""
 
     NAME: ClassVar[str] = "conference.active_speaker"
+    LOW_VALUE: ClassVar[bool] = True
     room_id: str
     session_uuid: str
     caller_id: str
