@@ -286,3 +286,40 @@ def test_a_worker_that_ends_well_leaves_no_notes(
     assert len(list(run.iterdir())) == 1
     bench.worker.recorder.close()
     assert not list(run.iterdir())
+
+
+# -- rooms -------------------------------------------------------------------------------------------------
+
+
+def test_a_room_is_recorded_as_far_as_it_sits_there_and_a_session_wherever_it_sits(
+    recording: BenchWorker, tmp_path: Path
+) -> None:
+    bench = recording
+    a, b = bench.rtp("s", "a").handle, bench.rtp("t", "b").handle
+    assert bench.do(m.OpenRoom(session="room", phase=3)) == m.Done()
+    own = bench.rtp("room", "own").handle
+
+    def sit(endpoint: str, move: int) -> None:
+        bench.do(m.TakeSeat(endpoint=endpoint, move=move, room="room", seat=m.Seat()))
+
+    sit("a", 1)
+    body = m.StartRecording(
+        session="room", recording="all", endpoint=None, file_path=f"{tmp_path}/all.pcap", app_id=""
+    )
+    assert isinstance(ask(bench, body), m.RecordingStarted)
+    assert captured(bench) == [(own, True), (a, True)]
+    start(bench, tmp_path / "session.pcap", id="session")  # of s
+    sit("b", 1)
+    sit("b", 2)  # another seat is no coming
+    private = m.CreateTone(
+        session="t", endpoint="p", phase=3, tone="sine", room="room", seat=m.Seat(private="t")
+    )
+    bench.do(private)
+    assert captured(bench)[2:] == [(b, True)]
+    bench.do(m.LeaveSeat(endpoint="a", move=2))
+    bench.do(m.LeaveSeat(endpoint="b", move=3))
+    assert captured(bench)[3:] == [(b, False)]
+    ask(bench, m.StopRecording("session"))
+    assert captured(bench)[4:] == [(a, False)]
+    assert isinstance(ask(bench, m.StopRecording("all")), m.RecordingDone)
+    assert captured(bench)[5:] == [(own, False)]

@@ -2,7 +2,7 @@
 
 The tests' side: `edits` (name, arguments), `hold()` / `apply()` for the moment an edit is applied,
 `tell(fact)`, `silences`, `stats_of`, `activity`, `phases`, `late_phases`, `speech_of`, `tones_of`,
-`frames_of`.
+`frames_of`, `seats_open`.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class FakeMedia:
         self.speech_of: dict[int, tuple[int, int, int]] = {}  # began, last, before
         self.tones_of: dict[int, tuple[int, int]] = {}
         self.frames_of: dict[int, deque[tuple[int, bytes]]] = {}
+        self.seats_open: set[int] = set()  # handles of those who came to a room and were not told yet
         self._fact_fd = fact_fd
         self._endpoints = endpoints
         self._buses = buses
@@ -120,7 +121,10 @@ class FakeMedia:
         self.buses_in_use.remove(bus)
 
     def partial_take(self) -> int:
-        slot = min(set(range(self._buses)) - self.partials_in_use)
+        free = set(range(self._buses)) - self.partials_in_use
+        if not free:
+            raise RuntimeError("no partial-sum slot is free")
+        slot = min(free)
         self.partials_in_use.add(slot)
         return slot
 
@@ -199,6 +203,9 @@ class FakeMedia:
     def capture_position(self) -> int:
         return 0
 
+    def arriving(self, handle: int) -> bool:
+        return handle in self.seats_open
+
     def capture_lost(self, handle: int) -> tuple[int, int]:
         return 0, 0
 
@@ -247,5 +254,7 @@ for _name, _positional in {
     "destination_add": ("bus", "handle"),
     "destination_remove": ("bus", "handle"),
     "bus_spread": ("bus",),
+    "bus_room": ("bus",),
+    "seat": ("bus", "handle"),
 }.items():
     setattr(FakeMedia, _name, _edit_method(_name, *_positional))
