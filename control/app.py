@@ -40,7 +40,9 @@ from roomtone.control.io.recordings import Recordings
 from roomtone.control.io.rest import Rest
 from roomtone.control.io.runtime import Runtime
 from roomtone.control.io.store import Store
+from roomtone.control.io.store_answers import StoreAnswers
 from roomtone.control.io.store_file import StoreError
+from roomtone.control.io.store_reader import StoreReader
 from roomtone.control.io.supervisor_link import Supervisor
 from roomtone.control.io.timers import Timers
 from roomtone.control.io.workers import Workers
@@ -149,7 +151,18 @@ class App:
             log=self.log,
         )
         self.dispatcher = DispatcherLink(self.store, submit=self.runtime.submit, log=self.log)
-        self.runtime.attach(self.workers, self.connections, self.audio, self.fetcher, self.rest, self.store)
+        self.answers = StoreAnswers(
+            StoreReader(self.store.state_dir, self.core.node), self.store, self.runtime.submit, self.log
+        )
+        self.runtime.attach(
+            self.workers,
+            self.connections,
+            self.audio,
+            self.fetcher,
+            self.rest,
+            self.store,
+            self.answers,
+        )
         self.lag = Lag(self.timers)
         self.http = self._make_port()
 
@@ -308,6 +321,7 @@ class App:
     def _let_go(self) -> None:
         """Close every socket and timer that was opened, and the store."""
         self.dispatcher.close()
+        self.answers.close()
         self.store.close()
         if self._supervisor is not None:
             self._supervisor.close()

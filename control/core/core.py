@@ -114,7 +114,7 @@ class Core(Procedures):
         match given:
             case effects.ConnectionMessage():
                 self._message(given)
-            case effects.WorkerReply() | effects.FileLooked():
+            case effects.WorkerReply() | effects.FileLooked() | effects.StoreSaid():
                 self.replied(given)
             case effects.WorkerEvent():
                 life.worker_event(self, given.worker, given.event)

@@ -16,6 +16,7 @@ import msgspec
 
 from roomtone.control.core.committing import Published
 from roomtone.control.core.rest.refusal import Refusal
+from roomtone.control.core.rest.store_questions import Question, Said
 from roomtone.engine.messages import (
     CommandBody,
     Event,
@@ -126,6 +127,13 @@ class DownloadBegun(msgspec.Struct, frozen=True):
     path: str
 
 
+class StoreSaid(msgspec.Struct, frozen=True):
+    """The answer to AskStore."""
+
+    n: int
+    body: Said
+
+
 class Downloaded(msgspec.Struct, frozen=True):
     """The whole file lies in the cache, at `path`."""
 
@@ -224,7 +232,7 @@ Input = (
     ConnectionOpened | ConnectionMessage | ConnectionClosed | WorkerStarted | WorkerHolds | WorkerDied
     | WorkerReply | CommandTimedOut | WorkerEvent | FileLooked | DownloadBegun | Downloaded | DownloadFailed
     | TimerFired | ShutdownBegan | RestRequest | Restored | Committed | StoreTrouble | AudioDialled
-    | AudioBound | AudioEnded | WebhookDisabled
+    | AudioBound | AudioEnded | StoreSaid | WebhookDisabled
 )  # fmt: skip
 
 # -- effects -------------------------------------------------------------------------------------------------
@@ -244,6 +252,13 @@ class LocateFile(msgspec.Struct, frozen=True):
 
     n: int
     source: str
+
+
+class AskStore(msgspec.Struct, frozen=True):
+    """Ask what has been written down; io reports StoreSaid for n, always."""
+
+    n: int
+    question: Question
 
 
 class StartDownload(msgspec.Struct, frozen=True):
@@ -366,7 +381,7 @@ class Drained(msgspec.Struct, frozen=True):
 
 
 Effect = (
-    SendToWorker | LocateFile | StartDownload | StopDownload | DeleteCopy | Wake | Tell | Ready
+    SendToWorker | LocateFile | AskStore | StartDownload | StopDownload | DeleteCopy | Wake | Tell | Ready
     | CloseConnection | OpenAudio | StartAudio | CloseAudio | RestReply | Persist | ScheduleAt | CancelTimer
     | Log | Drained
 )  # fmt: skip

@@ -20,6 +20,7 @@ from roomtone.control.core.run import (
     FILES,
     PAUSE,
     PAUSED,
+    STORE,
     Answer,
     Ask,
     Open,
@@ -90,7 +91,7 @@ class Procedures:
             run.answers = [None] * len(asks)
             run.open = {}
             for place, ask in enumerate(asks):
-                if ask.worker in self.workers or ask.worker == FILES:
+                if ask.worker in self.workers or ask.worker in (FILES, STORE):
                     run.open[self._send(ask, run)] = place
                 else:
                     run.answers[place] = Unanswered("it is not running")
@@ -117,7 +118,7 @@ class Procedures:
         self._out.append(ask.effect(self._number, deadline_us))
         return self._number
 
-    def replied(self, given: effects.WorkerReply | effects.FileLooked) -> None:
+    def replied(self, given: effects.WorkerReply | effects.FileLooked | effects.StoreSaid) -> None:
         opened = self._open.pop(given.n, None)
         if opened is not None:
             self._resume(opened, given.n, given.body)

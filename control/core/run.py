@@ -14,14 +14,16 @@ from typing import TypeVar
 from msgspec import Struct, field
 
 from roomtone.control.core.api import EventData
-from roomtone.control.core.effects import Located, LocateFile, SendToWorker
+from roomtone.control.core.effects import AskStore, Located, LocateFile, SendToWorker
 from roomtone.control.core.problems import CODES, INTERNAL_ERROR, SESSION_UNRESPONSIVE, Problem
+from roomtone.control.core.rest.store_questions import Question, Said
 from roomtone.control.core.session import Session
 from roomtone.engine.messages import CommandBody, Failed, ReplyBody
 
 COMMAND_DEADLINE_US = 5_000_000  # websocket.md section 1: SESSION_UNRESPONSIVE after 5 s
 
 FILES = -1  # asked like a worker: where a file of that name lies
+STORE = -2  # asked like a worker: what the store knows of events and their deliveries
 
 
 class Locate(Struct, frozen=True):
@@ -38,14 +40,16 @@ class Ask(Struct, eq=False):
     """
 
     worker: int
-    body: CommandBody | Locate
-    late: Callable[[ReplyBody | Located], None] | None = None
+    body: CommandBody | Locate | Question
+    late: Callable[[ReplyBody | Located | Said], None] | None = None
     within_us: int | None = None  # to answer; None: COMMAND_DEADLINE_US
     still: Callable[[], bool] | None = None
 
-    def effect(self, n: int, deadline_us: int) -> SendToWorker | LocateFile:
+    def effect(self, n: int, deadline_us: int) -> SendToWorker | LocateFile | AskStore:
         if isinstance(self.body, Locate):
             return LocateFile(n, self.body.source)
+        if isinstance(self.body, Question):
+            return AskStore(n, self.body)
         return SendToWorker(self.worker, n, deadline_us, self.body)
 
 
@@ -59,7 +63,7 @@ class Unanswered(Struct):
     reason: str
 
 
-Answer = ReplyBody | Located | Unanswered
+Answer = ReplyBody | Located | Said | Unanswered
 Procedure = Generator[list[Ask], list[Answer], Struct]
 Work = Generator[list[Ask], list[Answer], None]  # a procedure without a client
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from roomtone.control.core.core import Core
 from roomtone.control.core.effects import (
+    AskStore,
     CancelTimer,
     CloseAudio,
     CloseConnection,
@@ -45,6 +46,7 @@ from roomtone.control.io.fetch import Fetcher
 from roomtone.control.io.log import Log
 from roomtone.control.io.rest import Rest
 from roomtone.control.io.store import Store
+from roomtone.control.io.store_answers import StoreAnswers
 from roomtone.control.io.timers import Timers
 from roomtone.control.io.workers import Workers
 from roomtone.control.io.ws import Connections
@@ -72,6 +74,7 @@ class Runtime:
         fetcher: Fetcher,
         rest: Rest,
         store: Store,
+        answers: StoreAnswers,
     ) -> None:
         self._connections = connections
         self._rest = rest
@@ -90,6 +93,7 @@ class Runtime:
             CloseAudio: audio.close,
             RestReply: rest.reply,
             Persist: store.persist,
+            AskStore: answers.ask,
             ScheduleAt: self._schedule,
             CancelTimer: lambda effect: self._timers.cancel(effect.key),
             LogEffect: self._write_log,

@@ -30,7 +30,7 @@ FILE = "store.sqlite3"
 LOCK = "lock"
 VERSION = 1
 APPLICATION = 0x726F6F6D  # "room"; PRAGMA application_id
-SEALED = frozenset({webhooks.KIND, "app"})
+SEALED = frozenset({webhooks.KIND, "app", "uid"})  # a reply may hold a fresh secret
 NODE = ""  # the node's counter among the lanes
 # A store that begins anew must not give ids that an earlier one has given: receivers remember them for days.
 # It begins at the time, in units that 15,000 events a second do not overtake.

@@ -20,10 +20,16 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from roomtone.control.core import webhooks
 from roomtone.control.core.outbox import ORDINAL_BITS, event_id
+from roomtone.control.core.rest.store_questions import (
+    AttemptView,
+    Chosen,
+    DeliveryDetails,
+    DeliveryView,
+    Status,
+)
 from roomtone.control.core.views import rfc3339
 from roomtone.control.dispatcher.messages import DEAD, DELIVERED, LATE, PENDING, REPLAY
 from roomtone.control.io.disk import Disk
@@ -35,7 +41,11 @@ CHECK_EVERY = 20_000  # steps of SQLite's machine
 PREFIX = "dlv_"
 REPLAY_STEP = 500
 LATEST = 50  # of an endpoint's deliveries, among which `asked_by` looks
-STATUSES = {"pending": (PENDING, LATE, REPLAY), "delivered": (DELIVERED,), "dead": (DEAD,)}
+STATUSES: dict[Status, tuple[int, ...]] = {
+    "pending": (PENDING, LATE, REPLAY),
+    "delivered": (DELIVERED,),
+    "dead": (DEAD,),
+}
 _STATUS_OF = {state: name for name, states in STATUSES.items() for state in states}
 
 _SELECT = (
@@ -48,52 +58,6 @@ T = TypeVar("T")
 
 class TooLong(Exception):
     """The question took longer than `LIMIT_S`, or the store cannot be read: 503."""
-
-
-class Chosen(Struct, kw_only=True, frozen=True):
-    """Which deliveries: of those of an app the ones that have all of this.  webhook: an endpoint's key."""
-
-    app_id: str
-    status: str | None = None
-    events: tuple[str, ...] = ()
-    room_id: str | None = None
-    session_uuid: str | None = None
-    webhook: str | None = None
-    since_us: int | None = None
-    until_us: int | None = None
-
-
-class DeliveryView(Struct, kw_only=True):
-    """late: it has left the order.  next_attempt_at None: it is at its end."""
-
-    id: str
-    event: str
-    event_id: str
-    endpoint_id: str
-    room_id: str | None
-    session_uuid: str | None
-    status: str
-    late: bool
-    attempts: int
-    created_at: str
-    next_attempt_at: str | None
-
-
-class AttemptView(Struct):
-    """status: HTTP's; None: there was no answer, `error` says why.  body_head: how the answer began."""
-
-    number: int
-    at: str
-    status: int | None
-    ms: int
-    error: str
-    body_head: str
-
-
-class DeliveryDetails(DeliveryView, kw_only=True):
-    """tries: every attempt, in order."""
-
-    tries: list[AttemptView]
 
 
 class StoreReader:

@@ -20,6 +20,7 @@ from roomtone.control.core.committing import Published
 from roomtone.control.core.config import load
 from roomtone.control.core.core import Core
 from roomtone.control.core.polling import keep
+from roomtone.control.core.rest.store_questions import Unknown
 from roomtone.engine import messages as ms
 from roomtone.ext.event.stats_record import record
 
@@ -347,6 +348,8 @@ class Desk:
         self.requested: Counter[str] = Counter()  # downloads begun, by URL
         self.replies: dict[int, fx.RestReply] = {}
         self.rows: dict[tuple[str, str], bytes] = {}  # the store
+        self.asked: list[Any] = []  # questions to it,
+        self.said: dict[type, Any] = {}  # and what it answers
         self.published: list[Published] = []  # events on disk
         self.disk_stalled = False  # nothing is committed,
         self.unwritten: list[fx.Persist] = []  # it waits here
@@ -539,6 +542,9 @@ class Desk:
                 else:
                     self._write(effect)
                     self._inputs.append(fx.Committed(effect.n))
+            case fx.AskStore():
+                self.asked.append(effect.question)
+                self._inputs.append(fx.StoreSaid(effect.n, self.said.get(type(effect.question), Unknown())))
             case fx.LocateFile():
                 found = self.media.get(effect.source)
                 missing = ms.Failed(code="ENDPOINT_ERROR", message="File not found")

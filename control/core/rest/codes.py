@@ -52,6 +52,7 @@ CODES: dict[str, Code] = {
     "room_locked": Code(409, "The room is locked"),
     "node_mismatch": Code(409, "The room is on another node"),
     "too_many_endpoints": Code(409, "The app has its maximum of webhook endpoints"),
+    "endpoint_disabled": Code(409, "The endpoint delivers nothing"),
     "app_in_use": Code(409, "The app has rooms or calls"),
     "body_too_large": Code(413, "Request body too large"),
     "unsupported_media_type": Code(415, "Unsupported media type"),

@@ -130,7 +130,7 @@ def create(core: Core, asked: Asked, body: CreateEndpoint) -> Outcome:
 
 
 def change(core: Core, asked: Asked, body: ChangeEndpoint) -> Outcome:
-    webhook = _known(core, asked)
+    webhook = known(core, asked)
     if body.url is not UNSET:
         webhook_url.check(core.config.webhooks, body.url, "/url")
     if body.events is not UNSET:
@@ -153,18 +153,18 @@ def listed(core: Core, asked: Asked, body: Struct) -> Outcome:
 
 
 def show(core: Core, asked: Asked, body: Struct) -> Outcome:
-    return Outcome(view(_known(core, asked)))
+    return Outcome(view(known(core, asked)))
 
 
 def remove(core: Core, asked: Asked, body: Struct) -> Outcome:
-    webhook = _known(core, asked)
+    webhook = known(core, asked)
     webhooks.drop(core, webhook)
     return Outcome(EndpointRemoved(webhook.id, "deleted"))
 
 
 def rotate(core: Core, asked: Asked, body: RotateSecret) -> Outcome:
     secret = webhooks.fresh_secret(core)
-    webhook = webhooks.rotated(_known(core, asked), secret, core.epoch_ms() * 1000, body.overlap_s)
+    webhook = webhooks.rotated(known(core, asked), secret, core.epoch_ms() * 1000, body.overlap_s)
     webhooks.keep(core, webhook)
     shown = view(webhook)
     shown.secret = secret
@@ -173,12 +173,13 @@ def rotate(core: Core, asked: Asked, body: RotateSecret) -> Outcome:
 
 def enable(core: Core, asked: Asked, body: Struct) -> Outcome:
     """What was parked when it was disabled is sent."""
-    webhook = msgspec.structs.replace(_known(core, asked), enabled=True, disabled_because="")
+    webhook = msgspec.structs.replace(known(core, asked), enabled=True, disabled_because="")
     webhooks.keep(core, webhook)
     return Outcome(view(webhook))
 
 
-def _known(core: Core, asked: Asked) -> Webhook:
+def known(core: Core, asked: Asked) -> Webhook:
+    """The endpoint that the path names.  Raises `Refusal`."""
     webhook = webhooks.find(core, asked.app_id, asked.path["endpoint_id"])
     if webhook is None:
         raise refuse("endpoint_not_found")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roomtone.control.core.calls import operations as calls
-from roomtone.control.core.rest import apps, endpoints, remembered
+from roomtone.control.core.rest import apps, deliveries, endpoints, remembered
 from roomtone.control.core.rest.asked import Operation
 from roomtone.control.core.rooms import operations as rooms
 
@@ -11,6 +11,7 @@ OPERATIONS: dict[str, Operation] = {
     **apps.OPERATIONS,
     **remembered.OPERATIONS,
     **endpoints.OPERATIONS,
+    **deliveries.OPERATIONS,
     **rooms.OPERATIONS,
     **calls.OPERATIONS,
 }

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from roomtone.control.core.rest import store_questions
 from roomtone.control.core.rest.asked import Asked, Operation
 from roomtone.control.core.rest.body import OWN_PREFIX
 from roomtone.control.core.rest.refusal import Fault, Refusal
@@ -25,6 +26,12 @@ PARAMETERS: dict[str, Any] = {
     "name": Annotated[str, Meta(max_length=64, description="exactly this name")],
     "playback_status": Literal["stopped", "playing", "paused"],
     "created_after": Annotated[datetime, Meta(description="made later than that")],
+    "status": store_questions.Status,
+    "event": Annotated[str, Meta(max_length=128, description="the event's name")],
+    "room_id": Annotated[str, Meta(max_length=128)],
+    "session_uuid": Annotated[str, Meta(max_length=128)],
+    "endpoint_id": Annotated[str, Meta(max_length=128)],
+    "after": Annotated[int, Meta(ge=0, le=2**62, description="the last `source_sequence` that is known")],
     "force": Annotated[bool, Meta(description="end what it has")],
     "hangup": Annotated[bool, Meta(description="hang up the members' calls")],
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import ClassVar
 
 from roomtone.control.core.api import EventData, EventsDropped
 from roomtone.control.core.calls import events as calls
@@ -17,8 +18,16 @@ def _events(module: ModuleType) -> dict[str, type[EventData]]:
     }
 
 
+class WebhookTest(EventData):
+    """Somebody tries an endpoint out."""
+
+    NAME: ClassVar[str] = "webhook.test"
+    endpoint_id: str
+
+
 EVENTS: dict[str, type[EventData]] = {
     **_events(rooms),
     **_events(calls),
     EventsDropped.NAME: EventsDropped,
+    WebhookTest.NAME: WebhookTest,
 }
