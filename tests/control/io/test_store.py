@@ -13,9 +13,9 @@ import pytest
 from writing import Writing, event, key, row, until, webhook, writing
 
 from roomtone.control.core.effects import Row
+from roomtone.control.core.rest.store_questions import Chosen
 from roomtone.control.dispatcher.messages import DEAD, DELIVERED, LATE, Attempt
 from roomtone.control.io.store_file import FILE, StoreError
-from roomtone.control.io.store_reader import Chosen
 from roomtone.control.io.vault import Unsealable, Vault
 
 Run = Callable
