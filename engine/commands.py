@@ -292,6 +292,16 @@ def start_feed(worker: Worker, body: m.StartFeed) -> Slices:
     return m.Done()
 
 
+def pause_recording(worker: Worker, body: m.PauseRecording) -> Result:
+    worker.recorder.pause(body.recording)
+    return m.Done()
+
+
+def resume_recording(worker: Worker, body: m.ResumeRecording) -> Result:
+    worker.recorder.resume(body.recording)
+    return m.Done()
+
+
 def stop_recording(worker: Worker, body: m.StopRecording) -> Result:
     return worker.recorder.stop(body)
 
@@ -497,6 +507,8 @@ COMMANDS: dict[type, Callable[[Worker, Any], Result | Slices]] = {
     m.StartRecording: start_recording,
     m.OpenFeed: open_feed,
     m.StartFeed: start_feed,
+    m.PauseRecording: pause_recording,
+    m.ResumeRecording: resume_recording,
     m.StopRecording: stop_recording,
     m.GetStats: get_stats,
     m.PollStats: poll_stats,

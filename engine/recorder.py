@@ -96,9 +96,7 @@ class Recorder:
 
     def open_feed(self, body: m.OpenFeed) -> m.FeedOpened:
         """Let another worker send its part of a recording that runs here.  CommandError."""
-        recording = self._recordings.get(body.recording)
-        if recording is None or recording.reason or not recording.number:
-            raise CommandError(RECORDING_ERROR, f"Recording not found: {body.recording}")
+        recording = self._running(body.recording)
         assert self._drain is not None
         path = FEED.format(runtime_dir=self._config.runtime_dir, recording=recording.id, worker=body.worker)
         try:
@@ -129,6 +127,32 @@ class Recorder:
         recording.answer = Later()
         self._end(recording, STOPPED)
         return recording.answer
+
+    def pause(self, id: str) -> None:
+        """Leave out what is heard from now on.  CommandError."""
+        recording = self._running(id)
+        if recording.paused_us is None:
+            assert self._drain is not None
+            now_us = recording.paused_us = self._worker.now_us()
+            position = self._worker.media.capture_position()
+            self._drain.pause(recording.number, position=position, at_us=now_us)
+
+    def resume(self, id: str) -> None:
+        """CommandError."""
+        recording = self._running(id)
+        if recording.paused_us is not None:
+            assert self._drain is not None
+            now_us = self._worker.now_us()
+            recording.pauses_us += now_us - recording.paused_us
+            recording.paused_us = None
+            position = self._worker.media.capture_position()
+            self._drain.resume(recording.number, position=position, at_us=now_us)
+
+    def _running(self, id: str) -> Recording:
+        recording = self._recordings.get(id)
+        if recording is None or recording.reason or not recording.number:
+            raise CommandError(RECORDING_ERROR, f"Recording not found: {id}")
+        return recording
 
     def snapshot(self) -> list[m.SnapshotRecording]:
         """What is being recorded."""
@@ -336,7 +360,7 @@ class Recorder:
         recording.told = True
         counts = self._drain.counts(recording.number)
         packets, dropped = counts["packets"], counts["waiting"] + sum(counts["lost"].values())
-        duration_ms = (recording.stopped_us - recording.started_us) // _US_A_MS
+        duration_ms = recording.duration_us(recording.stopped_us) // _US_A_MS
         path = recording.target.file_path if recording.target is not None else ""
         self._worker.log.info(
             "recording_ended",

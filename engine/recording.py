@@ -24,6 +24,8 @@ class Recording:
         "id",
         "legs",
         "number",
+        "paused_us",
+        "pauses_us",
         "reason",
         "session",
         "slot",
@@ -59,3 +61,10 @@ class Recording:
         self.answer: Later | None = None  # of the recording.stop that waits
         self.told = False
         self.started_us = self.stopped_us = self.wall_offset_us = 0
+        self.paused_us: int | None = None  # since when
+        self.pauses_us = 0  # how long those were that have ended
+
+    def duration_us(self, until_us: int) -> int:
+        """Without its pauses."""
+        until_us = until_us if self.paused_us is None else self.paused_us
+        return until_us - self.started_us - self.pauses_us

@@ -9,7 +9,16 @@ from libc.string cimport memset
 from roomtone.ext.dsp.limiter cimport limiter_run
 from roomtone.ext.record.chunk cimport chunk_room, chunk_silence, chunk_used
 from roomtone.ext.record.leg cimport leg_sounds, leg_take
-from roomtone.ext.record.recording cimport BLOCK_US, FEED_BLOCKS, HOLD_BLOCKS, WINDOW_BLOCKS, drain_t, leg_t, recording_t
+from roomtone.ext.record.recording cimport (
+    BLOCK_US,
+    FEED_BLOCKS,
+    HOLD_BLOCKS,
+    WINDOW_BLOCKS,
+    drain_t,
+    elapsed_us,
+    leg_t,
+    recording_t,
+)
 
 
 cdef int mix(drain_t* d, recording_t* r, int16_t* out) noexcept nogil:
@@ -66,7 +75,7 @@ cdef void write_block(drain_t* d, recording_t* r, int64_t now_us) noexcept nogil
 
 cdef void blocks_advance(drain_t* d, recording_t* r, int64_t now_us) noexcept nogil:
     """Write what is older than the window's hold."""
-    cdef int64_t due = (now_us - r.started_us) // BLOCK_US - HOLD_BLOCKS
+    cdef int64_t due = elapsed_us(r, now_us) // BLOCK_US - HOLD_BLOCKS
     if r.first_feed != NULL:
         due -= FEED_BLOCKS
     while r.blocks < due:
@@ -75,7 +84,7 @@ cdef void blocks_advance(drain_t* d, recording_t* r, int64_t now_us) noexcept no
 
 cdef void blocks_finish(drain_t* d, recording_t* r, int64_t stopped_us) noexcept nogil:
     """To the time at which it was stopped, and to the end of what was said then."""
-    cdef int64_t due = (stopped_us - r.started_us + BLOCK_US - 1) // BLOCK_US
+    cdef int64_t due = (elapsed_us(r, stopped_us) + BLOCK_US - 1) // BLOCK_US
     cdef const leg_t* leg = r.first_leg
     cdef uint64_t touched = 0
     while leg != NULL:

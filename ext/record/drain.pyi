@@ -63,6 +63,10 @@ class Drain:
         channel: -1, the next one.
         """
     def leg_end(self, id: int, handle: int, *, position: int, lost: tuple[int, int]) -> None: ...
+    def pause(self, id: int, *, position: int, at_us: int) -> None:
+        """What is heard from then on is left out, and no time passes in a WAV.  Not twice."""
+    def resume(self, id: int, *, position: int, at_us: int) -> None:
+        """After `pause`."""
     def end(self, id: int, *, position: int, stopped_us: int) -> None: ...
     def feed(self, id: int, fd: int, *, position: int) -> None:
         """What another worker sends belongs to it too.  fd: the drain's from now on, open without waiting."""

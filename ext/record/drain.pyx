@@ -48,7 +48,7 @@ from roomtone.ext.record.feed cimport (
     feed_next,
     feed_number,
 )
-from roomtone.ext.record.legs cimport leg_begin, leg_end_order, leg_order, leg_record, legs_free, lose
+from roomtone.ext.record.legs cimport leg_begin, leg_end_order, leg_order, leg_record, legs_anew, legs_free, lose
 from roomtone.ext.record.pcap cimport PCAP_HEADER_BYTES, pcap_header
 from roomtone.ext.record.recording cimport (
     BLOCK_US,
@@ -65,6 +65,8 @@ from roomtone.ext.record.recording cimport (
     ORDER_LEG,
     ORDER_LEG_END,
     ORDER_OPEN,
+    ORDER_PAUSE,
+    ORDER_RESUME,
     PUBLIC_ID_BYTES,
     WAV_HEADER_BYTES,
     drain_t,
@@ -146,6 +148,13 @@ cdef void end(drain_t* d, recording_t* r) noexcept nogil:
     chunk_order(r, CHUNK_CLOSE, r.end, 0, 0)     # the last of it: the recording may be gone behind this
 
 
+cdef void resume(recording_t* r, int64_t at_us) noexcept nogil:
+    r.paused = 0
+    r.resumed_us = at_us
+    r.left_us += at_us - r.paused_us
+    legs_anew(r)
+
+
 cdef void carry_out(drain_t* d, const order_t* order) noexcept nogil:
     if order.kind == ORDER_OPEN:
         begin(d, order.recording)
@@ -155,6 +164,11 @@ cdef void carry_out(drain_t* d, const order_t* order) noexcept nogil:
         leg_end_order(d, order)
     elif order.kind == ORDER_FEED:
         feed_new(order.recording, order.fd)
+    elif order.kind == ORDER_PAUSE:
+        order.recording.paused = 1
+        order.recording.paused_us = order.at_us
+    elif order.kind == ORDER_RESUME:
+        resume(order.recording, order.at_us)
     elif order.kind == ORDER_CLOSE:
         order.recording.closing = 1
         order.recording.stopped_us = order.at_us
@@ -379,6 +393,16 @@ cdef class Drain:
         cdef order_t* order = self.order(id, ORDER_LEG_END, position)
         order.handle = handle
         order.lost = lost[order.recording.format == FORMAT_WAV]
+        self.post(order)
+
+    def pause(self, id, *, uint64_t position, int64_t at_us):
+        cdef order_t* order = self.order(id, ORDER_PAUSE, position)
+        order.at_us = at_us
+        self.post(order)
+
+    def resume(self, id, *, uint64_t position, int64_t at_us):
+        cdef order_t* order = self.order(id, ORDER_RESUME, position)
+        order.at_us = at_us
         self.post(order)
 
     def end(self, id, *, uint64_t position, int64_t stopped_us):

@@ -13,7 +13,7 @@ from roomtone.ext.base.types cimport RT_EMPTY, RT_LATE, RT_OK, ts_diff
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.dsp.resample cimport resample_down2, resample_up2
 from roomtone.ext.record.capture cimport CAPTURE_FRAME, capture_data, capture_t
-from roomtone.ext.record.recording cimport HOLD_BLOCKS, WINDOW_BLOCKS, BLOCK_US, leg_t, recording_t
+from roomtone.ext.record.recording cimport HOLD_BLOCKS, WINDOW_BLOCKS, BLOCK_US, elapsed_us, leg_t, recording_t
 from roomtone.ext.wire.rtp cimport rtp_header_t, rtp_parse
 
 
@@ -25,7 +25,7 @@ cdef enum:
 
 
 cdef int64_t sample_at(const recording_t* r, int64_t at_us) noexcept nogil:
-    return (at_us - r.started_us) * r.rate_hz // 1000000
+    return elapsed_us(r, at_us) * r.rate_hz // 1000000
 
 
 cdef int64_t place(leg_t* leg, const rtp_header_t* h, int clock_rate_hz, int64_t at_us) noexcept nogil:

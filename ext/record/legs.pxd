@@ -16,4 +16,6 @@ cdef leg_t* leg_begin(drain_t* d, recording_t* r, feed_t* feed, int32_t channel,
                       int64_t at_us) noexcept nogil
 cdef void leg_order(drain_t* d, const order_t* order) noexcept nogil
 cdef void leg_end_order(drain_t* d, const order_t* order) noexcept nogil
+# After a pause.
+cdef void legs_anew(recording_t* r) noexcept nogil
 cdef void legs_free(drain_t* d, recording_t* r) noexcept nogil

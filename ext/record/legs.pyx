@@ -25,7 +25,9 @@ from roomtone.ext.record.recording cimport (
     WAV_HEADER_BYTES,
     WINDOW_BLOCKS,
     drain_t,
+    elapsed_us,
     feed_t,
+    left_out,
     leg_t,
     order_t,
     recording_t,
@@ -49,12 +51,12 @@ cdef inline bint wanted(const recording_t* r, const capture_t* record) noexcept 
     return record.kind == CAPTURE_FRAME or (record.kind == CAPTURE_RTP_IN and record.codec != 0)
 
 
-cdef void count_lost(leg_t* leg, uint32_t lost, uint32_t lost_heard) noexcept nogil:
-    """The ring's losses since the last look."""
+cdef void count_lost(leg_t* leg, uint32_t lost, uint32_t lost_heard, bint counts) noexcept nogil:
+    """The ring's losses since the last look; those of a pause are none of the recording's."""
     cdef uint32_t total = lost if leg.recording.format == FORMAT_PCAP else lost_heard
-    if total != leg.lost_known:
+    if counts and total != leg.lost_known:
         lose(leg.recording, LOSS_RING, total - leg.lost_known)
-        leg.lost_known = total
+    leg.lost_known = total
 
 
 cdef void put_pcap(recording_t* r, const capture_t* record) noexcept nogil:
@@ -63,7 +65,7 @@ cdef void put_pcap(recording_t* r, const capture_t* record) noexcept nogil:
         lose(r, LOSS_FILE, 1)
         return
     chunk_used(r, pcap_packet(room, record, record.at_us + r.wall_offset_us), 1)
-    r.chunk.until_us = record.at_us
+    r.chunk.until_us = r.started_us + elapsed_us(r, record.at_us)
 
 
 cdef void put_wav(drain_t* d, leg_t* leg, const capture_t* record) noexcept nogil:
@@ -76,9 +78,10 @@ cdef void put_wav(drain_t* d, leg_t* leg, const capture_t* record) noexcept nogi
 
 cdef void leg_record(drain_t* d, leg_t* leg, const capture_t* record) noexcept nogil:
     cdef recording_t* r = leg.recording
+    cdef bint outside = left_out(r, record.at_us)
     if leg.feed == NULL:
-        count_lost(leg, record.lost, record.lost_heard)     # what a feed lost it tells itself
-    if not wanted(r, record):
+        count_lost(leg, record.lost, record.lost_heard, not outside)    # what a feed lost it tells itself
+    if outside or not wanted(r, record):
         return
     if rt_load32(&r.error):
         lose(r, LOSS_FILE, 1)
@@ -156,6 +159,14 @@ cdef void leg_order(drain_t* d, const order_t* order) noexcept nogil:
         feed_leg(order.recording, leg, order.channel, order.at_us)
 
 
+cdef void legs_anew(recording_t* r) noexcept nogil:
+    """What comes next is put where it arrives: there was a pause."""
+    cdef leg_t* leg = r.first_leg
+    while leg != NULL:
+        leg.anchored = 0
+        leg = leg.next
+
+
 cdef void leave(drain_t* d, leg_t* leg) noexcept nogil:
     """Records of its endpoint go past it from now on."""
     cdef leg_t** at
@@ -173,7 +184,7 @@ cdef void leg_end_order(drain_t* d, const order_t* order) noexcept nogil:
     cdef leg_t* leg = order.recording.first_leg
     while leg != NULL:
         if leg.here and leg.feed == NULL and leg.handle == order.handle:
-            count_lost(leg, order.lost, order.lost)
+            count_lost(leg, order.lost, order.lost, not leg.recording.paused)
             leave(d, leg)
             if leg.recording.feeding:
                 feed_leg_end(leg.recording, leg)

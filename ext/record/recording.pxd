@@ -73,6 +73,10 @@ ctypedef struct recording_t:
     uint32_t leg_count
     uint32_t channels               # of the file, once all chunks are written
     int32_t block                   # samples
+    int32_t paused
+    int64_t paused_us               # when the last pause began,
+    int64_t resumed_us              # and ended
+    int64_t left_us                 # how long all that have ended were
     int32_t closing
     int64_t stopped_us              # when it is closing
     chunk_t* chunk                  # being filled
@@ -94,6 +98,20 @@ ctypedef struct recording_t:
     int64_t good_end                # of what is written
     int64_t header_end              # what the WAV's header says
     int64_t until_us                # when the newest packet of a pcap was heard
+
+
+cdef inline bint left_out(const recording_t* r, int64_t at_us) noexcept nogil:
+    """It was heard in a pause, as far as is remembered: the last one."""
+    return at_us >= r.paused_us and (r.paused or at_us < r.resumed_us)
+
+
+cdef inline int64_t elapsed_us(const recording_t* r, int64_t at_us) noexcept nogil:
+    """How long the recording is at that time: no pause is in it."""
+    if r.paused:
+        at_us = min(at_us, r.paused_us)
+    elif at_us < r.resumed_us:
+        at_us = min(at_us, r.paused_us) + r.resumed_us - r.paused_us
+    return at_us - r.started_us - r.left_us
 
 
 ctypedef struct leg_t:              # an endpoint's part of a recording; the drain's
@@ -152,6 +170,8 @@ cdef enum order_kind_t:
     ORDER_LEG_END = 3
     ORDER_CLOSE = 4
     ORDER_FEED = 5
+    ORDER_PAUSE = 6
+    ORDER_RESUME = 7
 
 
 ctypedef struct order_t:            # carried out when everything captured before `position` has been seen

@@ -97,6 +97,27 @@ def test_everybody_of_the_session_is_captured_and_those_who_join(
     assert not [event for event in bench.events() if isinstance(event, m.RecordingStopped)]
 
 
+def test_a_pause_is_not_in_its_duration_and_may_be_asked_for_twice(
+    recording: BenchWorker, tmp_path: Path
+) -> None:
+    bench = recording
+    bench.rtp(endpoint="a")
+    refused = ask(bench, m.PauseRecording("r"))
+    assert isinstance(refused, m.Failed) and refused.code == "RECORDING_ERROR"
+    start(bench, tmp_path / "call.wav")
+    for bodies, ms in (([m.ResumeRecording("r")], 700), ([m.PauseRecording("r")] * 2, 5000)) * 2:
+        for body in bodies:
+            assert ask(bench, body) == m.Done()
+        bench.now_us += ms * 1000
+    assert ask(bench, m.ResumeRecording("r")) == m.Done()
+    bench.now_us += 100_000
+    assert ask(bench, m.PauseRecording("r")) == m.Done()
+    bench.now_us += 9_000_000
+    done = ask(bench, m.StopRecording("r"))
+    assert isinstance(done, m.RecordingDone)
+    assert done.duration_ms == 1500
+
+
 def test_an_endpoint_is_captured_until_its_last_recording_has_ended(
     recording: BenchWorker, tmp_path: Path
 ) -> None:

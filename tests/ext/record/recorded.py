@@ -117,6 +117,10 @@ class Recorded:
         if not self.captured[handle]:
             self.lab.media.capture(handle, False)
 
+    def pause(self, recording: Recording, paused: bool) -> None:
+        order = self.drain.pause if paused else self.drain.resume
+        order(recording.id, position=self.lab.media.capture_position(), at_us=self.lab.now_us)
+
     def run(self, ms: int) -> None:
         for _ in range(ms // TURN_MS):
             self.clock.run(TURN_MS)

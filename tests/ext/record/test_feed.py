@@ -147,3 +147,22 @@ def test_a_worker_that_dies_leaves_what_it_had_sent(pair: Pair) -> None:
     assert level_at(first[1600:15000], 440) == pytest.approx(LOUD, rel=0.02)
     assert level_at(second[1600 : rate - 400], 1000) == pytest.approx(LOUD, rel=0.02)
     assert not second[rate + 800 :].any()
+
+
+def test_a_pause_is_one_for_all_workers_though_they_hear_of_it_one_after_the_other(pair: Pair) -> None:
+    anna = pair.session.peer(0, signal=tone(440, LOUD))
+    ben = pair.session.peer(1, signal=tone(1000, LOUD))
+    kept, fed = pair.start("call.wav", [anna], [ben], rate_hz=8000)
+    pair.run(2000)
+    for paused in (True, False):
+        pair.keeper.pause(kept, paused)
+        pair.run(50)
+        pair.feeder.pause(fed, paused)
+        pair.run(1950)
+    counts, _ = stop(pair, kept, fed)
+    rate, channels = sound(kept.path)
+    assert channels.shape[1] / rate == pytest.approx(4.0, abs=0.1)
+    for channel, hz in zip(channels, (440, 1000), strict=True):
+        assert level_at(channel[rate // 2 : rate * 19 // 10], hz) == pytest.approx(LOUD, rel=0.02)
+        assert level_at(channel[rate * 23 // 10 : rate * 38 // 10], hz) == pytest.approx(LOUD, rel=0.02)
+    assert not any(counts["lost"].values())
