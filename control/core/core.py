@@ -50,6 +50,7 @@ from roomtone.control.core.rest import front, remembered
 from roomtone.control.core.rest.apps import App
 from roomtone.control.core.rest.asked import Asked
 from roomtone.control.core.rest.remembered import Remembered
+from roomtone.control.core.rooms import play
 from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.run import Call, Run, defer, next_deferred
 from roomtone.control.core.session import Bus, Connection, Endpoint, Session
@@ -134,6 +135,7 @@ class Core(Procedures):
                 self._worker_started(given)
             case effects.WorkerHolds():
                 audio.sockets_lost(self, recall.adopt(self, given.worker, given.endpoints))
+                play.heard(self, given.worker, given.endpoints)
                 self._heard(given.worker)
                 recordings.adopt(self, given.worker, given.recordings)
                 remembering.claim_recordings(self)
@@ -395,6 +397,8 @@ class Core(Procedures):
         if known is not None:
             self._worker_died(given.worker, {})
         self.workers.started(given.worker, given.epoch)
+        if not given.running:
+            play.began_anew(self, given.worker)
         self.log("info", "worker_started", worker=given.worker, epoch=given.epoch)
 
     def _heard(self, worker: int) -> None:

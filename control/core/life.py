@@ -10,7 +10,7 @@ from roomtone.control.core.calls import collecting, commands, ending, keys, play
 from roomtone.control.core.calls.ending import Ending
 from roomtone.control.core.calls.leg import HangupOn
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
-from roomtone.control.core.rooms import destroying, joining, leaving, sweeping, talking
+from roomtone.control.core.rooms import destroying, joining, leaving, play, sweeping, talking
 from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.run import PAUSED, Answer, Ask, Work, next_deferred
 from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
@@ -141,6 +141,7 @@ def worker_lost(core: Core, worker: int, left: dict[str, Left]) -> None:
 
     left: what there is of its recordings.
     """
+    play.lost(core, worker)
     lost = [s for s in core.sessions.values() if s.home == worker or worker in s.counts]
     for session in lost:
         event = api.SessionLost(session.id, "worker_lost")
@@ -173,6 +174,9 @@ def timer(core: Core, key: tuple[str, ...]) -> None:
         return
     if key == downloads.CLEANUP:
         core.downloads.clean(core.now_us)
+        return
+    if key[0] == play.TIMER:
+        play.timer(core, key)
         return
     name, session_id = key
     if name == PAUSED:
@@ -289,6 +293,9 @@ def worker_event(core: Core, worker: int, event: messages.Event) -> None:
         case messages.RecordingStopped():
             recordings.stopped(core, event)
             return
+    room = core.rooms.get(event.session)
+    if room is not None and play.worker_event(core, room, worker, event):
+        return
     session = core.sessions.get(event.session)
     endpoint = session.endpoints.get(event.endpoint) if session is not None else None
     if session is None or endpoint is None or endpoint.worker != worker:

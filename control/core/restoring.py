@@ -9,7 +9,7 @@ from roomtone.control.core import webhooks
 from roomtone.control.core.calls import remembering
 from roomtone.control.core.effects import Restored
 from roomtone.control.core.rest import apps, remembered
-from roomtone.control.core.rooms import sweeping
+from roomtone.control.core.rooms import play_model, play_restore, sweeping
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
@@ -22,6 +22,7 @@ READERS: dict[str, Callable[[Core, str, bytes], None]] = {
     sweeping.ROOM: sweeping.read_room,
     sweeping.MEMBER: sweeping.read_member,
     remembered.KIND: remembered.read,
+    play_model.KIND: play_restore.read,
 }
 # What is done, in this order, when every worker has said what it held before this process began.
 SWEEPERS: list[Callable[[Core], None]] = [sweeping.sweep, remembering.sweep]

@@ -31,6 +31,7 @@ class Counters:
         "endpoints_refused",
         "events",
         "events_dropped",
+        "play_reports_stale",
         "stats_withheld",
     )
 
@@ -39,6 +40,7 @@ class Counters:
         self.command_duration: defaultdict[str, Histogram] = defaultdict(Histogram)  # by method
         self.events: Counter[str] = Counter()  # by name
         self.events_dropped = 0
+        self.play_reports_stale = 0  # of playback in rooms that was over
         self.endpoints_refused = 0  # for overload
         self.stats_withheld = 0  # statistics events left out under overload
 

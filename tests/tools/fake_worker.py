@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from fake_files import DURATION_MS, FILE_COMMANDS, FakeFile
 
 from roomtone.control.core import effects as fx
 from roomtone.control.core.api import EVENTS, EventData
@@ -39,6 +40,7 @@ TOLD = _kinds(EventData)
 KINDS = {ms.CreateRtp: "rtp", ms.CreateTone: "tone", ms.CreateFile: "file", ms.CreateBridge: "bridge"}
 EPOCH_OFFSET_US = 1_700_000_000_000_000  # 2023-11-14T22:13:20Z at now_us = 0
 US_PER_S = 1_000_000
+UNKNOWN = ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
 
 
 class Refused(Exception):
@@ -70,6 +72,8 @@ class FakeWorker:
         self.turned: dict[str, bool] = {}  # bridge -> whether it is a source
         self.rooms: set[str] = set()  # open here
         self.seats: dict[str, tuple[str, ms.Seat]] = {}  # endpoint -> the room it sits in, and how
+        self.duration_ms: int | None = DURATION_MS  # of files; None: not known before their end
+        self.files: dict[str, FakeFile] = {}  # endpoint -> what it plays
         self.last_us: dict[str, int] = {}  # session -> RTP activity
         self.refuse: dict[type, ms.Failed] = {}
         self.mute: set[type] = set()
@@ -115,7 +119,7 @@ class FakeWorker:
                 return ms.Done()
             case ms.MoveEndpoint():
                 if body.endpoint not in self.endpoints:
-                    return ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
+                    return UNKNOWN
                 if body.move > self.moves.get(body.endpoint, 0):
                     self.moves[body.endpoint] = body.move
                     self.seats.pop(body.endpoint, None)
@@ -139,12 +143,12 @@ class FakeWorker:
                 return ms.Done()
             case ms.TurnBridge():
                 if body.endpoint not in self.endpoints:
-                    return ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
+                    return UNKNOWN
                 self.turned[body.endpoint] = body.is_source
                 return ms.Done()
             case ms.FeedBridge():
                 if body.endpoint not in self.endpoints:
-                    return ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
+                    return UNKNOWN
                 self.feeds[body.endpoint] = body
                 return ms.Done()
             case ms.StartRecording():
@@ -165,18 +169,25 @@ class FakeWorker:
                 )
             case ms.CreateFile():
                 self._enter(body)
-                return ms.FileCreated(duration_ms=1000, shared_id="shared" if body.shared else None)
-            case ms.QueueFile():
-                return ms.FileCreated(duration_ms=1000)
+                self.files[body.endpoint] = FakeFile(body, self.duration_ms)
+                return ms.FileCreated(
+                    duration_ms=self.duration_ms, shared_id="shared" if body.shared else None
+                )
+            case body if isinstance(body, FILE_COMMANDS) and body.endpoint in self.files:
+                return self.files[body.endpoint].answer(body)
+            case ms.AskFile() | ms.QueueFile():
+                return UNKNOWN
             case ms.RemoveEndpoint():
                 known = self.endpoints.pop(body.endpoint, None)
                 self.feeds.pop(body.endpoint, None)
                 self.turned.pop(body.endpoint, None)
                 self.seats.pop(body.endpoint, None)
-                return ms.Done() if known else ms.Failed(code="ENDPOINT_ERROR", message="unknown endpoint")
+                self.files.pop(body.endpoint, None)
+                return ms.Done() if known else UNKNOWN
             case ms.CloseSession():
                 self.endpoints = {e: s for e, s in self.endpoints.items() if s != body.session}
                 self.feeds = {e: feed for e, feed in self.feeds.items() if e in self.endpoints}
+                self.files = {e: file for e, file in self.files.items() if e in self.endpoints}
                 self.turned = {e: turned for e, turned in self.turned.items() if e in self.endpoints}
                 self.buses.discard(body.session)
                 self.rooms.discard(body.session)
@@ -234,6 +245,9 @@ def held(worker: FakeWorker) -> list[ms.SnapshotEndpoint]:
             kind=getattr(made[endpoint], "kind", KINDS[type(made[endpoint])]),
             note=last[endpoint].note,
             created=worker.created.get(endpoint),
+            finished=endpoint in worker.files and worker.files[endpoint].ended,
+            started=endpoint in worker.files and worker.files[endpoint].started,
+            paused=endpoint in worker.files and worker.files[endpoint].paused,
             moves=worker.moves.get(endpoint, 0),
             room=worker.seats[endpoint][0] if endpoint in worker.seats else None,
             seat=worker.seats[endpoint][1] if endpoint in worker.seats else None,
@@ -495,7 +509,7 @@ class Desk:
 
     def kill(self, worker: int) -> None:
         dead = self.workers[worker]
-        dead.held = []
+        dead.held, dead.files = [], {}
         self.give(fx.WorkerDied(worker, dead.epoch))
 
     def restart(self, worker: int) -> FakeWorker:

@@ -48,6 +48,7 @@ CODES: dict[str, Code] = {
     "recording_error": Code(409, "Not recorded"),
     "not_in_conference": Code(409, "The session is in no room"),
     "already_in_room": Code(409, "The session is in another room"),
+    "room_empty": Code(409, "Nobody is in the room"),
     "room_full": Code(409, "The room is full"),
     "room_locked": Code(409, "The room is locked"),
     "node_mismatch": Code(409, "The room is on another node"),

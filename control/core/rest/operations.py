@@ -6,6 +6,7 @@ from roomtone.control.core.calls import operations as calls
 from roomtone.control.core.rest import apps, deliveries, endpoints, remembered
 from roomtone.control.core.rest.asked import Operation
 from roomtone.control.core.rooms import operations as rooms
+from roomtone.control.core.rooms import play_requests
 
 OPERATIONS: dict[str, Operation] = {
     **apps.OPERATIONS,
@@ -13,5 +14,6 @@ OPERATIONS: dict[str, Operation] = {
     **endpoints.OPERATIONS,
     **deliveries.OPERATIONS,
     **rooms.OPERATIONS,
+    **play_requests.OPERATIONS,
     **calls.OPERATIONS,
 }

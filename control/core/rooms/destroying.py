@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from roomtone.control.core import life, placing
-from roomtone.control.core.rooms import events, joining, lasting, leaving
+from roomtone.control.core.rooms import events, joining, lasting, leaving, play
 from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.run import Work
 from roomtone.control.core.session import SessionFact
@@ -25,6 +25,7 @@ def destroy(
     if room.state != "open":
         return
     room.state = "destroying"
+    play.end_for_room(core, room)
     for name in list(room.timers):
         core.cancel(room, name)
     sessions = [member.session for member in room.members.values() if member.state == "in"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.control.core import naming
-from roomtone.control.core.rooms import events, joining, lasting, seating, talking
+from roomtone.control.core.rooms import events, joining, lasting, play, seating, talking
 from roomtone.control.core.rooms.model import Member, Room
 from roomtone.control.core.session import Session
 
@@ -30,6 +30,8 @@ def leave(core: Core, member: Member, reason: str, cause: str, asked: Asked | No
     lasting.emptied(core, room)
     tell(core, room, session.id, session.caller_id, reason, cause, asked, session)
     seating.let_go(core, session, session.endpoints.values(), room)
+    if not room.member_count:
+        play.emptied(core, room)
     core.log("info", "member_left", room=room.id, session=session.id, reason=reason, cause=cause)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
+from roomtone.control.core.rooms.play_model import Play
 from roomtone.control.core.rooms.routing import DEFAULT_ROUTING, Routing
 from roomtone.control.core.session import Bus, Session
 
@@ -68,6 +69,7 @@ class Room(Bus, kw_only=True, eq=False):
     state: str = "open"
     members: dict[str, Member] = field(default_factory=dict)
     returning: dict[str, MemberRow] = field(default_factory=dict)
+    plays: dict[str, Play] = field(default_factory=dict)
     locked: bool = False
     max_members: int = 0
     empty_timeout_s: int = DAY_S

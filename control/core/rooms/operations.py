@@ -21,6 +21,7 @@ from roomtone.control.core.rooms import (
     forwarding,
     lasting,
     members,
+    play,
     roles,
     talking,
     views,
@@ -127,7 +128,7 @@ def list_own(core: Core, asked: Asked, body: Struct) -> Outcome:
         for room in core.rooms.values()
         if room.app_id == asked.app_id
         and name in (None, room.name)
-        and status in (None, views.playback_status(room))
+        and status in (None, play.status(room))
         and (after_us is None or room.created_us > after_us)
     )
     rooms, cursor = query.page(asked, found, lambda room: (room.created_us + core.epoch_offset_us, room.id))

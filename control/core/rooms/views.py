@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from roomtone.control.core import naming, views
+from roomtone.control.core.rooms import play
 from roomtone.control.core.rooms.model import Member, Room
 
 if TYPE_CHECKING:
@@ -18,18 +19,15 @@ def summary(core: Core, room: Room) -> dict[str, Any]:
         "app_id": room.app_id,
         "name": room.name,
         "created_at": views.rfc3339(room.created_us + core.epoch_offset_us),
-        "playback_status": playback_status(room),
+        "playback_status": play.status(room),
         "member_count": room.member_count,
     }
-
-
-def playback_status(room: Room) -> str:
-    return "stopped"
 
 
 def details(core: Core, room: Room) -> dict[str, Any]:
     return {
         **summary(core, room),
+        "playback": play.view(core, room),
         "state": room.state,
         "locked": room.locked,
         "max_members": room.max_members,
