@@ -41,6 +41,8 @@ class Breaker:
     def failed(self, now_us: int, *, ordered: bool) -> None:
         """The endpoint is down, as far as this attempt shows.  ordered: of an event that keeps the order."""
         if self.open:
+            if now_us < self.probe_us:
+                return  # it was under way when the breaker opened
             self.probe_us = now_us + PROBE_S[min(self._probes, len(PROBE_S) - 1)] * US_PER_S
             self._probes += 1
         elif ordered:

@@ -132,13 +132,20 @@ class LaneScheduler:
 
     def next_us(self, now_us: int) -> int | None:
         """When `take` may give something; None: only after an answer, or something new."""
+        earliest_us = self._paused_until_us
+        if self.breaker.open:
+            if self.flying:
+                return None
+            earliest_us = max(earliest_us, self.breaker.probe_us)
         times = [self._resting[0][0]] if self._resting else []
-        if self._ready and not (self._ready[0][0] == PRIORITIES[REPLAY] and self._replays_at_limit()):
-            if not self.breaker.open:
-                times += [now_us] * (self.breaker.room(len(self.flying), now_us) > 0)
-            elif not self.flying:
-                times.append(self.breaker.probe_us)
-        return max(min(times), self._paused_until_us) if times else None
+        room = self.breaker.room(len(self.flying), max(now_us, earliest_us))
+        if (
+            self._ready
+            and room > 0
+            and not (self._ready[0][0] == PRIORITIES[REPLAY] and self._replays_at_limit())
+        ):
+            times.append(now_us)
+        return max(min(times), earliest_us) if times else None
 
     def _replays_at_limit(self) -> bool:
         return self._replays_flying >= REPLAYS_IN_FLIGHT
