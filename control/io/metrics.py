@@ -161,6 +161,7 @@ class Metrics(Collector):
         ):
             yield _counter(name, text, ("reason",), [((key,), value) for key, value in totals.items()])
         yield from self._collect_audio()
+        yield from self._collect_rest()
         facts = [((key,), value) for key, value in c.worker_events.items()]
         yield _counter("roomtone_worker_events", "Events received from workers", ("type",), facts)
         yield _counter("roomtone_worker_event_gaps", "Holes in workers' numbers", (), [((), c.event_gaps)])
@@ -181,6 +182,18 @@ class Metrics(Collector):
             ("ticks_skipped", "Ticks the audio wheel slept through", c.audio_ticks_skipped),
         ):
             yield _counter(f"roomtone_audio_ws_{name}", text, (), [((), total)])
+
+    def _collect_rest(self) -> Iterator[Metric]:
+        c = self._counters
+        requests = [
+            ((operation, str(status)), total) for (operation, status), total in c.rest_requests.items()
+        ]
+        yield _counter("roomtone_rest_requests", "REST requests answered", ("operation", "status"), requests)
+        name, text = "roomtone_rest_request_duration_seconds", "From a REST request to its answer"
+        yield _durations(name, text, c.rest_duration, "operation")
+        yield _counter(
+            "roomtone_rest_unheard", "Answers for clients that had gone", (), [((), c.rest_unheard)]
+        )
 
     def _collect_core(self, counts: Counts) -> Iterator[Metric]:
         sessions = [(("active",), counts.sessions - counts.orphaned), (("orphaned",), counts.orphaned)]
@@ -278,8 +291,8 @@ class Metrics(Collector):
         return family
 
 
-def _durations(name: str, text: str, histograms: Mapping[str, Histogram]) -> Metric:
-    family = HistogramMetricFamily(name, text, labels=("command",))
+def _durations(name: str, text: str, histograms: Mapping[str, Histogram], label: str = "command") -> Metric:
+    family = HistogramMetricFamily(name, text, labels=(label,))
     for command, histogram in histograms.items():
         counted = list(zip(COMMAND_SECONDS, histogram.counts, strict=False))
         buckets = _cumulative([*counted, (float("inf"), histogram.counts[-1])])

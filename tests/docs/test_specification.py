@@ -80,7 +80,7 @@ CODES_OF_THE_PROTOCOL = """
 """
 ROUTES_OF_THE_PROTOCOL = (
     "/health", "/livez", "/readyz", "/metrics", "/sessions", "/sessions/{id}", "/recordings",
-    "/recordings/{path}", "/asyncapi.json",
+    "/recordings/{path}", "/asyncapi.json", "/openapi.json", "/docs",
 )  # fmt: skip  # and the WebSockets /audio/{token} and any other path
 KEYS_OF_THE_PROTOCOL = """
     listen media_ip rtp_port_range workers cpu_affinity disconnect_timeout_secs shutdown_max_wait_secs

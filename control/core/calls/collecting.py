@@ -13,7 +13,7 @@ from roomtone.control.core.calls.commands import Command, command
 from roomtone.control.core.calls.digit_pattern import Pattern, PatternError
 from roomtone.control.core.calls.digits import Action, Collector, Input, Rules
 from roomtone.control.core.calls.playing import MAX_URLS, Playback, Url, Urls
-from roomtone.control.core.rest.asked import Asked, Operation, Outcome
+from roomtone.control.core.rest.asked import URLS_BODY, Asked, Operation, Outcome
 from roomtone.control.core.rest.refusal import Refusal
 from roomtone.control.core.session import Session
 
@@ -179,6 +179,7 @@ OPERATIONS: dict[str, Operation] = dict([
         "digits.collected",
         "playback.file_not_found",
         body=GetDigits,
+        max_body=URLS_BODY,
         group="heavy",
         timing="deferred",
     ),

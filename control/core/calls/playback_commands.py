@@ -11,7 +11,7 @@ from roomtone.control.core import file_requests
 from roomtone.control.core.calls import collecting, commands, digits, events, playing, telling
 from roomtone.control.core.calls.commands import Command, command
 from roomtone.control.core.calls.playing import Playback, Urls
-from roomtone.control.core.rest.asked import Asked, Operation, Outcome
+from roomtone.control.core.rest.asked import URLS_BODY, Asked, Operation, Outcome
 from roomtone.control.core.rest.refusal import Refusal, refuse
 from roomtone.control.core.run import Ask, Work, expect
 from roomtone.control.core.session import Endpoint, EndpointFact
@@ -202,6 +202,7 @@ OPERATIONS: dict[str, Operation] = dict([
         "playback.stopped",
         "playback.file_not_found",
         body=StartPlayback,
+        max_body=URLS_BODY,
         group="playback",
         timing="deferred",
     ),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 MAX_BODY = 131_072  # bytes
+PLAY_BODY = 16_384  # of a room's play: its events name the URLs and have to fit into 20 kB
+URLS_BODY = 1_048_576  # of a command that names as many and as long URLs as it may, twice
 
 
 class Asked(Struct, eq=False):

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from roomtone.control.core.problems import INVALID_PARAMS
-from roomtone.control.core.rest.asked import Asked, Operation, Outcome, Steps
+from roomtone.control.core.rest.asked import PLAY_BODY, Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import Refusal, refuse
 from roomtone.control.core.rooms import play_life, play_media, play_watch
 from roomtone.control.core.rooms.model import Room
@@ -313,6 +313,7 @@ OPERATIONS: dict[str, Operation] = {
         handler=play,
         summary="Play to everybody in a room",
         body=PlayBody,
+        max_body=PLAY_BODY,
         result=Accepted,
         status=202,
         group="conference_play",

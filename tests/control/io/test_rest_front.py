@@ -194,11 +194,10 @@ def test_keys_are_guessed_no_faster_than_ten_a_second(
 def test_a_core_that_does_not_answer_is_told_after_a_while(
     tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rest, "ANSWER_S", 0.01)
-
     async def body() -> None:
         async with running(tmp_path) as control:
             app = await member(control)
+            monkeypatch.setattr(rest, "ANSWER_S", 0.01)
             submit = control.app.rest._submit
             held: list[Any] = []
             monkeypatch.setattr(
@@ -249,5 +248,20 @@ def test_an_app_is_overwritten_shown_and_removed(tmp_path: Path, run: Any) -> No
             assert (await asked(control, "DELETE", path, headers=ADMIN)).status == 200
             assert (await asked(control, "GET", path, headers=ADMIN)).body["code"] == "app_not_found"
             assert (await asked(control, "GET", "/api/v1/nothing", headers=mine)).status == 401
+
+    run(body())
+
+
+def test_as_many_and_as_long_urls_as_a_command_may_name_fit(tmp_path: Path, run: Any) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            app = await member(control)
+            urls = ["https://media.example/" + "x" * 2026] * 128
+            call = "/sessions/abcde-00000000-0000-4000-8000-000000000000/commands"
+            assert (await app("POST", f"{call}/playback/start", {"urls": urls})).status == 404
+            prompts = {"urls": urls, "invalid_urls": urls}
+            assert (await app("POST", f"{call}/play_and_get_digits", prompts)).status == 404
+            reply = await app("POST", "/conferences/abcde-room-1/play", {"urls": urls[:9]})
+            assert (reply.status, reply.body["code"]) == (413, "body_too_large")
 
     run(body())
