@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from typing import Self
+from typing import Self, cast
 
 LENGTH = b"content-length:"
 
@@ -22,8 +22,7 @@ class HttpConnection(asyncio.Protocol):
         return protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.answered is not None and not self.answered.done():

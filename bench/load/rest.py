@@ -124,10 +124,10 @@ class Traffic:
         text = b"" if body is None else json.dumps(body).encode()
         status, answer, _ = await self.pool.ask(method, API + path, self.headers, text)
         self.times[what].append(time.monotonic_ns() - due)
-        if status >= 300:
-            self.refused[f"{what} {status} {answer[:200].decode()}"] += 1
-            return {}
         decoded: dict[str, Any] = json.loads(answer) if answer else {}
+        if status >= 300:
+            self.refused[f"{what}: {status} {decoded.get('code')}"] += 1
+            return {}
         return decoded
 
     async def _make(self) -> str:
