@@ -161,8 +161,8 @@ class Traffic:
             case 2:
                 await self._ask("list rooms", "GET", "/conferences?limit=50")
             case 4:
-                room = self.rooms.popleft()
-                await self._ask("end a room", "DELETE", f"/conferences/{room}")
+                if self.rooms:  # none: those who make them wait
+                    await self._ask("end a room", "DELETE", f"/conferences/{self.rooms.popleft()}")
 
     async def join_on(self, rate: float, until: float) -> None:
         open_: set[asyncio.Task[Any]] = set()
