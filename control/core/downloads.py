@@ -35,6 +35,14 @@ CLEANUP = ("cache",)
 ARRIVED, TIMEOUT, LEFT = "ok", "timeout", "left"
 
 
+# What programs are told of an outcome, if not its own name.
+CODES = {
+    "not_allowed": "forbidden_address",
+    **dict.fromkeys(("dns", "connect", "tls", "url", "http"), "unreachable"),
+    **dict.fromkeys(("disk_full", "internal"), "storage"),
+}
+
+
 class Source(Struct, frozen=True):
     """headers: (name in lower case, value), sorted."""
 
@@ -60,7 +68,11 @@ class Copy(Struct, eq=False):
 
 
 class Reason(str):
-    """Why there is no copy, for a person; code: in a word, for programs."""
+    """Why there is no copy, for a person.
+
+    code: for programs, http_404 (http_ and the status), too_large, forbidden_address, timeout, unreachable,
+    incomplete, redirects or storage.
+    """
 
     __slots__ = ("code",)
     code: str
@@ -204,8 +216,9 @@ class Downloads:
         self._ended(download, given.outcome, message=given.message)
         self._lose(download)
         self._begin()
+        code = given.code or CODES.get(given.outcome, given.outcome)
         for _, wish in wishes:
-            wish.then(None, Reason(given.message, given.code or given.outcome))
+            wish.then(None, Reason(given.message, code))
 
     def _arrived(self, download: Download, given: effects.Downloaded, now_us: int) -> None:
         copy = download.copy or self._keep(download, given.path, now_us)

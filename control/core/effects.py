@@ -145,7 +145,7 @@ class Downloaded(msgspec.Struct, frozen=True):
 class DownloadFailed(msgspec.Struct, frozen=True):
     """Nothing of it is left in the cache.  outcome: a word for metrics; message: for a person, no secrets.
 
-    code: for programs, such as http_404 and forbidden_address; none: the outcome.
+    code: http_ and the status that was answered; none: the outcome says it (core/downloads.py, CODES).
     """
 
     name: str

@@ -35,14 +35,15 @@ class Problem(Exception):
     """A request that cannot be done, told to the caller.
 
     code: one of `CODES`.  message: one sentence for a person.  field: the parameter at fault, where there is
-    one.
+    one.  cause: a finer code, where a worker gave one.
     """
 
-    def __init__(self, code: str, message: str, field: str | None = None) -> None:
+    def __init__(self, code: str, message: str, field: str | None = None, *, cause: str = "") -> None:
         super().__init__(code, message)
         self.code = code
         self.message = message
         self.field = field
+        self.cause = cause
 
 
 def session_not_found(session_id: str, field: str) -> Problem:

@@ -138,7 +138,7 @@ def expect(answer: Answer, kind: type[T]) -> T:
     """The answer as what it must be.  Raises `Problem` when the worker refused or gave none."""
     if isinstance(answer, Failed):
         code = answer.code if answer.code in CODES else INTERNAL_ERROR
-        raise Problem(code, answer.message)
+        raise Problem(code, answer.message, cause=answer.detail)
     if isinstance(answer, Unanswered):
         raise Problem(SESSION_UNRESPONSIVE, f"The media worker did not answer: {answer.reason}")
     assert isinstance(answer, kind), answer

@@ -50,7 +50,6 @@ from roomtone.engine.messages import Failed
 MAX_REDIRECTS = 5  # websocket.md section 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})  # RFC 9110 section 15.4
 OK = 200
-FORBIDDEN = "forbidden_address"
 BLOCK_BYTES = 256 * 1024  # read and written at once, at most
 LOCATE_WAIT_S = 5.0  # as long as a worker has for an answer
 BEGIN_BYTES = 64 * 1024  # behind a tag at the front; with so much of it a worker can begin to play
@@ -166,31 +165,27 @@ class Fetcher:
             size_bytes = await self._fetch(effect, path)
             done = Downloaded(effect.name, path, size_bytes)
         except Exception as error:
-            outcome, message, code = self._reason(error)
-            done = DownloadFailed(effect.name, outcome, message, code)
+            code = error.code if isinstance(error, Unfetched) else ""
+            done = DownloadFailed(effect.name, *self._reason(error), code)
         finally:
             del self._tasks[effect.name]
             if not isinstance(done, Downloaded):
                 self._disk.later(self._discard, path)
         self._submit(done)
 
-    def _reason(self, error: Exception) -> tuple[str, str, str]:
-        """Of a failure: outcome, message and code.  The text says nothing of our network."""
+    def _reason(self, error: Exception) -> tuple[str, str]:
+        """Of a failure: a word for metrics and a text for a person, which says nothing of our network."""
         match error:
             case Unfetched():
-                return error.outcome, error.message, error.code
+                return error.outcome, error.message
             case NotAllowed():
-                return "not_allowed", error.message, FORBIDDEN
-            case aiohttp.ClientConnectorError(os_error=NotAllowed() as refused):
-                return "not_allowed", refused.message, FORBIDDEN
-        return *self._trouble(error), ""
-
-    def _trouble(self, error: Exception) -> tuple[str, str]:
-        match error:
+                return "not_allowed", error.message
             case aiohttp.ClientConnectorDNSError():
                 return "dns", "The host's name cannot be resolved"
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
                 return "tls", "TLS failed, or the certificate is not valid for the host"
+            case aiohttp.ClientConnectorError(os_error=NotAllowed() as refused):
+                return "not_allowed", refused.message
             case aiohttp.ClientConnectorError():
                 return "connect", "The host does not take the connection"
             case aiohttp.InvalidURL() | ValueError():

@@ -497,10 +497,12 @@ class Desk:
         self.disk.add(name)
         self.give(fx.DownloadBegun(name, f"/cache/{name}"))
 
-    def fail(self, url: str, outcome: str = "status", message: str = "HTTP status 404") -> None:
+    def fail(
+        self, url: str, outcome: str = "status", message: str = "HTTP status 404", code: str = ""
+    ) -> None:
         name = self._download_of(url)
         self.disk.discard(name)
-        self.give(fx.DownloadFailed(name, outcome, message))
+        self.give(fx.DownloadFailed(name, outcome, message, code))
 
     def _download_of(self, url: str) -> str:
         name = next(name for name, effect in self.downloading.items() if effect.url == url)

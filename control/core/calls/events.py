@@ -92,7 +92,7 @@ class PlaybackStopped(EventData):
 
 
 class FileNotFound(EventData):
-    """A file that cannot be played.  urls: that one.  error: not_fetched, or why it could not be played."""
+    """A file that cannot be played.  urls: that one.  error: as in conference.play.failed, or a refusal."""
 
     NAME: ClassVar[str] = "playback.file_not_found"
     session_uuid: str

@@ -21,7 +21,7 @@ from msgspec import Meta, Struct, field
 from roomtone.control.core import api, notes, placing, tones
 from roomtone.control.core.calls import events, telling
 from roomtone.control.core.calls.commands import take_turn
-from roomtone.control.core.downloads import Copy, Source
+from roomtone.control.core.downloads import Copy, Reason, Source
 from roomtone.control.core.problems import Problem
 from roomtone.control.core.rest.refusal import as_refusal
 from roomtone.control.core.run import Ask, Work, expect
@@ -132,10 +132,10 @@ def _wish(playback: Playback, item: int) -> str:
 
 
 def _fetched(
-    core: Core, session: Session, playback: Playback, item: int, copy: Copy | None, reason: str
+    core: Core, session: Session, playback: Playback, item: int, copy: Copy | None, reason: Reason
 ) -> None:
     if copy is None:
-        _unplayable(core, session, playback, item, "not_fetched")
+        _unplayable(core, session, playback, item, reason.code)
         return
     playback.copies[item] = copy
     if len(playback.copies) == len(playback.urls):
@@ -203,12 +203,12 @@ def _queue(core: Core, session: Session, playback: Playback, item: int) -> Work:
         expect(answers[0], FileCreated)
     except Problem as problem:
         if playback.endpoint == endpoint.id:  # else it was begun anew meanwhile
-            _unplayable(core, session, playback, item, as_refusal(problem).code)
+            _unplayable(core, session, playback, item, problem.cause or as_refusal(problem).code)
 
 
 def _made(core: Core, session: Session, playback: Playback, problem: Problem | None) -> None:
     if problem is not None and not session.ended:
-        _unplayable(core, session, playback, 0, as_refusal(problem).code)
+        _unplayable(core, session, playback, 0, problem.cause or as_refusal(problem).code)
 
 
 def _unplayable(core: Core, session: Session, playback: Playback, item: int, error: str) -> None:
@@ -276,8 +276,7 @@ def stop(core: Core, session: Session, cause: str) -> bool:
     playback.over = True
     playback.head.stand(core.now_us)
     for item in range(len(playback.urls)):
-        if item not in playback.copies:
-            core.downloads.leave(_wish(playback, item))
+        core.downloads.leave(_wish(playback, item))
     for copy in playback.copies.values():
         core.downloads.release(copy, core.now_us)
     endpoint = session.endpoints.get(playback.endpoint)
@@ -297,7 +296,7 @@ def make_again(core: Core, session: Session, playback: Playback) -> Work:
     try:
         yield from make(core, session, playback)
     except Problem as problem:
-        _unplayable(core, session, playback, 0, as_refusal(problem).code)
+        _unplayable(core, session, playback, 0, problem.cause or as_refusal(problem).code)
         raise
 
 

@@ -83,7 +83,7 @@ class Failed(EventData, kw_only=True):
     """urls: those that failed.  error: playback_error | playback_timeout.
 
     error_detail: of a URL: http_404 (http_ and the status), unsupported_media, too_large, decode_error,
-    forbidden_address, unreachable, incomplete, redirects, storage, no_room (the worker takes no more).
+    forbidden_address, timeout, unreachable, incomplete, redirects, storage, no_room (of the worker).
     cause: worker_lost | restart: not the URL's fault.
     """
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from roomtone.control.core import places, spreading
-from roomtone.control.core.downloads import Copy, Source
+from roomtone.control.core.downloads import Copy, Reason, Source
 from roomtone.control.core.problems import SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.rooms import play_life, play_watch
 from roomtone.control.core.rooms.play_machine import Input, State
@@ -96,9 +96,9 @@ def drop(core: Core, room: Room, play: Play) -> None:
             places.release(core, room, play.worker, "file")
 
 
-def _fetched(core: Core, room: Room, play: Play, index: int, copy: Copy | None, reason: str) -> None:
+def _fetched(core: Core, room: Room, play: Play, index: int, copy: Copy | None, reason: Reason) -> None:
     if copy is None:
-        unusable(core, room, play, index, "unreachable")
+        unusable(core, room, play, index, reason.code)
     else:
         core.work(_load(core, room, play, index, copy))
 
