@@ -20,14 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from roomtone.control.core import api, api_recording, places
+from roomtone.control.core import api, api_recording, places, spreading
 from roomtone.control.core.problems import ENDPOINT_ERROR, RECORDING_ERROR, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.run import COMMAND_DEADLINE_US, Answer, Ask, Call, Procedure, expect, unanswered
+from roomtone.control.core.session import Bus, Session
 from roomtone.engine import messages
 from roomtone.engine.codecs import Codec
 from roomtone.engine.messages import (
     CloseSession,
     OpenFeed,
+    PauseRecording,
+    ResumeRecording,
     SnapshotRecording,
     StartFeed,
     StartRecording,
@@ -37,7 +40,7 @@ from roomtone.engine.recording_counts import Left
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
-    from roomtone.control.core.session import Bus, Endpoint, Session
+    from roomtone.control.core.session import Endpoint
 
 MIX, WAV = "?mix", ".wav"
 STOPPED, WORKER_LOST = "stopped", "worker_lost"  # reasons: it was asked to end, its worker died
@@ -76,6 +79,7 @@ class Recording(Struct, kw_only=True, eq=False):
     state: str = "active"
     feeders: list[int] = field(default_factory=list)
     then: Then | None = None
+    paused: bool = False
 
     def over(self, duration_ms: int, reason: str) -> None:
         """It has ended; whoever waits for that learns it once."""
@@ -107,30 +111,31 @@ def start(core: Core, call: Call, params: api_recording.RecordingStart) -> Proce
 
 
 def begin(
-    core: Core, session: Session, file_path: str, endpoint_id: str | None = None, then: Then | None = None
+    core: Core, bus: Bus, file_path: str, endpoint_id: str | None = None, then: Then | None = None
 ) -> Generator[list[Ask], list[Answer], tuple[messages.RecordingStarted, Recording]]:
-    """Record an endpoint, or (None) the whole session.  Raises `Problem`."""
+    """Record an endpoint, or (None) the whole bus.  Raises `Problem`."""
     limit = core.config.max_recordings_per_session
-    if limit and len(session.recordings) >= limit:
+    if limit and len(bus.recordings) >= limit:
         raise Problem(RECORDING_ERROR, f"The session has its maximum of {limit} recordings")
     if in_use(core, file_path.removesuffix(MIX)):
         raise Problem(RECORDING_ERROR, "The file is being written", "file_path")
-    worker = _worker_of(core, session, endpoint_id)
-    recorded = _recorded(session, endpoint_id)
+    worker = _worker_of(core, bus, endpoint_id)
+    yield from spreading.join(core, bus)
+    recorded = _recorded(bus, endpoint_id)
     recording_id = core.next_id()
     body = StartRecording(
-        session=session.id,
+        session=bus.id,
         recording=recording_id,
         endpoint=endpoint_id.lower() if endpoint_id is not None else None,
         file_path=file_path,
-        app_id=session.app_id,
+        app_id=bus.app_id,
         legs=[endpoint.id for endpoint in recorded],
         wide=any(map(_wide, recorded)),
     )
     undo = StopRecording(recording_id)
     answers = yield [Ask(worker, body, lambda _: core.tell(worker, undo))]
     started = expect(answers[0], messages.RecordingStarted)
-    recording = session.recordings[recording_id] = Recording(
+    recording = bus.recordings[recording_id] = Recording(
         id=recording_id,
         endpoint_id=body.endpoint,
         file_path=started.file_path,
@@ -139,34 +144,34 @@ def begin(
         then=then,
     )
     try:
-        yield from _feed(core, session, recording, body.legs)
+        yield from _feed(core, bus, recording, body.legs)
     except Problem as refused:
-        _forget(session, recording)
+        _forget(bus, recording)
         _stop_all(core, recording)
         raise Problem(RECORDING_ERROR, f"Not recorded: {refused.message}") from None
-    core.log("info", "recording_started", session=session.id, recording=recording_id, worker=worker)
+    core.log("info", "recording_started", session=bus.id, recording=recording_id, worker=worker)
     return started, recording
 
 
-def _worker_of(core: Core, session: Session, endpoint_id: str | None) -> int:
+def _worker_of(core: Core, bus: Bus, endpoint_id: str | None) -> int:
     if endpoint_id is not None:
-        endpoint = session.endpoints.get(endpoint_id.lower())
+        endpoint = bus.endpoints.get(endpoint_id.lower())
         if endpoint is None:
             raise Problem(RECORDING_ERROR, f"Endpoint not found: {endpoint_id}", "endpoint_id")
         if endpoint.state == "buffering":
             raise Problem(RECORDING_ERROR, f"Endpoint {endpoint_id} is still buffering", "endpoint_id")
         return endpoint.worker
-    places.settle(core, session)
-    if session.home is None:
+    places.settle(core, bus)
+    if bus.home is None:
         raise Problem(SESSION_UNRESPONSIVE, "No media worker is running")
-    return session.home
+    return bus.home
 
 
-def _recorded(session: Session, endpoint_id: str | None) -> list[Endpoint]:
+def _recorded(bus: Bus, endpoint_id: str | None) -> list[Endpoint]:
     """Whom the recording begins with, in the order of their making."""
     if endpoint_id is not None:
-        return [session.endpoints[endpoint_id.lower()]]
-    return [endpoint for endpoint in session.endpoints.values() if endpoint.state != "buffering"]
+        return [bus.endpoints[endpoint_id.lower()]]
+    return [endpoint for endpoint in bus.heard() if endpoint.state != "buffering"]
 
 
 def _wide(endpoint: Endpoint) -> bool:
@@ -192,32 +197,50 @@ def stop(core: Core, call: Call, params: api_recording.RecordingStop) -> Procedu
 
 
 def finish(
-    core: Core, session: Session, recording: Recording
+    core: Core, bus: Bus, recording: Recording
 ) -> Generator[list[Ask], list[Answer], messages.RecordingDone]:
     """End an active recording.  Raises `Problem`."""
     recording.happened(RecordingFact.STOP_ASKED)
     within_us = COMMAND_DEADLINE_US + core.config.recording_flush_timeout_secs * US_PER_S
     body = StopRecording(recording.id)
-    keeper = Ask(
-        recording.worker, body, lambda done: _finished(session, recording, done), within_us=within_us
-    )
+    keeper = Ask(recording.worker, body, lambda done: _finished(bus, recording, done), within_us=within_us)
     answers = yield [keeper, *(Ask(worker, body, within_us=within_us) for worker in recording.feeders)]
     if unanswered(answers[0]) and recording.state == "stopping":
         recording.happened(RecordingFact.STOP_UNANSWERED)
     done = expect(answers[0], messages.RecordingDone)
-    _finished(session, recording, done)
+    _finished(bus, recording, done)
     return done
 
 
-def _finished(session: Session, recording: Recording, done: object) -> None:
+def _finished(bus: Bus, recording: Recording, done: object) -> None:
     assert isinstance(done, messages.RecordingDone)
-    _forget(session, recording)
+    _forget(bus, recording)
     recording.over(done.duration_ms, STOPPED)
 
 
-def _forget(session: Session, recording: Recording) -> None:
-    if session.recordings.pop(recording.id, None) is not None:
+def _forget(bus: Bus, recording: Recording) -> None:
+    if bus.recordings.pop(recording.id, None) is not None:
         recording.happened(RecordingFact.ENDED)
+
+
+def pause(core: Core, recording: Recording, on: bool) -> Generator[list[Ask], list[Answer], bool]:
+    """Leave out what is heard from now on, or no longer.  False: it was so already.  Raises `Problem`."""
+    if recording.paused is on:
+        return False
+    recording.paused = on
+    try:
+        for answer in (yield [Ask(worker, _paused(recording)) for worker in recording.workers]):
+            expect(answer, messages.Done)
+    except (Problem, GeneratorExit):
+        recording.paused = not on
+        for worker in recording.workers:
+            core.tell(worker, _paused(recording))
+        raise
+    return True
+
+
+def _paused(recording: Recording) -> PauseRecording | ResumeRecording:
+    return PauseRecording(recording.id) if recording.paused else ResumeRecording(recording.id)
 
 
 # -- several workers -----------------------------------------------------------------------------------------
@@ -257,6 +280,8 @@ def _feed(
         ]
         for answer in answers:
             expect(answer, messages.Done)
+        if recording.paused:
+            yield [Ask(worker, _paused(recording)) for worker in joining]
     except (Problem, GeneratorExit):
         recording.feeders = [worker for worker in recording.feeders if worker not in joining]
         for worker in joining:
@@ -283,6 +308,10 @@ def _stop_all(core: Core, recording: Recording) -> None:
 # -- endings -------------------------------------------------------------------------------------------------
 
 
+def _bus(core: Core, owner: str) -> Bus | None:
+    return core.sessions.get(owner) or core.rooms.get(owner)
+
+
 def stopped(core: Core, event: messages.RecordingStopped) -> None:
     """A worker's last word about a recording that nobody asked to stop."""
     told = api.RecordingStopped(
@@ -293,18 +322,18 @@ def stopped(core: Core, event: messages.RecordingStopped) -> None:
         dropped_packets=event.dropped_packets,
         reason=event.reason,
     )
-    session = core.sessions.get(event.session)
-    if session is not None and event.recording in session.recordings:
-        recording = session.recordings[event.recording]
-        _forget(session, recording)
+    bus = _bus(core, event.session)
+    if bus is not None and event.recording in bus.recordings:
+        recording = bus.recordings[event.recording]
+        _forget(bus, recording)
         for feeder in recording.feeders:
             core.tell(feeder, StopRecording(recording.id))
         core.log("info", "recording_stopped", recording=event.recording, reason=event.reason)
-        call = session.run.call if session.run is not None else None
+        call = bus.run.call if isinstance(bus, Session) and bus.run is not None else None
         if call is not None:
             call.emit(told)  # what a command may have caused stands behind its reply
-        else:
-            core.emit(session, told)
+        elif isinstance(bus, Session):
+            core.emit(bus, told)
         recording.over(event.duration_ms, event.reason)
         return
     departed = core.departed.pop(event.recording, None)
@@ -331,14 +360,16 @@ def worker_lost(core: Core, worker: int, left: dict[str, Left]) -> None:
 
 
 def keeper_lost(core: Core, worker: int, left: dict[str, Left]) -> None:
-    """A worker died that may have kept, or fed, recordings of sessions that have nothing else there."""
-    for session in core.sessions.values():
-        for recording in list(session.recordings.values()):
+    """A worker died that may have kept, or fed, recordings of buses with nothing else there."""
+    for bus in (*core.sessions.values(), *core.rooms.values()):
+        for recording in list(bus.recordings.values()):
             if recording.worker == worker:
-                _forget(session, recording)
+                _forget(bus, recording)
                 for feeder in recording.feeders:
                     core.tell(feeder, StopRecording(recording.id))
-                core.emit(session, _lost(core, recording, left))
+                told = _lost(core, recording, left)
+                if isinstance(bus, Session):
+                    core.emit(bus, told)
                 _over(recording, left)
             elif worker in recording.feeders:
                 recording.feeders.remove(worker)
@@ -373,7 +404,8 @@ def _tell(core: Core, departed: Departed, event: api.RecordingStopped) -> None:
 def in_use(core: Core, file_path: str) -> bool:
     """The file is being written."""
     departed = (departed.recording for departed in core.departed.values())
-    running = (recording for session in core.sessions.values() for recording in session.recordings.values())
+    buses = (*core.sessions.values(), *core.rooms.values())
+    running = (recording for bus in buses for recording in bus.recordings.values())
     return any(recording.file_path == file_path for recording in (*departed, *running))
 
 
@@ -399,17 +431,17 @@ def adopt(core: Core, worker: int, held: list[SnapshotRecording]) -> None:
 
 
 def claim(core: Core) -> None:
-    """Give every stray recording to its session; when all workers were heard, nobody else will claim it."""
+    """Give every stray recording to its bus; when all workers were heard, nobody else will claim it."""
     strays, core.strays = core.strays, []
     for worker, entry in strays:
-        session = core.sessions.get(entry.session)
-        if session is None and core.unheard:
+        bus = _bus(core, entry.session)
+        if bus is None and core.unheard:
             core.strays.append((worker, entry))
-        elif session is None:
+        elif bus is None:
             for each in (worker, *entry.feeders):
                 core.tell(each, CloseSession(entry.session))
-        elif entry.recording not in session.recordings:
-            session.recordings[entry.recording] = Recording(
+        elif entry.recording not in bus.recordings:
+            bus.recordings[entry.recording] = Recording(
                 id=entry.recording,
                 endpoint_id=entry.endpoint,
                 file_path=entry.file_path,

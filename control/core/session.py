@@ -281,6 +281,10 @@ class Bus(Struct, kw_only=True, eq=False):
     def ended(self) -> bool:
         return self.state == "ended"
 
+    def heard(self) -> list[Endpoint]:
+        """Who is recorded when it is as a whole, in the order of making."""
+        return list(self.endpoints.values())
+
     @property
     def size(self) -> int:
         """Endpoints on it, made or being made."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from roomtone.control.core import life, placing
-from roomtone.control.core.rooms import events, joining, lasting, leaving, play
+from roomtone.control.core.rooms import events, joining, lasting, leaving, play, recording
 from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.run import Work
 from roomtone.control.core.session import SessionFact
@@ -38,7 +38,7 @@ def destroy(
     for endpoint in list(room.endpoints.values()):
         core.tell(endpoint.worker, RemoveEndpoint(endpoint.id))
         placing.removed(core, room, endpoint)
-    yield from ()
+    yield from recording.end_for_room(core, room)
     _end(core, room, cause, asked)
 
 

@@ -20,7 +20,7 @@ from roomtone.control.core.calls import commands
 from roomtone.control.core.calls.commands import Command
 from roomtone.control.core.problems import ENDPOINT_ERROR, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.rooms import events, lasting, leaving, seating, talking
-from roomtone.control.core.rooms.model import Member, MemberRow, Pending, Room
+from roomtone.control.core.rooms.model import NETWORK, Member, MemberRow, Pending, Room
 from roomtone.control.core.run import Work
 from roomtone.control.core.session import Bus, Endpoint, Session
 
@@ -31,7 +31,7 @@ TIMER = "join"  # of a session that joins
 
 
 def _connected(endpoint: Endpoint) -> bool:
-    return endpoint.kind in seating.NETWORK and endpoint.state == "connected"
+    return endpoint.kind in NETWORK and endpoint.state == "connected"
 
 
 def refusal(room: Room) -> str | None:

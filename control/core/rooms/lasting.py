@@ -68,5 +68,6 @@ def write(core: Core, room: Room) -> None:
             routing=room.routing,
             used=room.used,
             emptied_us=room.emptied_us + core.epoch_offset_us,
+            recorded=room.recorded,
         ),
     )

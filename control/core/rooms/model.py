@@ -8,13 +8,14 @@ from msgspec import Struct, field
 
 from roomtone.control.core.rooms.play_model import Play
 from roomtone.control.core.rooms.routing import DEFAULT_ROUTING, Routing
-from roomtone.control.core.session import Bus, Session
+from roomtone.control.core.session import Bus, Endpoint, Session
 
 if TYPE_CHECKING:
     from roomtone.control.core.calls.commands import Command
     from roomtone.control.core.rooms.seating import Reserved
 
 DAY_S = 86400
+NETWORK = ("rtp", "webrtc", "websocket")  # who is heard in the room; files and tones stay private
 
 
 class Pending(Struct, eq=False):
@@ -53,6 +54,16 @@ class Member(Struct, kw_only=True, eq=False):
         return f"{self.room.id}/{self.session.id}"
 
 
+class Recorded(Struct):
+    """The recording of a room.  name: of the file.  id: once it runs."""
+
+    name: str
+    format: str
+    multi_track: bool
+    id: str = ""
+    paused: bool = False
+
+
 class Room(Bus, kw_only=True, eq=False):
     """A room: a bus that sessions take seats on.  id: the public room_id; it is its id on workers, too.
 
@@ -85,6 +96,12 @@ class Room(Bus, kw_only=True, eq=False):
     emptied_us: int = 0
     talkers: dict[str, Member] = field(default_factory=dict)
     speaker: str | None = None
+    recorded: Recorded | None = None
+
+    def heard(self) -> list[Endpoint]:
+        sessions = [member.session for member in self.members.values()]
+        seated = [e for session in sessions for e in session.endpoints.values() if e.seat_in is self]
+        return [*(e for e in seated if e.kind in NETWORK), *self.endpoints.values()]
 
     @property
     def member_count(self) -> int:
@@ -115,6 +132,7 @@ class RoomRow(Struct, kw_only=True):
     routing: Routing
     used: bool
     emptied_us: int
+    recorded: Recorded | None = None
 
 
 class MemberRow(Struct, kw_only=True):

@@ -22,6 +22,7 @@ from roomtone.control.core.rooms import (
     lasting,
     members,
     play,
+    recording,
     roles,
     talking,
     views,
@@ -194,5 +195,6 @@ OPERATIONS: dict[str, Operation] = {
     **members.OPERATIONS,
     **roles.OPERATIONS,
     **forwarding.OPERATIONS,
+    **recording.OPERATIONS,
     **commands.OPERATIONS,
 }

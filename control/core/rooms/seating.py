@@ -21,7 +21,7 @@ import msgspec
 
 from roomtone.control.core import notes, places, recordings, spreading
 from roomtone.control.core.problems import ENDPOINT_ERROR, Problem
-from roomtone.control.core.rooms.model import Member, Room
+from roomtone.control.core.rooms.model import NETWORK, Member, Room
 from roomtone.control.core.run import Answer, Ask, Work, expect
 from roomtone.control.core.session import Bus, Endpoint, Session
 from roomtone.engine.messages import (
@@ -38,7 +38,6 @@ from roomtone.engine.messages import (
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
-NETWORK = ("rtp", "webrtc", "websocket")  # who is heard in the room; files and tones stay private
 SEAT_US = 2_000_000  # by then a worker has begun with a seat, or does not any more
 Reserved = list[tuple[Endpoint, Room]]
 

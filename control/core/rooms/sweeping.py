@@ -15,7 +15,7 @@ import msgspec
 from roomtone.control.core import naming, places, placing, spreading
 from roomtone.control.core.calls.events import CommandResult
 from roomtone.control.core.problems import Problem
-from roomtone.control.core.rooms import lasting, leaving, seating, talking
+from roomtone.control.core.rooms import lasting, leaving, recording, seating, talking
 from roomtone.control.core.rooms.model import Member, MemberRow, Room, RoomRow
 from roomtone.control.core.run import Work
 from roomtone.control.core.session import Bus, Endpoint, Session
@@ -51,6 +51,7 @@ def read_room(core: Core, room_id: str, body: bytes) -> None:
         routing=row.routing,
         used=row.used,
         emptied_us=row.emptied_us - core.epoch_offset_us,
+        recorded=row.recorded,
     )
     lasting.begin(core, room)
 
@@ -154,6 +155,7 @@ def sweep(core: Core) -> None:
             core.keep(MEMBER, f"{row.room_id}/{row.session_id}", None)
             lasting.emptied(core, room)
             leaving.tell(core, room, row.session_id, row.caller_id, "orphan", "restart")
+        recording.returned(core, room)
         if room.was_home is not None and room.was_home in core.workers:
             room.opened.setdefault(room.was_home, None)
         if room.size:

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from roomtone.control.core import naming
-from roomtone.control.core.rooms import events, seating
-from roomtone.control.core.rooms.model import Member, Room
+from roomtone.control.core.rooms import events
+from roomtone.control.core.rooms.model import NETWORK, Member, Room
 from roomtone.control.core.session import Endpoint, Session
 from roomtone.engine.messages import StartVad, StopVad, Vad
 
@@ -37,13 +37,13 @@ def of_room_only(session: Session, endpoint: Endpoint) -> bool:
 def watch(core: Core, member: Member, endpoints: Iterable[Endpoint]) -> None:
     """Watch a member's endpoints for speech, where the room tells of it and nobody else watches them."""
     for endpoint in endpoints:
-        if watched(member.session) and endpoint.kind in seating.NETWORK and endpoint.vad is None:
+        if watched(member.session) and endpoint.kind in NETWORK and endpoint.vad is None:
             _tell(core, endpoint, StartVad(endpoint=endpoint.id, vad=TALK))
 
 
 def unwatch(core: Core, endpoints: Iterable[Endpoint]) -> None:
     for endpoint in endpoints:
-        if endpoint.kind in seating.NETWORK and endpoint.vad is None:
+        if endpoint.kind in NETWORK and endpoint.vad is None:
             _tell(core, endpoint, StopVad(endpoint.id))
 
 

@@ -1,0 +1,124 @@
+"""Recordings of rooms: begun, paused, ended, and what ends them otherwise."""
+
+from typing import Any
+
+import pytest
+from fake_worker import Desk
+from gathering import AT_ONCE, call, join, of_room, room_of
+
+from roomtone.engine import messages as ms
+
+CONFIG = 'recording_dir = "/rec"\n' + AT_ONCE
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk(workers=2, config=CONFIG)
+
+
+def record(desk: Desk, room: str, **wishes: Any) -> tuple[int, Any]:
+    return desk.rest("conference.record.start", wishes, room_id=room)
+
+
+def test_a_room_is_recorded_with_a_pause_in_one_file(desk: Desk) -> None:
+    room = room_of(desk)
+    join(desk, call(desk), room)
+    status, made = record(desk, room)
+    assert status == 201
+    started = next(body for worker in desk.workers.values() for body in worker.of(ms.StartRecording))
+    assert (started.session, started.endpoint, len(started.legs)) == (room, None, 1)
+    assert started.file_path == f"/rec{made['recording_url'].removeprefix('/recordings')}?mix"
+    for operation, changed in (("pause", True), ("pause", False), ("resume", True), ("resume", False)):
+        status, reply = desk.rest(f"conference.record.{operation}", room_id=room)
+        assert (status, reply["changed"]) == (200, changed)
+    status, stopped = desk.rest("conference.record.stop", room_id=room)
+    assert (status, stopped) == (200, {**made, "duration_ms": 5})
+    assert of_room(desk, room)[2:] == [
+        f"recording.{what}" for what in ("started", "paused", "resumed", "stopped")
+    ]
+    assert desk.told("conference.recording.stopped")[0]["reason"] == "stopped"
+    assert desk.rest("conference.record.stop", room_id=room)[1]["code"] == "not_recording"
+
+
+def test_one_recording_of_a_room_at_a_time(desk: Desk) -> None:
+    room = room_of(desk)
+    _, made = record(desk, room)
+    assert record(desk, room) == (
+        409,
+        {"code": "recording_active", "detail": {"recording_id": made["recording_id"]}},
+    )
+
+
+def test_each_member_has_a_track_when_asked_for(desk: Desk) -> None:
+    room = room_of(desk)
+    for _ in range(3):
+        join(desk, call(desk), room)
+    record(desk, room, multi_track=True)
+    started = next(body for worker in desk.workers.values() for body in worker.of(ms.StartRecording))
+    assert not started.file_path.endswith("?mix")
+    assert len(started.legs) == 3
+    assert any(worker.of(ms.StartFeed) for worker in desk.workers.values())
+    assert record(desk, room_of(desk, "2"), multi_track=True, format="pcap")[0] == 400
+
+
+def test_who_joins_on_another_worker_during_a_pause_is_paused_too(desk: Desk) -> None:
+    room = room_of(desk)
+    first, second = call(desk), call(desk)
+    join(desk, first, room)
+    record(desk, room)
+    desk.rest("conference.record.pause", room_id=room)
+    before = sum(len(worker.of(ms.PauseRecording)) for worker in desk.workers.values())
+    join(desk, second, room)
+    assert sum(len(worker.of(ms.PauseRecording)) for worker in desk.workers.values()) == before + 1
+
+
+def test_a_recording_ends_before_its_room(desk: Desk) -> None:
+    room = room_of(desk)
+    join(desk, call(desk), room)
+    record(desk, room)
+    assert desk.rest("conference.delete", room_id=room)[0] == 200
+    assert of_room(desk, room)[-3:] == ["member.left", "recording.stopped", "destroyed"]
+    assert desk.told("conference.recording.stopped")[0]["reason"] == "room_destroyed"
+
+
+def test_a_room_that_waits_for_its_file_takes_no_commands(desk: Desk) -> None:
+    room, caller = room_of(desk), call(desk)
+    record(desk, room)
+    for worker in desk.workers.values():
+        worker.mute.add(ms.StopRecording)
+    n = desk.ask("conference.delete", room_id=room)
+    assert n not in desk.replies
+    assert desk.rest("conference.get", room_id=room)[1]["state"] == "destroying"
+    assert desk.rest("conference.change", {"locked": True}, room_id=room)[1]["code"] == "room_destroying"
+    join(desk, caller, room)
+    assert desk.told("command.result")[-1]["error"] == "room_not_found"
+    desk.advance(20)
+    assert desk.reply(n)[0] == 200
+    assert of_room(desk, room)[-2:] == ["recording.stopped", "destroyed"]
+
+
+def test_a_dead_worker_s_recording_is_told_of_once(desk: Desk) -> None:
+    room = room_of(desk)
+    join(desk, call(desk), room)
+    record(desk, room)
+    keeper = next(worker.index for worker in desk.workers.values() if worker.of(ms.StartRecording))
+    desk.kill(keeper)
+    assert [event["reason"] for event in desk.told("conference.recording.stopped")] == ["worker_lost"]
+    assert record(desk, room)[0] == 201
+
+
+def test_a_recording_goes_on_across_a_restart(desk: Desk) -> None:
+    room = room_of(desk)
+    _, made = record(desk, room)
+    desk.reboot()
+    assert desk.rest("conference.record.stop", room_id=room) == (200, {**made, "duration_ms": 5})
+    assert [event["reason"] for event in desk.told("conference.recording.stopped")] == ["stopped"]
+
+
+def test_a_recording_of_which_no_worker_knows_after_a_restart_has_ended(desk: Desk) -> None:
+    room = room_of(desk)
+    record(desk, room)
+    for worker in desk.workers.values():
+        worker.commands.clear()
+    desk.reboot()
+    assert [event["reason"] for event in desk.told("conference.recording.stopped")] == ["restart"]

@@ -1,0 +1,175 @@
+"""Rooms and calls under any interleaving of commands, deaths and delays: what was told is one true story."""
+
+import itertools
+from typing import Any
+
+from fake_worker import Desk
+from gathering import AT_ONCE, call, room_of
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from roomtone.engine import messages as ms
+
+WORKERS = 2
+MEMBER = "conference.member."
+
+
+class Rooms(RuleBasedStateMachine):
+    calls = Bundle("calls")
+    rooms = Bundle("rooms")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk = Desk(workers=WORKERS, config=AT_ONCE)
+        self.names = (f"room {n}" for n in itertools.count())
+        self.read = 0
+        self.inside: dict[str, set[str]] = {}  # room -> members, as events tell
+        self.over: set[str] = set()  # rooms and calls
+        self.accepted: list[str] = []  # operation ids
+        self.results: dict[str, int] = {}
+
+    def command(self, session: str, name: str, body: Any = None) -> None:
+        n = self.desk.ask(f"command.{name}", body, session_uuid=session)
+        status, reply = self.desk.reply(n)
+        assert status in (202, 404), reply
+        if status == 202:
+            self.accepted.append(reply["operation_id"])
+
+    # -- what clients do -------------------------------------------------------------------------------------
+
+    @rule(target=rooms, limit=st.sampled_from([0, 0, 2]))
+    def make_room(self, limit: int) -> str:
+        return room_of(self.desk, next(self.names), max_members=limit)
+
+    @rule(target=calls)
+    def make_call(self) -> Any:
+        if any(worker.stalled for worker in self.desk.workers.values()):
+            return multiple()
+        return call(self.desk)
+
+    @rule(
+        who=calls, where=rooms, muted=st.booleans(), move=st.booleans(), role=st.sampled_from([None, "coach"])
+    )
+    def join(self, who: str, where: str, muted: bool, move: bool, role: str | None) -> None:
+        self.command(who, "conference/join", {"room_id": where, "muted": muted, "move": move, "role": role})
+
+    @rule(who=calls)
+    def leave(self, who: str) -> None:
+        self.command(who, "conference/leave")
+
+    @rule(who=calls, what=st.sampled_from(["mute", "unmute", "deaf", "undeaf"]))
+    def change(self, who: str, what: str) -> None:
+        self.command(who, f"conference/{what}")
+
+    @rule(who=calls, where=rooms)
+    def kick(self, who: str, where: str) -> None:
+        status = self.desk.rest("conference.member.kick", room_id=where, member=who)[0]
+        assert status == 404 or who not in self.present(where)
+
+    @rule(who=consumes(calls))
+    def hang_up(self, who: str) -> None:
+        self.command(who, "hangup")
+
+    @rule(where=consumes(rooms), hangup=st.sampled_from(["true", "false"]))
+    def delete(self, where: str, hangup: str) -> None:
+        self.desk.ask("conference.delete", query={"hangup": hangup}, room_id=where)
+
+    # -- what befalls them -----------------------------------------------------------------------------------
+
+    @rule(index=st.integers(0, WORKERS - 1), silent=st.booleans())
+    def hear_of_nobody(self, index: int, silent: bool) -> None:
+        self.desk.workers[index].mute = {ms.Seated} if silent else set()
+
+    @rule(index=st.integers(0, WORKERS - 1))
+    def stall(self, index: int) -> None:
+        self.desk.workers[index].stalled = True
+
+    @rule(index=st.integers(0, WORKERS - 1))
+    def go_on(self, index: int) -> None:
+        self.desk.workers[index].stalled = False
+        self.desk.answer_late(index)
+
+    @rule(index=st.integers(0, WORKERS - 1))
+    def die(self, index: int) -> None:
+        self.desk.kill(index)
+        self.desk.restart(index)
+
+    @rule()
+    def restart(self) -> None:
+        for worker in self.desk.workers.values():
+            worker.stalled, worker.held = False, []
+        self.desk.reboot()
+
+    @rule(seconds=st.sampled_from([0.5, 2, 10]))
+    def wait(self, seconds: float) -> None:
+        self.desk.advance(seconds)
+
+    # -- what has to hold ------------------------------------------------------------------------------------
+
+    def present(self, room: str) -> set[str]:
+        status, shown = self.desk.rest("conference.get", room_id=room)
+        return {member["session_uuid"] for member in shown["members"]} if status == 200 else set()
+
+    @invariant()
+    def the_story_is_whole(self) -> None:
+        for event in self.desk.published[self.read :]:
+            fields = event.fields
+            for lane in filter(None, (event.room_id, event.session_uuid)):
+                assert lane not in self.over, (event.name, lane)
+            if event.name == MEMBER + "joined":
+                members = self.inside.setdefault(event.room_id, set())
+                assert event.session_uuid not in members
+                members.add(event.session_uuid)
+                assert fields.member_count == len(members)
+            elif event.name == MEMBER + "left":
+                members = self.inside[event.room_id]
+                members.remove(event.session_uuid)
+                assert fields.member_count == len(members)
+            elif event.name == "command.result":
+                self.results[fields.operation_id] = self.results.get(fields.operation_id, 0) + 1
+            elif event.name == "conference.destroyed":
+                assert not self.inside.get(event.room_id)
+                self.over.add(event.room_id)
+            elif event.name == "call.hangup":
+                assert all(event.session_uuid not in members for members in self.inside.values())
+                self.over.add(event.session_uuid)
+        self.read = len(self.desk.published)
+        assert all(count == 1 for count in self.results.values())
+        for room in self.desk.core.rooms:
+            assert self.present(room) == self.inside.get(room, set())
+
+    def teardown(self) -> None:
+        """Left alone, everything comes to rest: every command has its result, every member its seat."""
+        for worker in self.desk.workers.values():
+            worker.mute = set()
+            worker.stalled = False
+            self.desk.answer_late(worker.index)
+        self.desk.advance(30)
+        self.the_story_is_whole()
+        assert set(self.accepted) <= set(self.results)
+        seated = {
+            (where, worker.endpoints[endpoint], seat.speaks)
+            for worker in self.desk.workers.values()
+            for endpoint, (where, seat) in worker.seats.items()
+        }
+        assert seated == {
+            (room.id, member.session.id, not member.muted)
+            for room in self.desk.core.rooms.values()
+            for member in room.members.values()
+        }
+        for room in list(self.desk.core.rooms):
+            self.desk.rest("conference.delete", room_id=room)
+        for session in list(self.desk.core.sessions):
+            self.command(f"{self.desk.core.node}-{session}", "hangup")
+        assert set(self.desk.core.workers.loads().values()) <= {0}
+        for worker in self.desk.workers.values():
+            assert not worker.seats and not worker.endpoints
+        for row in self.desk.rows:
+            assert row[0] not in ("room", "member", "call"), row
+
+
+Rooms.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestRooms = Rooms.TestCase
