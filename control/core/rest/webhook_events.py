@@ -8,6 +8,7 @@ from typing import ClassVar
 from roomtone.control.core.api import EventData, EventsDropped
 from roomtone.control.core.calls import events as calls
 from roomtone.control.core.rooms import events as rooms
+from roomtone.control.core.rooms import play_events as plays
 
 
 def _events(module: ModuleType) -> dict[str, type[EventData]]:
@@ -27,6 +28,7 @@ class WebhookTest(EventData):
 
 EVENTS: dict[str, type[EventData]] = {
     **_events(rooms),
+    **_events(plays),
     **_events(calls),
     EventsDropped.NAME: EventsDropped,
     WebhookTest.NAME: WebhookTest,

@@ -20,6 +20,7 @@ def test_a_room_is_shown_with_its_members(desk: Desk) -> None:
         "name": "r",
         "created_at": "2023-11-14T22:13:21.000Z",
         "playback_status": "stopped",
+        "playback": None,
         "member_count": 1,
         "state": "open",
         "locked": False,
