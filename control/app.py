@@ -45,6 +45,7 @@ from roomtone.control.io.store_file import StoreError
 from roomtone.control.io.store_reader import StoreReader
 from roomtone.control.io.supervisor_link import Supervisor
 from roomtone.control.io.timers import Timers
+from roomtone.control.io.webhook_metrics import WebhookMetrics
 from roomtone.control.io.workers import Workers
 from roomtone.control.io.ws import PONG_WAIT_US, STALL_WAIT_US, Connections
 from roomtone.engine.limits import raise_descriptor_limit
@@ -209,6 +210,7 @@ class App:
             counters=self.counters,
             counts=self.core.counts,
             lag=self.lag.worst_seconds,
+            webhooks=WebhookMetrics(self.store, self.dispatcher),
             version=self.core.version,
             commit=os.environ.get("ROOMTONE_COMMIT", "unknown"),
         )

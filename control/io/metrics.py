@@ -23,6 +23,7 @@ from roomtone.control.core.histogram import COMMAND_SECONDS, Histogram
 from roomtone.control.core.views import Counts
 from roomtone.control.io.clock import now_us
 from roomtone.control.io.counters import Counters
+from roomtone.control.io.webhook_metrics import WebhookMetrics
 from roomtone.control.io.workers import Workers
 from roomtone.engine.messages import GetMetrics, ReplyBody
 from roomtone.engine.messages import Metrics as WorkerMetrics
@@ -86,6 +87,7 @@ class Metrics(Collector):
         counters: Counters,
         counts: Callable[[], Counts],
         lag: Callable[[], float],
+        webhooks: WebhookMetrics,
         version: str,
         commit: str,
     ) -> None:
@@ -93,6 +95,7 @@ class Metrics(Collector):
         self._counters = counters
         self._counts = counts
         self._lag = lag
+        self._webhooks = webhooks
         self._build = (version, commit)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -140,6 +143,7 @@ class Metrics(Collector):
         counts = self._counts()
         yield from self._collect_core(counts)
         yield from self._collect_files(counts)
+        yield from self._webhooks.collect()
         yield from self._collect_commands()
         yield from self._collect_workers()
 
