@@ -19,7 +19,7 @@ from msgspec import UNSET, Struct
 
 from roomtone.control.core.calls import events, telling
 from roomtone.control.core.problems import Problem
-from roomtone.control.core.rest.asked import Asked, Handler, Operation, Outcome
+from roomtone.control.core.rest.asked import Accepted, Asked, Handler, Operation, Outcome
 from roomtone.control.core.rest.refusal import as_refusal
 from roomtone.control.core.run import Run, Work, defer, next_deferred
 from roomtone.control.core.session import Session
@@ -33,14 +33,6 @@ PREFIX = "command."  # of the names of their operations
 RESULT_MS = 2000
 RESULTS = "results"  # the timer of a session that owes some
 CALL_ENDED, TIMEOUT = "call_ended", "timeout"
-
-
-class Accepted(Struct):
-    """The common answer to commands."""
-
-    operation_id: str
-    status: str = "in_progress"
-    timeout_ms: int = RESULT_MS
 
 
 class Command(Struct, frozen=True, eq=False):
@@ -85,7 +77,7 @@ def accept(core: Core, asked: Asked) -> Command:
 
 
 def accepted(asked: Asked) -> Outcome:
-    return Outcome(Accepted(asked.operation_id))
+    return Outcome(Accepted(asked.operation_id, timeout_ms=RESULT_MS))
 
 
 def succeed(core: Core, command: Command, *, changed: bool = True) -> None:

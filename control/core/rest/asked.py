@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from roomtone.control.core.run import Answer, Ask
 
@@ -56,6 +56,19 @@ class Outcome(Struct):
     body: Any
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
+
+
+class Accepted(Struct):
+    """The common answer to commands.
+
+    status: in_progress: an event tells the outcome, within so many milliseconds where that is known;
+    completed: nothing was left to do, and none comes.
+    """
+
+    operation_id: str
+    status: Literal["in_progress", "completed"] = "in_progress"
+    timeout_ms: int | UnsetType = UNSET
+    changed: bool | UnsetType = UNSET
 
 
 Steps = Generator[list[Ask], list[Answer], Outcome]

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from roomtone.control.core import webhooks
 from roomtone.control.core.rest import endpoints, query, remembered
-from roomtone.control.core.rest.asked import Asked, Operation, Outcome, Steps
+from roomtone.control.core.rest.asked import Accepted, Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import Refusal, refuse
 from roomtone.control.core.rest.store_questions import (
     AwaitAttempt,
@@ -51,11 +51,6 @@ class ReplayEvents(Struct, kw_only=True):
     session_uuid: Name | None = None
     endpoint_id: Name | None = None
     command_uid: str | None = None
-
-
-class ReplayAccepted(Struct):
-    operation_id: str
-    status: str = "in_progress"
 
 
 def _ask(question: Question, kind: type[T]) -> Generator[list[Ask], list[Answer], T]:
@@ -115,7 +110,7 @@ def replay(core: Core, asked: Asked, body: ReplayEvents) -> Outcome:
         until_us=_us(body.until),
     )
     core.work(_replay(core, asked.operation_id, chosen))
-    return Outcome(ReplayAccepted(asked.operation_id))
+    return Outcome(Accepted(asked.operation_id))
 
 
 def _replay(core: Core, operation_id: str, chosen: Chosen) -> Work:
@@ -207,7 +202,7 @@ OPERATIONS: dict[str, Operation] = {
         handler=replay,
         summary="Send again all that are at their end and have all of this",
         body=ReplayEvents,
-        result=ReplayAccepted,
+        result=Accepted,
         status=202,
         timing="deferred",
     ),

@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from roomtone.control.core.problems import INVALID_PARAMS
-from roomtone.control.core.rest.asked import PLAY_BODY, Asked, Operation, Outcome, Steps
+from roomtone.control.core.rest.asked import PLAY_BODY, Accepted, Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import Refusal, refuse
 from roomtone.control.core.rooms import play_life, play_media, play_watch
 from roomtone.control.core.rooms.model import Room
@@ -88,15 +88,6 @@ class SeekBody(OfPlay, kw_only=True):
     @property
     def to_ms(self) -> int:
         return (self.offset_sec or 0) * MS_PER_S if self.offset_ms is None else self.offset_ms
-
-
-class PlayAccepted(Struct):
-    """status: in_progress: an event tells the outcome; completed: nothing was left to do, and none comes."""
-
-    operation_id: str
-    status: Literal["in_progress", "completed"]
-    timeout_ms: int | UnsetType = UNSET
-    changed: bool | UnsetType = UNSET
 
 
 class Sought(Struct):
@@ -181,7 +172,7 @@ def pause(core: Core, asked: Asked, body: PauseBody) -> Outcome:
     cell = _decide(room, found, Input.PAUSE)
     assert found is not None and isinstance(cell, Go)
     if body.action is not None and (body.action == "pause") == found.held:
-        return Outcome(PlayAccepted(asked.operation_id, "completed", changed=False))
+        return Outcome(Accepted(asked.operation_id, "completed", changed=False))
     play_life.go(core, room, found, cell, operation_id=asked.operation_id)
     return _accepted(asked)
 
@@ -191,7 +182,7 @@ def stop(core: Core, asked: Asked, body: OfPlay) -> Outcome:
     room = asked.the_room
     found = _named(room, body.operation_id)
     if not isinstance(_decide(room, found, Input.STOP), Go):
-        return Outcome(PlayAccepted(asked.operation_id, "completed", changed=False))
+        return Outcome(Accepted(asked.operation_id, "completed", changed=False))
     assert found is not None
     ending = [found] if body.operation_id is not None else _own(room)
     _stop(core, room, ending, operation_id=asked.operation_id)
@@ -302,7 +293,7 @@ def _stop(core: Core, room: Room, ending: list[Play], **keys: Any) -> None:
 
 
 def _accepted(asked: Asked, timeout_us: int = 2 * 1_000_000) -> Outcome:
-    return Outcome(PlayAccepted(asked.operation_id, "in_progress", timeout_us // 1000))
+    return Outcome(Accepted(asked.operation_id, "in_progress", timeout_us // 1000))
 
 
 ROOM = "/api/v1/conferences/{room_id}"
@@ -314,7 +305,7 @@ OPERATIONS: dict[str, Operation] = {
         summary="Play to everybody in a room",
         body=PlayBody,
         max_body=PLAY_BODY,
-        result=PlayAccepted,
+        result=Accepted,
         status=202,
         group="conference_play",
         timing="deferred",
@@ -338,7 +329,7 @@ OPERATIONS: dict[str, Operation] = {
         handler=pause,
         summary="Hold the playback of a room, or let it go on",
         body=PauseBody,
-        result=PlayAccepted,
+        result=Accepted,
         status=202,
         group="conference_control",
         emits=("conference.play.paused", "conference.play.resumed"),
@@ -349,7 +340,7 @@ OPERATIONS: dict[str, Operation] = {
         handler=stop,
         summary="End the playback of a room",
         body=OfPlay,
-        result=PlayAccepted,
+        result=Accepted,
         status=202,
         group="conference_control",
         emits=("conference.play.stopped",),
@@ -360,7 +351,7 @@ OPERATIONS: dict[str, Operation] = {
         handler=volume,
         summary="How loud the playback of a room is",
         body=VolumeBody,
-        result=PlayAccepted,
+        result=Accepted,
         status=202,
         group="conference_control",
         emits=("conference.play.volume_changed",),
