@@ -231,8 +231,7 @@ def show(core: Core, asked: Asked, body: Struct) -> Steps:
         answers = yield [Ask(found.worker, AskFile(generation))]
         current = found.state is State.PLAYING and found.endpoint == generation
         if current and isinstance(answers[0], FilePosition):
-            play_watch.reported(core, found, answers[0])
-            play_watch.arm(core, room, found)
+            play_watch.reported(core, room, found, answers[0])
     return Outcome(_playing(core, room, main(room)))
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.control.core import effects
-from roomtone.control.core.rooms import play_life
+from roomtone.control.core.rooms import play_life, play_media
 from roomtone.control.core.rooms.play_machine import STOPPED, Input, State
 from roomtone.control.core.rooms.play_model import Play
 from roomtone.control.core.run import Ask, Work
@@ -112,7 +112,7 @@ def position_ms(core: Core, play: Play) -> int:
     return at_ms if length_ms is None else min(at_ms, length_ms)
 
 
-def reported(core: Core, play: Play, told: FilePosition) -> None:
+def reported(core: Core, room: Room, play: Play, told: FilePosition) -> None:
     """A worker said where it is.  A loop may come round to the same place."""
     watch, seen = play.watch, (told.item, told.position_ms, told.decoded_ms)
     missed = told.underruns - watch.underruns
@@ -125,6 +125,8 @@ def reported(core: Core, play: Play, told: FilePosition) -> None:
         play.item = told.item
         play.durations[play.items[told.item]] = told.duration_ms
     plan_end(core, play)
+    play_media.go_on(core, room, play)
+    arm(core, room, play)
 
 
 # -- the timer -----------------------------------------------------------------------------------------------
@@ -194,8 +196,7 @@ def _ask(core: Core, room: Room, play: Play) -> Work:
     if play.over or play.endpoint != generation:
         core.counters.play_reports_stale += 1
     elif play.state is State.PLAYING and isinstance(answers[0], FilePosition):
-        reported(core, play, answers[0])
-        arm(core, room, play)
+        reported(core, room, play, answers[0])
 
 
 def _stuck(play: Play) -> str:
