@@ -196,7 +196,7 @@ def unusable(core: Core, room: Room, play: Play, index: int, detail: str) -> Non
         play.failed.append(index)
     core.log("info", "play_url_failed", play=play.operation_id, index=index, detail=detail)
     if play.skip_errors and play.next < len(play.urls):
-        fetch(core, room, play)
+        (fetch if play.items else begin)(core, room, play)
     elif play.skip_errors and play.items:
         go_on(core, room, play)
     elif play.skip_errors and len(play.failed) < len(play.urls):
@@ -210,8 +210,6 @@ def unusable(core: Core, room: Room, play: Play, index: int, detail: str) -> Non
 def broke_off(core: Core, room: Room, play: Play, item: int, detail: str) -> None:
     """The file that was played is broken, and what was queued behind it went with it."""
     index = play.items[item]
-    drop(core, room, play)
-    play.endpoint = core.next_id()
     play.items, play.item, play.next = [], 0, index + 1
     play_watch.moved(core, play)
     unusable(core, room, play, index, detail)

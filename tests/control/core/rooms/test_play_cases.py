@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from fake_worker import Desk
+from gathering import call, command, join
 from stage import A, B, C, Stage
 
 from roomtone.control.core.rooms import play
@@ -239,6 +240,32 @@ def test_an_empty_room_is_played_to_unless_members_are_required(stage: Stage) ->
     assert stage.status == "playing"
 
 
+def test_members_that_are_required_are_there(stage: Stage) -> None:
+    join(stage.desk, call(stage.desk), stage.room)
+    assert stage.ask("play", urls=[A], require_members=True)[0] == 202
+
+
+@pytest.mark.parametrize(("stops", "told"), [(False, ["started"]), (True, ["started", "stopped"])])
+def test_it_plays_on_without_members_unless_told_to_stop(stage: Stage, stops: bool, told: list[str]) -> None:
+    session = call(stage.desk)
+    join(stage.desk, session, stage.room)
+    begun = stage.begin(stop_when_empty=stops)
+    stage.desk.advance(3)
+    stage.file.position_ms += 20
+    command(stage.desk, session, "conference/leave")
+    events = stage.news()
+    assert [event["event"].rpartition(".")[2] for event in events] == told
+    if stops:
+        assert (events[-1]["cause"], events[-1]["operation_id"]) == ("room_empty", begun)
+
+
+def test_what_is_played_is_no_member_and_sits_as_an_announcement(stage: Stage) -> None:
+    stage.begin()
+    assert stage.ask("get")[1]["member_count"] == 0
+    ((_, seat),) = stage.desk.workers[0].seats.values()
+    assert (seat.role, seat.private) == (ms.ANNOUNCEMENTS, None)
+
+
 # -- several urls --------------------------------------------------------------------------------------------
 
 
@@ -261,9 +288,9 @@ def test_urls_are_one_list_with_one_ready_ahead(stage: Stage) -> None:
 
 def test_one_that_fails_fails_all_and_is_named(stage: Stage) -> None:
     stage.begin(A, B, C)
-    stage.desk.fail(B)
+    stage.desk.fail(B, code="http_404")
     (failed,) = stage.news()[1:]
-    assert (failed["urls"], failed["error"]) == ([B], "playback_error")
+    assert (failed["urls"], failed["error"], failed["error_detail"]) == ([B], "playback_error", "http_404")
     assert stage.status == "stopped"
     assert not stage.files
 
