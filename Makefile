@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help setup build demo serve test bench peers lint fuzz asan trace clean
+.PHONY: help setup build demo demo-rooms serve test bench peers lint fuzz asan trace clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -16,7 +16,7 @@ COMPILED := $(shell find ext bench/load -name '*.pyx' -o -name '*.pxd')
 FUZZ_SECONDS ?= 300
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: build ## virtual environment, dependencies and the compiled part; quick when nothing changed
 
@@ -42,6 +42,9 @@ build/.built: $(VENV)/.installed $(COMPILED)
 
 demo: setup ## two calls, a conference and keys with real audio, checked and explained
 	@$(PY) examples/demo.py
+
+demo-rooms: setup ## a conference room over REST with webhooks, heard and checked
+	@$(PY) examples/rooms.py
 
 serve: setup ## the server with defaults on 127.0.0.1:9100
 	@$(VENV)/bin/roomtone serve
