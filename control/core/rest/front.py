@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 CREATED, ACCEPTED = 201, 202
+OVERLOADED = "overloaded"  # the store is nearly full of events that nobody takes: what makes more has to wait
+GROWING = frozenset({"conference.created", "conference.member.joined", "call.new"})
 
 
 class _Open:
@@ -138,7 +140,10 @@ def _name(asked: Asked, decoded: Any, idempotency_key: str | None) -> None:
 
 def _changes(core: Core, operation: Operation) -> None:
     """Whether anything may be changed, and made, now.  Raises `Refusal`."""
-    if core.commits.trouble is not None:
+    if core.commits.trouble == OVERLOADED:
+        if not GROWING.isdisjoint(operation.emits):
+            raise refuse("overloaded", {"reason": "outbox"}, retry_after_ms=1000)
+    elif core.commits.trouble is not None:
         raise refuse("store_unavailable", {"reason": core.commits.trouble}, retry_after_ms=1000)
     if core.draining and operation.status == CREATED:
         raise refuse("shutting_down", retry_after_ms=1000)

@@ -270,6 +270,17 @@ def test_without_a_store_nothing_is_changed(desk: Desk, nudges: Nudges, room: st
     assert desk.rest("nudge", {"volume": 1}, room_id=room)[0] == 202
 
 
+def test_while_the_store_is_nearly_full_rooms_can_only_end(desk: Desk, room: str) -> None:
+    desk.give(fx.StoreTrouble("overloaded"))
+    assert desk.rest("conference.create", {"name": "another"})[:2] == (
+        503,
+        {"code": "overloaded", "detail": {"reason": "outbox"}},
+    )
+    assert desk.rest("conference.delete", room_id=room)[0] == 200
+    desk.give(fx.StoreTrouble(None))
+    assert desk.rest("conference.create", {"name": "another"})[0] == 201
+
+
 def test_nothing_new_is_made_while_the_server_drains(desk: Desk, nudges: Nudges, room: str) -> None:
     desk.session()
     desk.give(fx.ShutdownBegan())
