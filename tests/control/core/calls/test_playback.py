@@ -162,9 +162,17 @@ def test_a_slow_file_is_out_of_time_but_played_when_it_comes(desk: Desk) -> None
     assert names(desk, call) == ["call.new", "command.result", "playback.started"]
 
 
-def test_pause_resume_seek_and_restart(desk: Desk) -> None:
+def test_a_place_behind_the_end_is_not_gone_to(desk: Desk) -> None:
     call = playing(desk, ONE)
+    command(desk, call, "playback/seek", {"offset_sec": 30})
+    assert results(desk)[1:] == [("playback/seek", False, False, "validation_error")]
+    assert status(desk, call) == "playing"
+
+
+def test_pause_resume_seek_and_restart(desk: Desk) -> None:
     worker = desk.workers[0]
+    worker.duration_ms = 90_000
+    call = playing(desk, ONE)
     desk.advance(3)
     assert command(desk, call, "playback/pause")[0] == 202
     assert (status(desk, call), len(worker.of(ms.PauseFile))) == ("paused", 1)
