@@ -9,6 +9,7 @@ from roomtone.ext.flow.endpoint cimport (
     EP_INJECT,
     EP_KEY_RX,
     EP_LISTENS_APART,
+    EP_PARTY,
     EP_PRIVATE,
     EP_SOURCE,
     EP_SPEAKS_APART,
@@ -146,8 +147,9 @@ cdef void audit_seats(media_t* m, uint32_t bus, list faults):
         seat = &m.privates[i].seat
         expect(faults, not e.flags & EP_SOURCE or e.flags & EP_SPEAKS_APART or (seat.role | seat.muted) == 0,
                f"bus {bus}: {i} speaks as if it had another seat")
-        expect(faults, (e.flags & EP_LISTENS_APART != 0)
-               == (e.flags & EP_DESTINATION != 0 and (seat.deaf_to | seat.party) != 0),
+        listens = e.flags & EP_DESTINATION != 0
+        expect(faults, (e.flags & EP_LISTENS_APART != 0) == (listens and seat.deaf_to != 0)
+               and (e.flags & EP_PARTY != 0) == (listens and seat.party != 0),
                f"bus {bus}: {i} listens as if it had another seat")
 
 

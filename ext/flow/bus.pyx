@@ -9,7 +9,7 @@ PARTIAL_WAIT_MAX_MS: a packet a little late is not heard, a missing sum is.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from roomtone.ext.base.types cimport RT_LATE, rt_likely, rt_prefetch_write, rt_unlikely
+from roomtone.ext.base.types cimport RT_LATE, rt_prefetch_write, rt_unlikely
 from roomtone.ext.codec.codec cimport CODEC_COUNT, codec_get
 from roomtone.ext.flow.bridge cimport bridges_add
 from roomtone.ext.flow.capture cimport capture_own
@@ -30,6 +30,7 @@ from roomtone.ext.flow.endpoint cimport (
     EP_ARRIVING,
     EP_CAPTURED,
     EP_LISTENS_APART,
+    EP_PARTY,
     EP_SOURCE,
     EP_SPEAKS_APART,
     EP_TALKING,
@@ -219,6 +220,12 @@ cdef inline void fetch_out(media_t* m, uint32_t i) noexcept nogil:
         rt_prefetch_write(&endpoint_at(m, i).tx_ssrc)
 
 
+cdef inline bint sits_apart(const bus_t* b, const endpoint_t* d) noexcept nogil:
+    if d.flags & (EP_LISTENS_APART | EP_ARRIVING | EP_PARTY) == EP_PARTY:
+        return b.first_private != NONE
+    return True
+
+
 cdef void send_one(media_t* m, bus_t* b, bus_private_t* p, mix_t* mix, endpoint_t* d, int codec, int64_t tick,
                    int64_t now_us) noexcept nogil:
     cdef int n
@@ -229,14 +236,14 @@ cdef void send_one(media_t* m, bus_t* b, bus_private_t* p, mix_t* mix, endpoint_
     if not tx_open(m, d, now_us):
         return
     count(m, COUNT_MIXED)
-    if not d.flags & (EP_TALKING | EP_LISTENS_APART | EP_ARRIVING):
-        n = encode_shared(m, p, mix, codec)
-        tx_mixed(m, d, tick, mix.shared[codec].data, n, now_us)
-    elif rt_likely(not d.flags & (EP_LISTENS_APART | EP_ARRIVING)):
+    if d.flags & (EP_LISTENS_APART | EP_ARRIVING | EP_PARTY) and sits_apart(b, d):
+        seat_send(m, b, p, mix, d, tick, now_us)
+    elif d.flags & EP_TALKING:
         n = encode_own(m, mix, d)
         tx_mixed(m, d, tick, m.own.data, n, now_us)
     else:
-        seat_send(m, b, p, mix, d, tick, now_us)
+        n = encode_shared(m, p, mix, codec)
+        tx_mixed(m, d, tick, mix.shared[codec].data, n, now_us)
 
 
 cdef bint mixed_codec(bus_t* b, int codec) noexcept nogil:

@@ -49,6 +49,7 @@ cdef enum endpoint_flag_t:
     EP_LISTENS_APART = 0x8000000    # it does not simply hear the sum: look at its seat
     EP_ARRIVING = 0x10000000    # it came to a room, and that was not told yet
     EP_PRIVATE = 0x20000000     # a source for one session's endpoints only (bus_t.first_private)
+    EP_PARTY = 0x40000000       # a destination that would hear such a source: look at its seat while its bus has any
 
 
 ctypedef struct addr_t:         # 20 bytes; family 0: unset

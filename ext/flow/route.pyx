@@ -12,6 +12,7 @@ from roomtone.ext.flow.endpoint cimport (
     EP_DESTINATION,
     EP_LISTENS_APART,
     EP_ODD_PTIME,
+    EP_PARTY,
     EP_PRIVATE,
     EP_SOURCE,
     EP_SPEAKS_APART,
@@ -98,8 +99,8 @@ cdef inline bint speaks_apart(const seat_t* seat) noexcept nogil:
     return seat.role != 0 or seat.muted or seat.was_muted
 
 
-cdef inline bint listens_apart(const seat_t* seat) noexcept nogil:
-    return seat.deaf_to != 0 or seat.party != 0
+cdef inline uint32_t listening(const seat_t* seat) noexcept nogil:
+    return (EP_LISTENS_APART if seat.deaf_to else 0) | (EP_PARTY if seat.party else 0)
 
 
 cdef void made_on(media_t* m, bus_t* b, endpoint_t* e) noexcept nogil:
@@ -194,8 +195,7 @@ cdef void destination_add(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogi
     b.destination_count += 1
     if not e.flags & EP_SOURCE:
         b.listener_count += 1
-    if listens_apart(&m.privates[endpoint_index(e)].seat):
-        e.flags |= EP_LISTENS_APART
+    e.flags |= listening(&m.privates[endpoint_index(e)].seat)
     limiter_reset(&m.privates[endpoint_index(e)].limiter8)
     limiter_reset(&m.privates[endpoint_index(e)].limiter16)
     bus_plan(m, bus)
@@ -219,7 +219,7 @@ cdef void destination_remove(media_t* m, endpoint_t* e) noexcept nogil:
         b.destination_last[codec] = e.prev_destination
     b.destinations[codec] -= 1
     b.destination_count -= 1
-    e.flags &= ~<uint32_t> (EP_DESTINATION | EP_LISTENS_APART)
+    e.flags &= ~<uint32_t> (EP_DESTINATION | EP_LISTENS_APART | EP_PARTY)
     if e.flags & EP_ARRIVING:
         b.arriving = 1
     if not e.flags & EP_SOURCE:
@@ -380,9 +380,9 @@ cdef void bus_seat(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
     else:
         if e.flags & EP_SOURCE:
             e.flags |= EP_SPEAKS_APART      # until its next frame has been added as the seat says
-        e.flags &= ~<uint32_t> EP_LISTENS_APART
-        if e.flags & EP_DESTINATION and listens_apart(seat):
-            e.flags |= EP_LISTENS_APART
+        e.flags &= ~<uint32_t> (EP_LISTENS_APART | EP_PARTY)
+        if e.flags & EP_DESTINATION:
+            e.flags |= listening(seat)
 
 
 cdef void bus_defer(media_t* m, uint32_t bus) noexcept nogil:

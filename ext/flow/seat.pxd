@@ -1,7 +1,7 @@
 """How endpoints sit in a room: who is muted, who hears which voices, who is played something alone.
 
 A seat says it (seat_t, graph.pxd).  Most seats say nothing: their endpoints are added to the sum and hear the sum, as on
-any bus, at no cost.  The others have EP_SPEAKS_APART or EP_LISTENS_APART, and come here.
+any bus, at no cost.  The others have EP_SPEAKS_APART, EP_LISTENS_APART or EP_PARTY, and come here.
 
 Voices of the roles 1 to 7 are in the bus's sum and beside it in the sum of their role: whoever does not hear a role hears
 the sum less that role's, which leaves no trace of it: sums are whole numbers.  All who hear the same in the same codec
