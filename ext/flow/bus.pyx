@@ -236,14 +236,16 @@ cdef void send_one(media_t* m, bus_t* b, bus_private_t* p, mix_t* mix, endpoint_
     if not tx_open(m, d, now_us):
         return
     count(m, COUNT_MIXED)
-    if d.flags & (EP_LISTENS_APART | EP_ARRIVING | EP_PARTY) and sits_apart(b, d):
-        seat_send(m, b, p, mix, d, tick, now_us)
-    elif d.flags & EP_TALKING:
-        n = encode_own(m, mix, d)
-        tx_mixed(m, d, tick, m.own.data, n, now_us)
-    else:
-        n = encode_shared(m, p, mix, codec)
-        tx_mixed(m, d, tick, mix.shared[codec].data, n, now_us)
+    if d.flags & (EP_TALKING | EP_LISTENS_APART | EP_ARRIVING | EP_PARTY):
+        if d.flags & (EP_LISTENS_APART | EP_ARRIVING | EP_PARTY) and sits_apart(b, d):
+            seat_send(m, b, p, mix, d, tick, now_us)
+            return
+        if d.flags & EP_TALKING:
+            n = encode_own(m, mix, d)
+            tx_mixed(m, d, tick, m.own.data, n, now_us)
+            return
+    n = encode_shared(m, p, mix, codec)
+    tx_mixed(m, d, tick, mix.shared[codec].data, n, now_us)
 
 
 cdef bint mixed_codec(bus_t* b, int codec) noexcept nogil:
