@@ -33,7 +33,6 @@ CODES: dict[str, Code] = {
     "app_not_found": Code(404, "No such app"),
     "endpoint_not_found": Code(404, "No such endpoint"),
     "delivery_not_found": Code(404, "No such delivery"),
-    "recording_not_found": Code(404, "No such recording"),
     "forwarder_not_found": Code(404, "No such forwarder"),
     "method_not_allowed": Code(405, "Method not allowed"),
     "name_taken": Code(409, "A room of that name exists"),
