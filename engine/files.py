@@ -291,7 +291,16 @@ class Files:
         """To that item of its list; told once, also when it was lost and read again."""
         if endpoint.told_item != item:
             endpoint.told_item = item
+            self._leave_behind(endpoint)
             self._worker.outbox.put(m.FileNext(session=endpoint.session.id, endpoint=endpoint.id, item=item))
+
+    def _leave_behind(self, endpoint: FileEndpoint) -> None:
+        """What was played and will not come again needs no room any more."""
+        playing = endpoint.reader
+        if not playing.playback.loops:
+            for reader in endpoint.readers[: playing.item]:
+                if reader.endpoints and reader.aim is None:
+                    self._tapes.detach(reader)
 
     def ended(self, endpoint: FileEndpoint, failed: bool, item: int) -> None:
         """Its last frame was played."""
@@ -320,6 +329,8 @@ class Files:
 
     def _detach(self, endpoint: FileEndpoint) -> None:
         for reader in endpoint.readers:
+            if not reader.endpoints:
+                continue
             shared = (reader.key or "", reader.tape.identity)
             # Not one that began after its end.
             if self._tapes.detach(reader) and self._shared.get(shared) is reader:

@@ -281,7 +281,8 @@ class Fetcher:
     def _discard(self, path: str) -> None:
         """What there is of a download that failed: who plays it learns that no more comes."""
         with contextlib.suppress(OSError):
-            os.chmod(path, BROKEN)
+            if os.stat(path).st_mode & stat.S_IWUSR:
+                os.chmod(path, BROKEN)
         self._unlink(path)
 
     def _unlink(self, path: str) -> None:

@@ -81,6 +81,24 @@ def test_long_files_of_a_list_are_there_in_time_and_only_a_window_of_them(
     assert nothing_is_held(lab)
 
 
+def test_a_list_needs_no_more_room_than_what_is_played_and_what_comes_next(
+    make_lab: Callable[..., LabWorker], wav: Make
+) -> None:
+    lab = make_lab(file_chunks=30)
+    pcm = np.split(noise(50.0), 5)
+    paths = [wav(part, f"{n}.wav") for n, part in enumerate(pcm)]
+    ear = listener(lab)
+    lab.do(create(paths[0], more=True))
+    for path in paths[1:]:
+        assert lab.do(queue(path, more=path != paths[-1])) == m.FileCreated(duration_ms=10_000)
+        while not any(isinstance(event, m.FileNext) for event in lab.bench.events()):
+            lab.run(500)
+    lab.run(11_000)
+    assert heard(ear, np.concatenate(pcm))
+    lab.do(m.RemoveEndpoint("f"))
+    assert nothing_is_held(lab, tracks=2)
+
+
 def test_what_comes_late_is_waited_for_in_silence(lab: LabWorker, wav: Make) -> None:
     first, second = noise(0.5), noise(0.7)[::-1].copy()
     ear = listener(lab)

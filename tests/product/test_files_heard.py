@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from file_server import FileServer, whole
+from file_server import LIMIT_S, FileServer, Stalled, whole
 from product import Phone, Product, wait_for
 
 from roomtone.client import Client, connect
@@ -112,6 +112,33 @@ def test_a_caller_hears_a_file_from_a_url(
     assert web.seen["/tone.wav"].headers["authorization"] == "Bearer hunter2"
     assert "hunter2" not in product.log
     assert product.metrics()['roomtone_file_cache_lookups_total{outcome="hit"}'] == 1
+
+
+def test_a_caller_hears_a_file_while_it_comes(
+    serve: Callable[..., Product], phone: Callable[..., Phone], web: FileServer
+) -> None:
+    product = serve(workers=1, file_download_networks=LOOPBACK)
+    alice = phone()
+    web.routes["/slow.wav"] = slow = Stalled(tone(30), 100_000)  # six seconds of it
+    web.routes["/never.wav"] = never = Stalled(tone(30), 100_000)
+
+    async def scenario() -> None:
+        async with await connect(product.url) as client:
+            await call(client, alice)
+            endpoint = await play(client, web.url("/slow.wav"))
+            await until(client, "endpoint.file.started")
+            assert await listen(alice) > 0.95
+            slow.go_on.set()
+            await client.call("endpoint.file.seek", endpoint_id=endpoint, position_ms=20_000)
+            assert await listen(alice) > 0.95
+            await client.call("endpoint.remove", endpoint_id=endpoint)
+            endpoint = await play(client, web.url("/never.wav"))
+            await until(client, "endpoint.file.started")
+            assert not never.left.is_set()
+            await client.call("endpoint.remove", endpoint_id=endpoint)
+            assert await asyncio.to_thread(never.left.wait, LIMIT_S)
+
+    asyncio.run(scenario())
 
 
 def test_a_url_on_the_servers_own_host_is_not_asked_unless_the_operator_allows_it(
