@@ -233,17 +233,19 @@ def update_remote_sdp(core: Core, call: Call, params: api.UpdateRemoteSdp) -> Pr
         rtcp_mux=agreement.rtcp_mux,
         learned=None,
     )
-    before = _update(core, call.session, msgspec.structs.replace(endpoint), relearn=True)
-    answers = yield [
-        Ask(
-            endpoint.worker,
-            _update(core, call.session, proposed, relearn=True),
-            lambda _: core.tell(endpoint.worker, before),
-        )
-    ]
+    yield from point(core, call.session, endpoint, proposed)
+    return api.SdpAnswer(negotiate.write_answer(answerable, endpoint.next_line()))
+
+
+def point(
+    core: Core, session: Session, endpoint: Endpoint, proposed: Endpoint
+) -> Generator[list[Ask], list[Answer], None]:
+    """Send to another address, in other codecs.  Raises `Problem`: it is as it was."""
+    before = _update(core, session, msgspec.structs.replace(endpoint), relearn=True)
+    there = _update(core, session, proposed, relearn=True)
+    answers = yield [Ask(endpoint.worker, there, lambda _: core.tell(endpoint.worker, before))]
     expect(answers[0], Done)
     _adopt(endpoint, proposed)
-    return api.SdpAnswer(negotiate.write_answer(answerable, endpoint.next_line()))
 
 
 def _update(core: Core, session: Session, endpoint: Endpoint, relearn: bool) -> UpdateRtp:

@@ -11,7 +11,7 @@ from roomtone.control.core.calls.ending import Ending
 from roomtone.control.core.calls.leg import HangupOn
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.rooms import destroying, joining, leaving, play, sweeping, talking
-from roomtone.control.core.rooms.model import Room
+from roomtone.control.core.rooms.model import JOIN, Room
 from roomtone.control.core.run import PAUSED, Answer, Ask, Work, next_deferred
 from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
 from roomtone.control.core.stats import endpoint_stats
@@ -272,7 +272,7 @@ _TIMERS: dict[str, Callable[[Core, Session], None]] = {
     IDLE: _idle_expired,
     HALF_BRIDGES: _remove_half_bridges,
     commands.RESULTS: commands.results_due,
-    joining.TIMER: joining.timed_out,
+    JOIN: lambda core, session: joining.timed_out(core, session),
     collecting.TIMER: collecting.timeout,
 }
 

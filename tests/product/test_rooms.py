@@ -267,3 +267,32 @@ def test_a_room_s_mix_is_forwarded_and_recorded(
         await meeting.ask("DELETE", f"/conferences/{meeting.room}/forwarders/{made['forwarder_id']}")
 
     run(product, scenario)
+
+
+def test_a_plain_rtp_member_is_heard_and_pointed_elsewhere(
+    serve: Callable[..., Product], voices: list[Voice]
+) -> None:
+    product = serve(workers=2, **AT_ONCE)
+    caller, door, elsewhere = voices[:3]
+
+    def address(phone: Voice) -> dict[str, Any]:
+        return {"ip": "127.0.0.1", "port": phone.port, "rtcp_port": phone.port}
+
+    async def scenario(meeting: Meeting) -> None:
+        await meeting.begin()
+        await meeting.call(caller)
+        await meeting.join(caller)
+        members = f"/conferences/{meeting.room}/rtp-members"
+        made = await meeting.ask("POST", members, {"remote": address(door), "caller_id": "door"})
+        door.to = elsewhere.to = (made["local"]["ip"], made["local"]["rtp_port"])
+        door.call()
+        await hears(caller, {door.tone_hz}, "beside a plain member")
+        await hears(door, {caller.tone_hz}, "a plain member")
+        door.to = None
+        await meeting.ask("PATCH", f"{members}/{made['session_uuid']}", {"remote": address(elsewhere)})
+        elsewhere.call()
+        await hears(elsewhere, {caller.tone_hz}, "where it went")
+        await hears(caller, {elsewhere.tone_hz}, "beside where it went")
+        await meeting.ask("DELETE", f"/conferences/{meeting.room}")
+
+    run(product, scenario)

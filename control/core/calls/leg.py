@@ -29,10 +29,10 @@ class Leg(Struct, kw_only=True, eq=False):
     leased: made over a WebSocket, whose loss begins a deadline.  told: call.new was; until then nobody has
     asked for what happens to it.  answered: the peer can be heard (a network endpoint is connected), or the
     application has said so: of a call whose offer came over REST only that counts.  accepted: the command
-    `answer` was carried out.  active_us: the last packet that a worker told of.  playback: what is played to
-    it.  collecting: the keys that are waited for.  recorded: its recording.  ending: the call has ended, and
-    is told of once the recording is complete.  owed: commands whose result is still to be told, in the
-    order of their coming.
+    `answer` was carried out.  room_bound: it ends when it leaves its room.  active_us: the last packet that
+    a worker told of.  playback: what is played to it.  collecting: the keys that are waited for.  recorded:
+    its recording.  ending: the call has ended, and is told of once the recording is complete.  owed: commands
+    whose result is still to be told, in the order of their coming.
     """
 
     leased: bool = True
@@ -42,6 +42,7 @@ class Leg(Struct, kw_only=True, eq=False):
     did: str = ""
     metadata: dict[str, Any] | None = None
     hangup_on: tuple[HangupOn, ...] = ()
+    room_bound: bool = False
     active_us: int = 0
     playback: Playback | None = None
     collecting: Collecting | None = None
@@ -62,4 +63,5 @@ class CallRow(Struct, kw_only=True, omit_defaults=True):
     did: str = ""
     metadata: dict[str, Any] | None = None
     hangup_on: tuple[HangupOn, ...] = ()
+    room_bound: bool = False
     recorded: Recorded | None = None

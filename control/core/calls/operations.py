@@ -106,11 +106,9 @@ class Sessions(query.Page):
 
 
 def create(core: Core, asked: Asked, body: CreateSession) -> Steps:
-    limit = core.config.max_sessions
-    if limit and len(core.sessions) >= limit:
-        raise Problem(MAX_SESSIONS_REACHED, f"The server has its maximum of {limit} sessions")
     codecs = negotiate.offered_codecs(body.codecs)
-    session = _begin(core, asked, body)
+    leg = Leg(leased=False, did=body.did, metadata=body.metadata, hangup_on=body.hangup_on)
+    session = begin(core, asked, body.caller_id, leg)
     try:
         if body.sdp is not None:
             answer = yield from endpoint_requests.answer_offer(core, session, body.sdp, body.direction)
@@ -128,17 +126,21 @@ def create(core: Core, asked: Asked, body: CreateSession) -> Steps:
     return Outcome(made)
 
 
-def _begin(core: Core, asked: Asked, body: CreateSession) -> Session:
+def begin(core: Core, asked: Asked, caller_id: str, leg: Leg) -> Session:
+    """A session of nobody's connection.  Raises `Problem`."""
+    limit = core.config.max_sessions
+    if limit and len(core.sessions) >= limit:
+        raise Problem(MAX_SESSIONS_REACHED, f"The server has its maximum of {limit} sessions")
     session = Session(
         id=core.next_id(),
         app_id=asked.app_id,
-        caller_id=body.caller_id,
+        caller_id=caller_id,
         created_us=core.now_us,
         queue=EventQueue(core.config.critical_event_channel_size, core.config.event_channel_size),
         connection=None,
         last_command_us=core.now_us,
         state="orphaned",
-        leg=Leg(leased=False, did=body.did, metadata=body.metadata, hangup_on=body.hangup_on),
+        leg=leg,
     )
     places.settle(core, session)
     core.sessions[session.id] = session

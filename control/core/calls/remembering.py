@@ -44,6 +44,7 @@ def _leg(row: CallRow) -> Leg:
         did=row.did,
         metadata=row.metadata,
         hangup_on=row.hangup_on,
+        room_bound=row.room_bound,
         recorded=row.recorded,
     )
 

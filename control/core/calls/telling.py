@@ -53,6 +53,7 @@ def remember(core: Core, session: Session) -> None:
             did=leg.did,
             metadata=leg.metadata,
             hangup_on=leg.hangup_on,
+            room_bound=leg.room_bound,
             recorded=leg.recorded if leg.recorded is not None and leg.recorded.id else None,
         )
         core.keep(KIND, session.id, row)

@@ -20,14 +20,12 @@ from roomtone.control.core.calls import commands
 from roomtone.control.core.calls.commands import Command
 from roomtone.control.core.problems import ENDPOINT_ERROR, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.rooms import events, lasting, leaving, seating, talking
-from roomtone.control.core.rooms.model import NETWORK, Member, MemberRow, Pending, Room
+from roomtone.control.core.rooms.model import JOIN, NETWORK, Member, MemberRow, Pending, Room
 from roomtone.control.core.run import Work
 from roomtone.control.core.session import Bus, Endpoint, Session
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
-
-TIMER = "join"  # of a session that joins
 
 
 def _connected(endpoint: Endpoint) -> bool:
@@ -64,7 +62,7 @@ def begin(core: Core, member: Member, command: Command | None = None) -> None:
         room.roles_apart = True
     if command is not None:
         write(core, member)
-        core.schedule(session, TIMER, command.due_us)
+        core.schedule(session, JOIN, command.due_us)
     core.work(_take_seats(core, member, coming))
 
 
@@ -129,7 +127,7 @@ def _look(core: Core, member: Member) -> None:
     member.state = "in"
     member.joined_us = core.now_us + core.epoch_offset_us
     room.used = True
-    core.cancel(session, TIMER)
+    core.cancel(session, JOIN)
     write(core, member)
     lasting.write(core, room)
     core.publish(
@@ -165,6 +163,7 @@ def fail(core: Core, member: Member, error: str) -> None:
     if not member.session.ended:
         seating.restore(core, member.session)
     _cancel(core, member, error)
+    leaving.end_bound(core, member.session, error)
     core.log("info", "join_failed", room=member.room.id, session=member.session.id, error=error)
 
 
@@ -173,7 +172,7 @@ def _cancel(core: Core, member: Member, error: str) -> None:
     pending, member.pending = member.pending, None
     member.state = "out"
     del room.members[session.id]
-    core.cancel(session, TIMER)
+    core.cancel(session, JOIN)
     core.keep("member", member.row, None)
     lasting.watch(core, room)
     if pending is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import naming
+from roomtone.control.core import life, naming
+from roomtone.control.core.calls.ending import Ending
 from roomtone.control.core.rooms import events, joining, lasting, play, seating, talking
 from roomtone.control.core.rooms.model import Member, Room
-from roomtone.control.core.session import Session
+from roomtone.control.core.session import Session, SessionFact
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
@@ -33,6 +34,13 @@ def leave(core: Core, member: Member, reason: str, cause: str, asked: Asked | No
     if not room.member_count:
         play.emptied(core, room)
     core.log("info", "member_left", room=room.id, session=session.id, reason=reason, cause=cause)
+    end_bound(core, session, cause)
+
+
+def end_bound(core: Core, session: Session, cause: str) -> None:
+    """A session that is nothing but a member of its room ends when it is none any more."""
+    if session.leg.room_bound and session.member is None and not session.ended:
+        life.end(core, session, SessionFact.HUNG_UP, Ending("hangup", cause))
 
 
 def tell(

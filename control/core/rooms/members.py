@@ -58,7 +58,7 @@ def show(core: Core, asked: Asked, body: Struct) -> Outcome:
 def change(core: Core, asked: Asked, body: ChangeMember) -> Outcome:
     member = _member(core, asked)
     if body.role is not None:
-        _check_role(member.room, body.role)
+        check_role(member.room, body.role)
     if body.deaf is not None:
         muting.deafen(core, member, body.deaf, asked)
     if body.muted is not None:
@@ -75,7 +75,8 @@ def kick(core: Core, asked: Asked, body: Struct) -> Outcome:
     return Outcome({"session_uuid": asked.path["member"], "status": "removed"})
 
 
-def _check_role(room: Room, role: str) -> None:
+def check_role(room: Room, role: str) -> None:
+    """Raises `Refusal`."""
     if role not in room.routing.roles:
         raise Refusal(400, "validation_error", f"The room has no role {role!r}")
 
@@ -83,7 +84,7 @@ def _check_role(room: Room, role: str) -> None:
 def bulk(core: Core, asked: Asked, body: Bulk) -> Outcome:
     room = asked.the_room
     for role in body.except_roles:
-        _check_role(room, role)
+        check_role(room, role)
     changed = [
         naming.session_uuid(core.node, member.session.id)
         for member in views.present(room)

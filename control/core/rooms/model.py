@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from roomtone.control.core.rooms.seating import Reserved
 
 DAY_S = 86400
+JOIN = "join"  # the timer of a session that joins
 NETWORK = ("rtp", "webrtc", "websocket")  # who is heard in the room; files and tones stay private
 
 

@@ -24,6 +24,7 @@ from roomtone.control.core.rooms import (
     play,
     recording,
     roles,
+    rtp_members,
     talking,
     views,
 )
@@ -195,6 +196,7 @@ OPERATIONS: dict[str, Operation] = {
     **members.OPERATIONS,
     **roles.OPERATIONS,
     **forwarding.OPERATIONS,
+    **rtp_members.OPERATIONS,
     **recording.OPERATIONS,
     **commands.OPERATIONS,
 }

@@ -87,6 +87,13 @@ def media(wish: Format) -> Media:
     )
 
 
+def check_family(endpoint: Endpoint, remote: Remote) -> None:
+    """It cannot go from one family of addresses to the other.  Raises `Refusal`."""
+    created = endpoint.created
+    if created is None or (":" in created.local_ip) != (":" in remote.ip):
+        raise _wrong("/remote/ip", "it is of another family than ours")
+
+
 def _wrong(pointer: str, detail: str) -> Refusal:
     return Refusal(400, "validation_error", f"{pointer}: {detail}", faults=(Fault(pointer, detail),))
 

@@ -161,6 +161,8 @@ def sweep(core: Core) -> None:
         if room.size:
             core.work(_open_again(core, room))
     core.returning.clear()
+    for session in list(core.sessions.values()):
+        leaving.end_bound(core, session, "restart")
 
 
 def _open_again(core: Core, room: Room) -> Work:
