@@ -9,6 +9,7 @@
     roomtone bench sockets                10,000 control connections with an event a second
     roomtone bench files                  1,000 calls that play a prompt, and 1,000 that hear a tone
     roomtone bench rest                   500 REST requests a second beside half a worker of media
+    roomtone bench webhooks               events a second to disk, and 500 a second to a slow receiver
     roomtone bench capacity --rooms 10 | --relay
     roomtone bench --suite full          every row of the README's table
 
@@ -45,6 +46,7 @@ COMMANDS = {
     "recordings": "roomtone.bench.load.recording",
     "sockets": "roomtone.bench.load.idle_sockets",
     "files": "roomtone.bench.load.files",
+    "webhooks": "roomtone.bench.load.webhooks",
     "rest": "roomtone.bench.load.rest",
 }
 SUITE = "roomtone.bench.load.suite"  # what runs without a command

@@ -276,5 +276,5 @@ class Dispatcher:
             dict(target.attempts),
             int(lanes is not None and lanes.breaker.open),
             len(lanes.ordered) if lanes is not None else 0,
-            oldest.at_us if oldest is not None else None,
+            max(0, now_us - oldest.at_us) if oldest is not None else 0,
         )

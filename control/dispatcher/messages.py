@@ -75,13 +75,17 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", tag_field="t"):
 
 
 class WebhookFigures(msgspec.Struct, frozen=True, array_like=True):
-    """Of one endpoint, since the dispatcher's start.  breaker: 0 closed, 1 half open, 2 open."""
+    """Of one endpoint, since the dispatcher's start.
+
+    breaker: 1: open.  pending: events that wait in their order, as far as they are in memory; oldest_age_us:
+    of the first of them, now.
+    """
 
     webhook: str
     attempts: dict[str, int]  # by outcome
     breaker: int
     pending: int
-    oldest_us: int | None  # wall clock
+    oldest_age_us: int
 
 
 class Figures(msgspec.Struct, frozen=True, tag="figures", tag_field="t"):

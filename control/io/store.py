@@ -24,6 +24,7 @@ from collections.abc import Callable
 
 from msgspec import Struct, field
 
+from roomtone.control.core import webhooks
 from roomtone.control.core.api import EventsDropped
 from roomtone.control.core.committing import Published
 from roomtone.control.core.effects import Committed, Input, Persist, Row, StoreTrouble
@@ -33,7 +34,8 @@ from roomtone.control.io.store_file import StoreFile
 from roomtone.engine.log import Log
 
 GROUP_S = 0.002
-GROUP_EVENTS = 64
+GROUP_EVENTS = 64  # are enough not to wait for more
+GROUP_MOST = 1000  # in one transaction: a slow disk finds more of them
 RETRY_FIRST_S, RETRY_MAX_S = 0.05, 1.0
 PRUNE_EVERY_S = 1.0
 CLOSE_WAIT_S = 3.0
@@ -193,7 +195,7 @@ class Store:
             if not self._jobs:
                 return None if self._closing else []
             jobs, events = [], 0
-            while self._jobs and events < GROUP_EVENTS:
+            while self._jobs and events < GROUP_MOST:
                 job = self._jobs.popleft()
                 jobs.append(job)
                 events += len(job.events)
@@ -235,20 +237,24 @@ class Store:
         grown: set[str] = set()
         events: list[Published] = []
         owed = self._owed.copy()
+        rows: list[Row] = []
         file.begin(synced=any(job.synced for job in jobs))
         for job in jobs:
-            if job.rows:  # they hold for what is published with them, not before
-                grown |= {each.webhook for each in file.put_events(self._kept(events, owed, at_us))}
-                events = []
-                file.put_rows(job.rows)
-                grown |= {row.id for row in job.rows if row.kind == "webhook"}
+            for row in job.rows:
+                if (
+                    row.kind == webhooks.KIND
+                ):  # it holds for what is published with it, not for what was before
+                    grown |= file.put_events(self._kept(events, owed, at_us)) | {row.id}
+                    events = []
+                    file.put_webhook(row)
+            rows += job.rows
             events += job.events
             for report in job.reports:
                 file.put_report(report.attempts, report.moved)
             if job.replays:
                 grown |= set(file.replay(job.replays, at_us))
-        kept = self._kept(events, owed, at_us)
-        grown |= {each.webhook for each in file.put_events(kept)}
+        file.put_rows(rows)
+        grown |= file.put_events(self._kept(events, owed, at_us))
         file.commit()
         self._owed = owed
         self.totals.events.update(event.name for job in jobs for event in job.events)

@@ -169,21 +169,28 @@ class StoreFile:
         return int(page * (pages - free))
 
     def put_rows(self, rows: Iterable[Row]) -> None:
-        for row in rows:
-            if row.kind == webhooks.KIND:
-                self.outbox.webhook(row)
+        """The last word on each record holds."""
+        last = {(row.kind, row.id): row for row in rows}
+        kept, gone = [], []
+        for (kind, id), row in last.items():
             if row.body is None:
-                self._db.execute("DELETE FROM row WHERE kind = ? AND id = ?", (row.kind, row.id))
-                if row.kind == webhooks.KIND:
-                    for which in (IS_PENDING, IS_LOOSE):
-                        self._db.execute(f"DELETE FROM delivery WHERE webhook = ? AND {which}", (row.id,))
+                gone.append((kind, id))
+            elif kind in SEALED:
+                kept.append((kind, id, self._vault.seal(f"{kind} {id}", row.body)))
             else:
-                sealed = row.kind in SEALED
-                body = self._vault.seal(f"{row.kind} {row.id}", row.body) if sealed else row.body
-                self._db.execute("REPLACE INTO row VALUES (?, ?, ?)", (row.kind, row.id, body))
+                kept.append((kind, id, row.body))
+        self._db.executemany("REPLACE INTO row VALUES (?, ?, ?)", kept)
+        self._db.executemany("DELETE FROM row WHERE kind = ? AND id = ?", gone)
 
-    def put_events(self, events: Iterable[Published]) -> list[Delivery]:
-        """Number and write them; what is to be delivered."""
+    def put_webhook(self, row: Row) -> None:
+        """An endpoint: it holds for events from here on.  One that goes takes what is open with it."""
+        self.outbox.webhook(row)
+        if row.body is None:
+            for which in (IS_PENDING, IS_LOOSE):
+                self._db.execute(f"DELETE FROM delivery WHERE webhook = ? AND {which}", (row.id,))
+
+    def put_events(self, events: Iterable[Published]) -> set[str]:
+        """Number and write them; the webhook endpoints that they are to be delivered to."""
         records: list[Record] = []
         deliveries: list[Delivery] = []
         for event in events:
@@ -191,7 +198,7 @@ class StoreFile:
             records.append(record)
             deliveries += made
         if not records:
-            return []
+            return set()
         many = self._db.executemany
         at_us = records[-1].at_us
         many("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_values, records))
@@ -202,7 +209,7 @@ class StoreFile:
         numbers = [(lane, last, at_us) for lane, last in self._lanes.changed()]
         many("REPLACE INTO lane VALUES (?, ?, ?)", [*numbers, (NODE, self.outbox.last, at_us)])
         self.events += len(records)
-        return deliveries
+        return {each.webhook for each in deliveries}
 
     def put_report(self, attempts: list[Attempt], moved: list[tuple[int, int, int, int]]) -> None:
         """What the dispatcher says.  Told twice it is written once."""

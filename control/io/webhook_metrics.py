@@ -5,7 +5,6 @@ The dispatcher counts from its own start; where it has not spoken yet there are 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -15,7 +14,6 @@ from roomtone.control.dispatcher.messages import Figures, WebhookFigures
 from roomtone.control.io.dispatcher_link import DispatcherLink
 from roomtone.control.io.store import Store
 
-NS_PER_US = 1000
 US_PER_S = 1_000_000
 NOTHING = [0] * (len(COMMAND_SECONDS) + 1)
 
@@ -60,12 +58,10 @@ class WebhookMetrics:
             for outcome, count in each.attempts.items():
                 attempts.add_metric((each.webhook, outcome), count)
         yield from (attempts, breaker, pending)
-        now_us = time.time_ns() // NS_PER_US
-        oldest_us = min((each.oldest_us for each in told if each.oldest_us is not None), default=now_us)
         yield GaugeMetricFamily(
             "roomtone_webhook_oldest_pending_seconds",
             "Age of the oldest event that waits",
-            value=max(0, now_us - oldest_us) / US_PER_S,
+            value=max((each.oldest_age_us for each in told), default=0) / US_PER_S,
         )
 
     def _delivered(self, told: Figures | None) -> Iterator[Metric]:
