@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 the command line or the configuration has a fault, 1 anyth
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -158,7 +159,9 @@ def read_config(path: Path | None, overrides: dict[str, object]) -> Config | Non
             faults.append(f"{path}: {error}")
     settings = None
     try:
-        settings = load(text, {key: value for key, value in overrides.items() if value is not None})
+        settings = load(
+            text, {key: value for key, value in overrides.items() if value is not None}, os.environ
+        )
         if settings.auth_token_file is not None:
             Tokens.read(settings.auth_token_file)
         if settings.tls is not None:

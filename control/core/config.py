@@ -168,14 +168,19 @@ WEBHOOK_RANGES = {
     "breaker_hold_secs": (1, MAX_SECONDS),
     "retention_secs": (3600, MAX_SECONDS),
 }
+# Variables that permit, with true or 1, what the key of [webhooks] does.
+ENVIRONMENT = {"ALLOW_HTTP_WEBHOOKS": "allow_http", "ALLOW_LOCALHOST_WEBHOOKS": "allow_localhost"}
 NUMBERS = tuple(name for name, kind in Config.__annotations__.items() if kind == "int")
 
 
-def load(text: str, overrides: Mapping[str, Any] | None = None) -> Config:
+def load(
+    text: str, overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+) -> Config:
     """Build the configuration from a TOML file's text and the command line's values.
 
-    overrides beat the file; values None are no override.  Unknown keys are faults, keys of the reference
-    server without meaning here are warnings.  Raises `ConfigError` with every fault found.
+    overrides beat the file; values None are no override.  environ: may permit what `ENVIRONMENT` names.
+    Unknown keys are faults, keys of the reference server without meaning here are warnings.  Raises
+    `ConfigError` with every fault found.
     """
     faults: list[str] = []
     warnings: list[str] = []
@@ -183,6 +188,11 @@ def load(text: str, overrides: Mapping[str, Any] | None = None) -> Config:
         given: dict[str, Any] = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError([f"not TOML: {error}"]) from None
+    for name, key in ENVIRONMENT.items():
+        if (environ or {}).get(name, "").lower() in ("true", "1"):
+            table = given.setdefault("webhooks", {})
+            if isinstance(table, dict):
+                table.setdefault(key, True)
     given.update({key: value for key, value in (overrides or {}).items() if value is not None})
     values: dict[str, Any] = {}
     types = {f.name: f.type for f in msgspec.structs.fields(Config) if f.name != "warnings"}

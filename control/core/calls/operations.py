@@ -243,6 +243,7 @@ OPERATIONS: dict[str, Operation] = {
         body=CreateSession,
         result=SessionMade,
         status=201,
+        made="session_uuid",
         emits=("call.new",),
     ),
     "session.answer": Operation(

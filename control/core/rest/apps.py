@@ -104,7 +104,6 @@ def put(core: Core, asked: Asked, body: PutApp) -> Outcome:
     return Outcome(
         AppPut(success=True, app_id=app_id, webhook_secret=_deliver(core, app, body)),
         status=201 if old is None else 200,
-        headers=(("Location", f"/admin/apps/{app_id}"),) if old is None else (),
     )
 
 

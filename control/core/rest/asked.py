@@ -83,6 +83,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     group: whose cooldown it shares (rest.cooldown).  timing, emits: for the documents: immediate | deferred |
     event, and the events it may cause.  admin: asked with the administrator's key.
     query: the names it knows.  max_body: bytes.  creates: it may answer 201 instead.
+    made: the member of a 201's body that names, below the path, what was made; None: the path itself does.
     """
 
     method: str
@@ -99,3 +100,4 @@ class Operation(Struct, frozen=True, kw_only=True):
     query: tuple[str, ...] = ()
     max_body: int = MAX_BODY
     creates: bool = False
+    made: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 US_PER_S = 1_000_000
+DELIVERY_ID = re.compile(r"dlv_[0-9a-f]{1,16}")  # the cursor of their list, too
+FIRST = "dlv_0"
 
 Name = Annotated[str, Meta(max_length=128)]
 T = TypeVar("T", bound=Struct)
@@ -70,9 +73,11 @@ def listed(core: Core, asked: Asked, body: Struct) -> Steps:
         events=(asked.query["event"],) if "event" in asked.query else (),
         room_id=asked.query.get("room_id"),
         session_uuid=asked.query.get("session_uuid"),
-        webhook=_endpoint(core, asked, asked.query.get("endpoint_id")),
+        webhook=_endpoint(asked, asked.query.get("endpoint_id")),
     )
     limit = query.value(asked, "limit", query.DEFAULT_LIMIT)
+    if not DELIVERY_ID.fullmatch(asked.query.get("cursor", FIRST)):
+        raise Refusal(400, "validation_error", "cursor: not one of ours")
     found = yield from _ask(FindDeliveries(chosen, limit, asked.query.get("cursor")), Deliveries)
     return Outcome(found)
 
@@ -105,7 +110,7 @@ def replay(core: Core, asked: Asked, body: ReplayEvents) -> Outcome:
         events=tuple(body.events),
         room_id=body.room_id,
         session_uuid=body.session_uuid,
-        webhook=_endpoint(core, asked, body.endpoint_id),
+        webhook=_endpoint(asked, body.endpoint_id),
         since_us=_us(body.since),
         until_us=_us(body.until),
     )
@@ -139,14 +144,9 @@ def pull(core: Core, asked: Asked, body: Struct) -> Steps:
     return Outcome(found)
 
 
-def _endpoint(core: Core, asked: Asked, id: str | None) -> str | None:
-    """The key of an endpoint that a client names.  Raises `Refusal`."""
-    if id is None:
-        return None
-    webhook = webhooks.find(core, asked.app_id, id)
-    if webhook is None:
-        raise refuse("endpoint_not_found")
-    return webhook.key
+def _endpoint(asked: Asked, id: str | None) -> str | None:
+    """The key of an endpoint of the app's naming; one that is no more still has deliveries."""
+    return None if id is None else webhooks.key(asked.app_id, id)
 
 
 def _us(time: datetime | None) -> int | None:

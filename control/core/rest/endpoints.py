@@ -126,7 +126,7 @@ def create(core: Core, asked: Asked, body: CreateEndpoint) -> Outcome:
     webhooks.keep(core, webhook)
     shown = view(webhook)
     shown.secret = secret
-    return Outcome(shown, headers=(("Location", f"{ENDPOINTS}/{webhook.id}"),))
+    return Outcome(shown)
 
 
 def change(core: Core, asked: Asked, body: ChangeEndpoint) -> Outcome:
@@ -197,6 +197,7 @@ OPERATIONS: dict[str, Operation] = {
         body=CreateEndpoint,
         result=EndpointView,
         status=201,
+        made="id",
     ),
     "webhook.list": Operation(
         method="GET",

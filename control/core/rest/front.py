@@ -178,12 +178,20 @@ def _answer(core: Core, request: _Open, outcome: Outcome) -> None:
         headers.append(("Location", f"/api/v1/operations/{asked.operation_id}"))
         if msgspec.json.decode(text, type=_Told).status == "completed":
             remembered.finish(core, asked.operation_id, "completed")
+    if status == CREATED:
+        headers.append(("Location", _location(asked, request.operation, text)))
     numbers = [asked.n]
     if request.used:
         numbers += remembered.keep(core, asked, status, text, headers)
     for n in numbers:
         reply = RestReply(n, status, text, tuple(headers))
         core.after_commit(lambda reply=reply: core.effect(reply))  # type: ignore[misc]
+
+
+def _location(asked: Asked, operation: Operation, text: bytes) -> str:
+    """Of what was made."""
+    path = operation.path.format_map(asked.path)
+    return path if operation.made is None else f"{path}/{msgspec.json.decode(text)[operation.made]}"
 
 
 class _Told(Struct):

@@ -133,6 +133,7 @@ OPERATIONS: dict[str, Operation] = {
         body=Forward,
         result=Forwarder,
         status=201,
+        made="forwarder_id",
     ),
     "conference.forwarders": Operation(
         method="GET",

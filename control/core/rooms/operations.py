@@ -166,6 +166,7 @@ OPERATIONS: dict[str, Operation] = {
         body=CreateRoom,
         result=RoomCreated,
         status=201,
+        made="room_id",
         emits=("conference.created",),
     ),
     "conference.list": Operation(

@@ -189,3 +189,19 @@ def test_load_takes_text_and_nothing_of_core_opens_a_file() -> None:
     core = Path(load.__code__.co_filename).parent
     for path in core.glob("*.py"):
         assert not re.search(r"\bopen\(|\bread_text\(|\bos\.environ\b|\bprint\(", path.read_text()), path.name
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "permitted"),
+    [
+        ("", {}, (False, False)),
+        ("", {"ALLOW_HTTP_WEBHOOKS": "true"}, (True, False)),
+        ("", {"ALLOW_HTTP_WEBHOOKS": "no", "ALLOW_LOCALHOST_WEBHOOKS": "1"}, (False, True)),
+        ("[webhooks]\nallow_http = false", {"ALLOW_HTTP_WEBHOOKS": "true"}, (False, False)),
+    ],
+)
+def test_the_environment_permits_where_the_file_says_nothing(
+    text: str, environ: dict[str, str], permitted: tuple[bool, bool]
+) -> None:
+    loaded = load(text, environ=environ).webhooks
+    assert (loaded.allow_http, loaded.allow_localhost) == permitted

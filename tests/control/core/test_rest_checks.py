@@ -15,6 +15,7 @@ from roomtone.control.core.rest import body, cooldown, operations, query
 from roomtone.control.core.rest.asked import Asked, Operation, Outcome
 from roomtone.control.core.rest.codes import CODES
 from roomtone.control.core.rest.refusal import Refusal, refuse
+from roomtone.control.core.rest.routes import Found, Routes
 from roomtone.control.core.run import Ask, expect
 from roomtone.engine import messages as ms
 
@@ -326,6 +327,23 @@ def test_a_room_remembers_its_last_hundred_operations(desk: Desk, nudges: Nudges
         desk.advance(0.2)
     known = [desk.rest("operation.get", operation_id=id)[0] for id in ids]
     assert known == [404] + [200] * 100
+
+
+def test_what_was_made_says_where_it_is(desk: Desk) -> None:
+    made: list[tuple[str, Any, str, dict[str, str]]] = [
+        ("app.put", {"api_key": "0123456789abcdef"}, "", {"app_id": "app"}),
+        ("conference.create", {"name": "r"}, "app", {}),
+        ("session.create", {}, "app", {}),
+        ("webhook.create", {"url": "https://hooks.example/"}, "app", {}),
+    ]
+    for operation, members, app, path in made:
+        n = desk.ask(operation, members, app=app, **path)
+        status, told = desk.reply(n)
+        assert status == 201, told
+        (location,) = (value for name, value in desk.replies[n].headers if name == "Location")
+        found = Routes(operations.OPERATIONS).find("GET", location)
+        assert isinstance(found, Found)
+        assert desk.rest(found.operation, app=app, **found.path)[0] == 200
 
 
 # -- pages ---------------------------------------------------------------------------------------------------

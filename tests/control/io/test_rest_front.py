@@ -265,3 +265,58 @@ def test_as_many_and_as_long_urls_as_a_command_may_name_fit(tmp_path: Path, run:
             assert (reply.status, reply.body["code"]) == (413, "body_too_large")
 
     run(body())
+
+
+async def raw(control: Control, headers: dict[str, str], text: bytes) -> tuple[Any, Any]:
+    """A connection on which this request has been sent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", control.app.port)
+    lines = ["POST /api/v1/conferences HTTP/1.1", "Host: x", "Content-Type: application/json"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    writer.write("\r\n".join([*lines, "", ""]).encode() + text)
+    return reader, writer
+
+
+def test_what_a_client_asked_for_happens_though_it_has_gone(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            api = await asyncio.to_thread(Api, control.http)
+            submit, held = control.app.rest._submit, []
+            monkeypatch.setattr(control.app.rest, "_submit", held.append)
+            text = b'{"name": "gone"}'
+            _, writer = await raw(control, {**api.headers, "Content-Length": str(len(text))}, text)
+            await until(lambda: bool(held))
+            writer.transport.abort()
+            await until(lambda: not control.app.http._web.connections)
+            submit(held[0])
+            await until(lambda: control.app.counters.rest_unheard == 1)
+            assert [room.name for room in control.app.core.rooms.values()] == ["gone"]
+
+    run(body())
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "BODY_S", 0.05)
+
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            api = await asyncio.to_thread(Api, control.http)
+            reader, writer = await raw(control, {**api.headers, "Content-Length": "100"}, b"{")
+            assert b" 400 " in await reader.readline()
+            writer.close()
+
+    run(body())
+
+
+def test_only_the_head_of_an_answer_can_be_asked_for(tmp_path: Path, run: Any) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            app = await member(control)
+            reply = await app("HEAD", "/conferences")
+            assert (reply.status, reply.body) == (200, None)
+            assert int(reply.headers["content-length"]) > 0
+
+    run(body())
