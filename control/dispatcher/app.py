@@ -1,4 +1,4 @@
-"""The dispatcher process put together: it ends when control says so, on SIGTERM, and without a supervisor."""
+"""The dispatcher process put together: it ends on SIGTERM, without a supervisor, and when it cannot go on."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ from roomtone.engine.process_messages import EXIT_CONFIG, DispatcherStart
 
 NICE = 5  # behind the media threads, before side work
 PARENT_CHECK_S = 1.0
+EXIT_OK, EXIT_FAILED = 0, 1
 
 
-async def serve(config: Config, runtime_dir: str, log: Log) -> None:
+async def serve(config: Config, runtime_dir: str, log: Log) -> int:
+    """Until the supervisor ends it, or is gone; the exit code."""
     sender = Sender(
         allow_http=config.webhooks.allow_http,
         allow_localhost=config.webhooks.allow_localhost,
@@ -54,6 +56,7 @@ async def serve(config: Config, runtime_dir: str, log: Log) -> None:
             continue
     await dispatcher.close()
     log.info("stopped")
+    return EXIT_FAILED if dispatcher.failed else EXIT_OK
 
 
 def main() -> int:
@@ -68,5 +71,4 @@ def main() -> int:
     os.nice(NICE)
     log = Log(config.log_level, process="dispatcher")
     forward_libraries(log)
-    uvloop.run(serve(config, start.runtime_dir, log))
-    return 0
+    return uvloop.run(serve(config, start.runtime_dir, log))

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+import traceback
 from collections.abc import Callable
+from functools import partial
 
 from roomtone.control.core.histogram import Histogram
 from roomtone.control.core.outbox import ORDINAL_BITS, event_id
@@ -65,7 +67,11 @@ class Dispatcher:
         self._hold_us = hold_s * US_PER_S
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._link = ControlLink(runtime_dir, connected=self._connected, told=self._told)
+        self._link = ControlLink(
+            runtime_dir,
+            connected=partial(self._safely, self._connected),
+            told=partial(self._safely, self._told),
+        )
         self._reader: OutboxReader | None = None
         self._targets: dict[str, Target] = {}
         self._starved: dict[str, None] = {}  # endpoints that wait for others' attempts to end
@@ -73,13 +79,15 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._latency = Histogram()
         self._dead = 0
-        self.ended = asyncio.Event()
+        self._finished = False  # nothing more is sent
+        self.failed = False
+        self.ended = asyncio.Event()  # set when it cannot go on
         # One clock: the wall's at the start, going on as the monotonic one does.
         self._offset_us = time.time_ns() // NS_PER_US - time.monotonic_ns() // NS_PER_US
 
     def start(self) -> None:
         self._link.connect()
-        self._loop.call_later(FIGURES_EVERY_S, self._tell_figures)
+        self._loop.call_later(FIGURES_EVERY_S, self._safely, self._tell_figures)
 
     async def close(self) -> None:
         for timer in self._timers.values():
@@ -94,6 +102,15 @@ class Dispatcher:
 
     def now_us(self) -> int:
         return time.monotonic_ns() // NS_PER_US + self._offset_us
+
+    def _safely(self, call: Callable[..., None], *args: object) -> None:
+        """What fails here has no way on: the next process begins with what is on disk."""
+        try:
+            call(*args)
+        except Exception:
+            self._log.error("dispatcher_broken", traceback=traceback.format_exc())
+            self.failed = True
+            self.ended.set()
 
     # -- control -------------------------------------------------------------------------------------------
 
@@ -131,12 +148,12 @@ class Dispatcher:
         )
 
     async def _finish(self, within_s: float) -> None:
-        """Until nothing can be sent now and everything is noted."""
+        """Until nothing can be sent now and everything is noted; what then comes is the next process's."""
         until_s = self._loop.time() + within_s
         while self._loop.time() < until_s and (self._busy() or not self._link.idle):
             await asyncio.sleep(FINISH_CHECK_S)
+        self._finished = True
         self._link.finished()
-        self.ended.set()
 
     def _busy(self) -> bool:
         now_us = self.now_us()
@@ -149,7 +166,7 @@ class Dispatcher:
     def _pump(self, key: str) -> None:
         """Send what may be sent to that endpoint now, and come back when there may be more."""
         target = self._targets.get(key)
-        if target is None:
+        if target is None or self._finished:
             return
         assert self._reader is not None
         now_us = self.now_us()
@@ -174,7 +191,9 @@ class Dispatcher:
         if at_us <= now_us and len(self._tasks) >= IN_FLIGHT:
             self._starved[key] = None
         else:
-            self._timers[key] = self._loop.call_later(max(0, at_us - now_us) / US_PER_S, self._pump, key)
+            self._timers[key] = self._loop.call_later(
+                max(0, at_us - now_us) / US_PER_S, self._safely, self._pump, key
+            )
 
     async def _deliver(self, target: Target, webhook: Webhook, lanes: LaneScheduler, item: Item) -> None:
         """One attempt and what follows from it."""
@@ -182,7 +201,7 @@ class Dispatcher:
         found = self._reader.body(item.id)
         at_us = self.now_us()
         if found is None:
-            answer = Answer(200)  # its time is over: nobody is to get it any more
+            answer = Answer(200)  # its time is over and it has been deleted
         else:
             style, body = found
             request = Request(
@@ -194,8 +213,14 @@ class Dispatcher:
                 item.state == REPLAY,
             )
             answer = await self._sender.send(webhook, request)
+        self._safely(self._answered, target, lanes, item, answer, at_us if found is not None else None)
+
+    def _answered(
+        self, target: Target, lanes: LaneScheduler, item: Item, answer: Answer, at_us: int | None
+    ) -> None:
+        """at_us: when it was sent; None: it was not, nobody is to get it any more."""
         means = lanes.answered(item, answer, self.now_us())
-        if found is not None:
+        if at_us is not None:
             self._note(target, item, answer, means, at_us)
         if means is Meaning.GONE:
             self._disable(target, "It answered 410")
@@ -266,7 +291,7 @@ class Dispatcher:
                     self._dead,
                 )
             )
-        self._loop.call_later(FIGURES_EVERY_S, self._tell_figures)
+        self._loop.call_later(FIGURES_EVERY_S, self._safely, self._tell_figures)
 
     def _figures(self, target: Target, now_us: int) -> WebhookFigures:
         lanes = target.lanes

@@ -71,7 +71,7 @@ class Disabled(msgspec.Struct, frozen=True, tag="disabled", tag_field="t"):
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished", tag_field="t"):
-    """Dispatcher -> control: it has ended, everything is reported."""
+    """Dispatcher -> control: it sends nothing more, everything is reported."""
 
 
 class WebhookFigures(msgspec.Struct, frozen=True, array_like=True):

@@ -236,6 +236,7 @@ class Store:
         at_us = _wall_us()
         grown: set[str] = set()
         events: list[Published] = []
+        names: Counter[str] = Counter()
         owed = self._owed.copy()
         rows: list[Row] = []
         file.begin(synced=any(job.synced for job in jobs))
@@ -244,7 +245,7 @@ class Store:
                 if (
                     row.kind == webhooks.KIND
                 ):  # it holds for what is published with it, not for what was before
-                    grown |= file.put_events(self._kept(events, owed, at_us)) | {row.id}
+                    grown |= self._put_events(events, owed, names) | {row.id}
                     events = []
                     file.put_webhook(row)
             rows += job.rows
@@ -254,16 +255,20 @@ class Store:
             if job.replays:
                 grown |= set(file.replay(job.replays, at_us))
         file.put_rows(rows)
-        grown |= file.put_events(self._kept(events, owed, at_us))
+        grown |= self._put_events(events, owed, names)
         file.commit()
         self._owed = owed
-        self.totals.events.update(event.name for job in jobs for event in job.events)
+        self.totals.events += names
         return grown
 
-    def _kept(self, events: list[Published], owed: Counter[str], at_us: int) -> list[Published]:
+    def _put_events(self, events: list[Published], owed: Counter[str], names: Counter[str]) -> set[str]:
+        """The webhook endpoints that get them."""
+        kept = self._kept(events, owed) if owed or self._share >= 1 else events
+        names.update(event.name for event in kept)
+        return self._file.put_events(kept)
+
+    def _kept(self, events: list[Published], owed: Counter[str]) -> list[Published]:
         """Without what is shed, and with a note where something was."""
-        if not owed and self._share < 1:
-            return events
         kept = []
         for event in events:
             if self._share >= 1 and event.fields.LOW_VALUE:
@@ -271,7 +276,7 @@ class Store:
                 self.totals.shed_full += 1
                 continue
             if count := owed.pop(event.app_id, 0):
-                kept.append(Published(EventsDropped.NAME, event.app_id, EventsDropped(count), at_us))
+                kept.append(Published(EventsDropped.NAME, event.app_id, EventsDropped(count), event.at_us))
             kept.append(event)
         return kept
 
