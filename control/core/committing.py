@@ -43,7 +43,7 @@ class Commits:
     """What waits for the store.  issued, committed: numbers of `Persist`."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: dict[tuple[str, str], Row] = {}  # the last of each record in this turn
         self.events: list[Published] = []
         self.issued = 0
         self.committed = 0
@@ -63,8 +63,8 @@ class Commits:
         if not self.rows and not self.events:
             return None
         self.issued += 1
-        rows, events = self.rows, self.events
-        self.rows, self.events = [], []
+        rows, events = list(self.rows.values()), self.events
+        self.rows, self.events = {}, []
         return self.issued, rows, events
 
     def done(self, n: int) -> None:

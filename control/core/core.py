@@ -138,7 +138,7 @@ class Core(Procedures):
                 play.heard(self, given.worker, given.endpoints)
                 self._heard(given.worker)
                 recordings.adopt(self, given.worker, given.recordings)
-                remembering.claim_recordings(self)
+                remembering.go_on(self)
             case effects.WorkerDied():
                 self._worker_died(given.worker, given.left)
             case effects.ShutdownBegan():
@@ -235,7 +235,7 @@ class Core(Procedures):
     def keep(self, kind: str, id: str, body: Struct | None) -> None:
         """Write a record of the store, whole; None: it goes."""
         text = None if body is None else msgspec.msgpack.encode(body)
-        self.commits.rows.append(effects.Row(kind, id, text))
+        self.commits.rows[kind, id] = effects.Row(kind, id, text)
 
     def publish(
         self,

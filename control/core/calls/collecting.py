@@ -62,7 +62,7 @@ def get_digits(core: Core, asked: Asked, body: GetDigits) -> Outcome:
     accepted = commands.accept(core, asked)
     collecting = session.leg.collecting = Collecting(accepted, body, Collector(rules=rules))
     _do(core, session, collecting, [Action.PROMPT])
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 def _checked(body: GetDigits) -> Rules:
@@ -169,6 +169,7 @@ def _tell(core: Core, session: Session, collecting: Collecting) -> None:
         telling.uuid(core, session), accepted.uid, collector.digits, collector.terminator, collector.status
     )
     telling.tell(core, session, event, accepted.asked)
+    telling.remember(core, session)
 
 
 OPERATIONS: dict[str, Operation] = dict([

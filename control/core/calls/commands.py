@@ -35,11 +35,15 @@ RESULTS = "results"  # the timer of a session that owes some
 CALL_ENDED, TIMEOUT = "call_ended", "timeout"
 
 
-class Command(Struct, frozen=True, eq=False):
-    """A command that was accepted.  due_us: when its result is told at the latest."""
+class Command(Struct, eq=False):
+    """A command that was accepted.  due_us: when its result is told at the latest.
+
+    noted: it stands in the store, so that the result is not forgotten with this process.
+    """
 
     asked: Asked
     due_us: int
+    noted: bool = False
 
     @property
     def uid(self) -> str:
@@ -76,7 +80,13 @@ def accept(core: Core, asked: Asked) -> Command:
     return command
 
 
-def accepted(asked: Asked) -> Outcome:
+def accepted(core: Core, asked: Asked) -> Outcome:
+    """The answer; a result that is still owed is written down before it."""
+    session = asked.the_session
+    command = session.leg.owed.get(asked.operation_id)
+    if command is not None:
+        command.noted = True
+        telling.remember(core, session)
     return Outcome(Accepted(asked.operation_id, timeout_ms=RESULT_MS))
 
 
@@ -105,6 +115,8 @@ def _tell(core: Core, command: Command, error: str | None, *, changed: bool, lat
         True if late else UNSET,
     )
     telling.tell(core, session, event, asked)
+    if command.noted:
+        telling.remember(core, session)
 
 
 def results_due(core: Core, session: Session) -> None:

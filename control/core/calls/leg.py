@@ -23,6 +23,31 @@ class Recorded(Struct):
     id: str = ""
 
 
+class Owed(Struct, array_like=True):
+    """A command without its result yet."""
+
+    operation_id: str
+    command: str
+    uid: str
+
+
+class Played(Struct):
+    """A playback as it stood when it was written down.
+
+    endpoint: "" until it is made.  at_ms, heard_ms, at_epoch_us: where it stood, how long it had been heard,
+    and when (wall clock).  prompts: of play_and_get_digits.
+    """
+
+    uid: str
+    urls: list[str]
+    endpoint: str
+    started: bool
+    at_ms: int
+    heard_ms: int
+    at_epoch_us: int
+    prompts: bool
+
+
 class Leg(Struct, kw_only=True, eq=False):
     """The call that a session is.
 
@@ -30,9 +55,10 @@ class Leg(Struct, kw_only=True, eq=False):
     asked for what happens to it.  answered: the peer can be heard (a network endpoint is connected), or the
     application has said so: of a call whose offer came over REST only that counts.  accepted: the command
     `answer` was carried out.  room_bound: it ends when it leaves its room.  active_us: the last packet that
-    a worker told of.  playback: what is played to it.  collecting: the keys that are waited for.  recorded:
-    its recording.  ending: the call has ended, and is told of once the recording is complete.  owed: commands
-    whose result is still to be told, in the order of their coming.
+    a worker told of.  playback: what is played to it; played: by the process before this one, and its worker
+    has not told of it yet.  collecting: the keys that are waited for.  recorded: its recording.  ending: the
+    call has ended, and is told of once the recording is complete.  owed: commands whose result is still to be
+    told, in the order of their coming.
     """
 
     leased: bool = True
@@ -45,6 +71,7 @@ class Leg(Struct, kw_only=True, eq=False):
     room_bound: bool = False
     active_us: int = 0
     playback: Playback | None = None
+    played: Played | None = None
     collecting: Collecting | None = None
     recorded: Recorded | None = None
     ending: Ending | None = None
@@ -65,3 +92,6 @@ class CallRow(Struct, kw_only=True, omit_defaults=True):
     hangup_on: tuple[HangupOn, ...] = ()
     room_bound: bool = False
     recorded: Recorded | None = None
+    played: Played | None = None
+    collecting: str = ""  # uid of the command
+    owed: list[Owed] = []

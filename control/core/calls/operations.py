@@ -177,20 +177,20 @@ def answer(core: Core, asked: Asked, body: Struct) -> Outcome:
     changed = not session.leg.accepted
     telling.answered(core, session, asked)
     commands.succeed(core, command, changed=changed)
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 def hangup(core: Core, asked: Asked, body: HangUp) -> Outcome:
     commands.succeed(core, commands.accept(core, asked))
     told = "completed" if body.cause.startswith("NORMAL_") else HANGUP_CAUSES.get(body.cause, FAILED)
     life.end(core, asked.the_session, SessionFact.HUNG_UP, Ending("hangup", API_HANGUP, told))
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 def disconnect(core: Core, asked: Asked, body: Struct) -> Outcome:
     commands.succeed(core, commands.accept(core, asked))
     life.end(core, asked.the_session, SessionFact.HUNG_UP)
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 # -- shown ---------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from roomtone.control.core.calls.playing import Playback, Urls
 from roomtone.control.core.rest.asked import URLS_BODY, Asked, Operation, Outcome
 from roomtone.control.core.rest.refusal import Refusal, refuse
 from roomtone.control.core.run import Ask, Work, expect
-from roomtone.control.core.session import Endpoint, EndpointFact
+from roomtone.control.core.session import Endpoint, EndpointFact, Session
 from roomtone.engine.messages import Done, SeekFile
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _play(
         duration_ms=duration_ms,
     )
     playing.start(core, asked.the_session, playback)
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 def _began(core: Core, accepted: Command, playback: Playback) -> None:
@@ -93,8 +93,11 @@ def _began(core: Core, accepted: Command, playback: Playback) -> None:
 def _ended(core: Core, accepted: Command, playback: Playback, cause: str) -> None:
     if not playback.started:
         commands.fail(core, accepted, "file_not_found" if cause == playing.FAILED else cause)
-        return
-    session = accepted.asked.the_session
+    else:
+        tell_stopped(core, accepted.asked.the_session, playback, cause)
+
+
+def tell_stopped(core: Core, session: Session, playback: Playback, cause: str) -> None:
     event = events.PlaybackStopped(
         telling.uuid(core, session),
         playback.uid,
@@ -125,7 +128,7 @@ def _pause_or_resume(core: Core, asked: Asked, fact: EndpointFact) -> Outcome:
         commands.succeed(core, accepted, changed=False)
     else:
         commands.carry_out(core, accepted, _change(core, asked, playback, fact))
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 def _change(core: Core, asked: Asked, playback: Playback, fact: EndpointFact) -> Work:
@@ -145,7 +148,7 @@ def seek(core: Core, asked: Asked, body: Seek) -> Outcome:
     playback = _started(asked)
     to_ms = body.offset_ms if body.offset_ms is not None else (body.offset_sec or 0) * 1000
     commands.carry_out(core, commands.accept(core, asked), _seek(core, asked, playback, to_ms))
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 def _seek(core: Core, asked: Asked, playback: Playback, to_ms: int) -> Work:
@@ -162,7 +165,7 @@ def restart(core: Core, asked: Asked, body: Struct) -> Outcome:
     """From the beginning of the first file."""
     playback = _started(asked)
     commands.carry_out(core, commands.accept(core, asked), _restart(core, asked, playback))
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 def _restart(core: Core, asked: Asked, playback: Playback) -> Work:
@@ -174,7 +177,7 @@ def stop(core: Core, asked: Asked, body: Struct) -> Outcome:
     session = asked.the_session
     commands.succeed(core, commands.accept(core, asked), changed=session.leg.playback is not None)
     playing.stop(core, session, playing.STOPPED)
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 def _started(asked: Asked) -> Playback:

@@ -26,7 +26,14 @@ from roomtone.control.core.problems import Problem
 from roomtone.control.core.rest.refusal import as_refusal
 from roomtone.control.core.run import Ask, Work, expect
 from roomtone.control.core.session import Endpoint, EndpointFact, Session
-from roomtone.engine.messages import CreateFile, FileCreated, QueueFile, RemoveEndpoint
+from roomtone.engine.messages import (
+    AskFile,
+    CreateFile,
+    FileCreated,
+    FilePosition,
+    QueueFile,
+    RemoveEndpoint,
+)
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
@@ -115,6 +122,10 @@ def start(core: Core, session: Session, playback: Playback) -> None:
     session.leg.playback = playback
     if not playback.urls:
         _open(core, session, playback)
+    _fetch(core, session, playback)
+
+
+def _fetch(core: Core, session: Session, playback: Playback) -> None:
     for item, url in enumerate(playback.urls):
         if not playback.over:
             core.downloads.want(
@@ -174,7 +185,7 @@ def make(core: Core, session: Session, playback: Playback) -> Work:
     old, new = endpoint.happened(EndpointFact.FILE_OPENED)
     core.emit(session, api.StateChanged(endpoint.id, old, new))
     if playback.over:
-        _remove(core, session, endpoint)
+        remove(core, session, endpoint)
     else:
         yield from _queue(core, session, playback, 1)
 
@@ -186,7 +197,7 @@ def _make_silence(core: Core, session: Session, playback: Playback) -> Work:
     playback.endpoint = endpoint.id
     core.emit(session, api.StateChanged(endpoint.id, "new", endpoint.state))
     if playback.over:
-        _remove(core, session, endpoint)
+        remove(core, session, endpoint)
     else:
         begun(core, session, endpoint, core.now_us)
 
@@ -236,6 +247,7 @@ def begun(core: Core, session: Session, endpoint: Endpoint, at_us: int) -> None:
         playback.head.run(at_us, playback.offset_ms)
         if not playback.started:
             playback.started = True
+            telling.remember(core, session)
             playback.began(playback)
 
 
@@ -281,8 +293,9 @@ def stop(core: Core, session: Session, cause: str) -> bool:
         core.downloads.release(copy, core.now_us)
     endpoint = session.endpoints.get(playback.endpoint)
     if endpoint is not None:
-        _remove(core, session, endpoint)
+        remove(core, session, endpoint)
     playback.ended(playback, cause)
+    telling.remember(core, session)
     return True
 
 
@@ -290,9 +303,12 @@ def make_again(core: Core, session: Session, playback: Playback) -> Work:
     """Begin anew with the first file, from its beginning."""
     endpoint = session.endpoints.get(playback.endpoint)
     if endpoint is not None:
-        _remove(core, session, endpoint)
+        remove(core, session, endpoint)
     playback.offset_ms, playback.paused = 0, False
     playback.head.stand(core.now_us, 0)
+    if len(playback.copies) < len(playback.urls):  # this process did not fetch them
+        _fetch(core, session, playback)
+        return
     try:
         yield from make(core, session, playback)
     except Problem as problem:
@@ -300,6 +316,30 @@ def make_again(core: Core, session: Session, playback: Playback) -> Work:
         raise
 
 
-def _remove(core: Core, session: Session, endpoint: Endpoint) -> None:
+def go_on(core: Core, session: Session, playback: Playback, endpoint: Endpoint) -> None:
+    """One file, or silence, that the process before this one began and a worker still plays."""
+    session.leg.playback = playback
+    playback.paused = endpoint.state == "paused"
+    if playback.paused:
+        playback.head.since_us = None
+    if endpoint.state == "finished":
+        stop(core, session, FINISHED)
+    elif endpoint.kind == "file":
+        core.work(_locate(core, playback, endpoint))
+
+
+def _locate(core: Core, playback: Playback, endpoint: Endpoint) -> Work:
+    """Only the worker knows where it is by now; until it has said so the clock does."""
+    answers = yield [Ask(endpoint.worker, AskFile(endpoint.id))]
+    at = answers[0]
+    if isinstance(at, FilePosition) and not playback.over:
+        if playback.paused:
+            playback.head.stand(core.now_us, at.position_ms)
+        else:
+            playback.head.run(core.now_us, at.position_ms)
+
+
+def remove(core: Core, session: Session, endpoint: Endpoint) -> None:
+    """What plays is not wanted any more."""
     core.tell(endpoint.worker, RemoveEndpoint(endpoint.id))
     placing.removed(core, session, endpoint)

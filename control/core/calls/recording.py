@@ -45,7 +45,7 @@ def start(core: Core, asked: Asked, body: StartRecord) -> Outcome:
     name = f"{session.id}-{asked.operation_id}.{body.format}"
     recorded = session.leg.recorded = Recorded(accepted.uid, name)
     commands.carry_out(core, accepted, _start(core, session, recorded, accepted))
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 def _start(core: Core, session: Session, recorded: Recorded, accepted: Command) -> Work:
@@ -78,7 +78,7 @@ def stop(core: Core, asked: Asked, body: Struct) -> Outcome:
     if asked.the_session.leg.recorded is None:
         raise refuse("not_recording")
     commands.carry_out(core, commands.accept(core, asked), _stop(core, asked.the_session))
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 def _stop(core: Core, session: Session) -> Work:

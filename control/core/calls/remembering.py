@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core.calls import ending, recording
-from roomtone.control.core.calls.leg import CallRow, Leg
+from roomtone.control.core import naming
+from roomtone.control.core.calls import digits, ending, events, playing, recording, telling
+from roomtone.control.core.calls.leg import CallRow, Leg, Played
+from roomtone.control.core.calls.playback_commands import tell_stopped
+from roomtone.control.core.calls.playing import Playback, Playhead
 from roomtone.control.core.calls.telling import KIND
 from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.session import Session
@@ -22,11 +25,25 @@ if TYPE_CHECKING:
 
 __all__ = ["KIND", "leg", "read", "sweep"]
 
+INTERRUPTED = "interrupted"  # why a command of before the restart failed
 _decode = msgspec.msgpack.Decoder(CallRow).decode
 
 
 def read(core: Core, session_id: str, body: bytes) -> None:
-    core.calls[session_id] = _decode(body)
+    """A call as it was.  What waited for something to happen in the process before is told to be over."""
+    row = core.calls[session_id] = _decode(body)
+    uuid = naming.session_uuid(core.node, session_id)
+    if row.collecting:
+        told = events.DigitsCollected(uuid, row.collecting, "", "", digits.UNKNOWN)
+        core.publish(told, row.app_id, session_uuid=uuid)
+    for owed in row.owed:
+        result = events.CommandResult(
+            uuid, owed.command, owed.uid, owed.operation_id, False, False, INTERRUPTED
+        )
+        core.publish(result, row.app_id, session_uuid=uuid)
+    if row.collecting or row.owed:
+        row.collecting, row.owed = "", []
+        core.keep(KIND, session_id, row)
 
 
 def leg(core: Core, session_id: str) -> Leg:
@@ -45,6 +62,7 @@ def _leg(row: CallRow) -> Leg:
         metadata=row.metadata,
         hangup_on=row.hangup_on,
         room_bound=row.room_bound,
+        played=row.played,
         recorded=row.recorded,
     )
 
@@ -65,24 +83,77 @@ def sweep(core: Core) -> None:
             leg=_leg(row),
         )
         session.leg.ending = ending.RESTART
+        _end_playback(core, session)
         if row.recorded is not None:
             recording.completed(core, session, row.recorded, 0, ending.RESTART.cause)
         else:
             ending.hang_up(core, session, ending.RESTART)
 
 
-def claim_recordings(core: Core) -> None:
-    """Workers have told of recordings that they keep: the calls' own have somebody who waits for them again.
+def go_on(core: Core) -> None:
+    """A worker has told what it holds: what was played and recorded of calls goes on where it is there.
 
-    What no worker keeps when all were heard has ended.
+    What nobody has when all were heard has ended.
     """
     for session in list(core.sessions.values()):
-        recorded = session.leg.recorded
-        if recorded is None or not recorded.id:
-            continue
-        kept = session.recordings.get(recorded.id)
-        then = partial(recording.completed, core, session, recorded)
-        if kept is not None:
-            kept.then = then
-        elif not core.unheard:
-            then(0, ending.RESTART.cause)
+        _claim_recording(core, session)
+        _claim_playback(core, session)
+
+
+def _claim_recording(core: Core, session: Session) -> None:
+    recorded = session.leg.recorded
+    if recorded is None or not recorded.id:
+        return
+    kept = session.recordings.get(recorded.id)
+    then = partial(recording.completed, core, session, recorded)
+    if kept is not None:
+        kept.then = then
+    elif not core.unheard:
+        then(0, ending.RESTART.cause)
+
+
+def _claim_playback(core: Core, session: Session) -> None:
+    """A list cannot go on: this process has not fetched what is to follow."""
+    played = session.leg.played
+    if played is None:
+        return
+    endpoint = session.endpoints.get(played.endpoint)
+    if endpoint is None and core.unheard and played.endpoint:
+        return
+    if endpoint is None or not played.started or played.prompts or len(played.urls) > 1:
+        if endpoint is not None:
+            playing.remove(core, session, endpoint)
+        _end_playback(core, session)
+    else:
+        session.leg.played = None
+        playing.go_on(core, session, _playback(core, session, played), endpoint)
+
+
+def _playback(core: Core, session: Session, played: Played) -> Playback:
+    since_us = played.at_epoch_us - core.epoch_offset_us
+    head = Playhead(base_ms=played.at_ms, since_us=since_us, heard_ms=played.heard_ms)
+    return Playback(
+        id=core.next_id(),
+        uid=played.uid,
+        urls=played.urls,
+        began=lambda _: None,
+        ended=partial(tell_stopped, core, session),
+        endpoint=played.endpoint,
+        started=played.started,
+        head=head,
+    )
+
+
+def _end_playback(core: Core, session: Session) -> None:
+    played, session.leg.played = session.leg.played, None
+    if played is None:
+        return
+    if played.started and not played.prompts:
+        playback = _playback(core, session, played)
+        playback.head.since_us = None
+        tell_stopped(core, session, playback, ending.RESTART.cause)
+    elif played.urls and not played.prompts:
+        uuid = telling.uuid(core, session)
+        event = events.FileNotFound(uuid, played.uid, played.urls[:1], ending.RESTART.cause)
+        telling.tell(core, session, event)
+    telling.remember(core, session)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.core import naming
 from roomtone.control.core.calls import events
-from roomtone.control.core.calls.leg import CallRow
+from roomtone.control.core.calls.leg import CallRow, Leg, Owed, Played
 from roomtone.control.core.session import Session
 
 if TYPE_CHECKING:
@@ -54,9 +54,28 @@ def remember(core: Core, session: Session) -> None:
             metadata=leg.metadata,
             hangup_on=leg.hangup_on,
             room_bound=leg.room_bound,
+            played=_played(core, leg),
+            collecting=leg.collecting.accepted.uid if leg.collecting is not None else "",
+            owed=[Owed(id, command.name, command.uid) for id, command in leg.owed.items() if command.noted],
             recorded=leg.recorded if leg.recorded is not None and leg.recorded.id else None,
         )
         core.keep(KIND, session.id, row)
+
+
+def _played(core: Core, leg: Leg) -> Played | None:
+    playback, collecting = leg.playback, leg.collecting
+    if playback is None:
+        return leg.played
+    return Played(
+        playback.uid,
+        playback.urls,
+        playback.endpoint,
+        playback.started,
+        playback.head.at_ms(core.now_us),
+        playback.head.total_ms(core.now_us),
+        core.now_us + core.epoch_offset_us,
+        collecting is not None and collecting.prompts is playback,
+    )
 
 
 def answered(core: Core, session: Session, asked: Asked | None = None) -> None:

@@ -47,7 +47,7 @@ def join(core: Core, asked: Asked, body: Join) -> Outcome:
         commands.succeed(core, command, changed=False)
     else:
         joining.begin(core, _member(session, room, present, body), command)
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 MOVE = "conference/move"
@@ -91,7 +91,7 @@ def leave(core: Core, asked: Asked, body: Struct) -> Outcome:
         commands.succeed(core, command)
     else:
         commands.fail(core, command, "not_in_conference")
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 def _mute(on: bool, core: Core, asked: Asked, body: Struct) -> Outcome:
@@ -109,7 +109,7 @@ def _change(core: Core, asked: Asked, change: Callable[[Member], bool]) -> Outco
         commands.fail(core, command, "not_in_conference")
     else:
         commands.succeed(core, command, changed=change(member))
-    return commands.accepted(asked)
+    return commands.accepted(core, asked)
 
 
 def _operation(

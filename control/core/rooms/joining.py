@@ -193,7 +193,6 @@ def timed_out(core: Core, session: Session) -> None:
 
 
 def write(core: Core, member: Member) -> None:
-    command = member.pending.command if member.pending is not None else None
     core.keep(
         "member",
         member.row,
@@ -207,8 +206,5 @@ def write(core: Core, member: Member) -> None:
             deaf=member.deaf,
             role=member.role,
             joined_us=member.joined_us,
-            command=command.name if command is not None else "",
-            command_uid=command.uid if command is not None else "",
-            operation_id=command.asked.operation_id if command is not None else "",
         ),
     )

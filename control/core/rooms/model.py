@@ -148,6 +148,3 @@ class MemberRow(Struct, kw_only=True):
     deaf: bool = False
     role: str = ""
     joined_us: int = 0
-    command: str = ""
-    command_uid: str = ""
-    operation_id: str = ""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from roomtone.control.core import naming, places, placing, spreading
-from roomtone.control.core.calls.events import CommandResult
 from roomtone.control.core.problems import Problem
 from roomtone.control.core.rooms import lasting, leaving, recording, seating, talking
 from roomtone.control.core.rooms.model import Member, MemberRow, Room, RoomRow
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 ROOM, MEMBER = "room", "member"  # kinds of rows
-INTERRUPTED = "interrupted"
 _room = msgspec.msgpack.Decoder(RoomRow).decode
 _member = msgspec.msgpack.Decoder(MemberRow).decode
 
@@ -57,7 +55,7 @@ def read_room(core: Core, room_id: str, body: bytes) -> None:
 
 
 def read_member(core: Core, row_id: str, body: bytes) -> None:
-    """Of a join that was under way only its result is owed."""
+    """A join that was under way has failed; the call's own record says so."""
     row = _member(body)
     room = core.rooms.get(row.room_id)
     if row.state == "in" and room is not None:
@@ -66,12 +64,6 @@ def read_member(core: Core, row_id: str, body: bytes) -> None:
         lasting.watch(core, room)
         return
     core.keep(MEMBER, row_id, None)
-    if row.operation_id:
-        session_uuid = naming.session_uuid(core.node, row.session_id)
-        owed = CommandResult(
-            session_uuid, row.command, row.command_uid, row.operation_id, False, False, INTERRUPTED
-        )
-        core.publish(owed, row.app_id, session_uuid=session_uuid)
 
 
 def own(core: Core, worker: int, entry: SnapshotEndpoint, recalled: Callable[[], Endpoint]) -> bool:

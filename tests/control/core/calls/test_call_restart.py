@@ -1,0 +1,115 @@
+"""Control dies in the middle of a call: what was played goes on or has ended, what was owed is told."""
+
+import pytest
+from calling import command, made, names
+from fake_worker import Desk
+from test_digits import PROMPT, asked, collected, press
+from test_playback import ONE, TWO, begins, endpoint, ends, playing, results, start, status
+
+from roomtone.engine import messages as ms
+
+
+def stopped(desk: Desk) -> list[tuple[str, str]]:
+    return [(told["command_uid"], told["cause"]) for told in desk.told("playback.stopped")]
+
+
+def test_a_file_plays_on(desk: Desk) -> None:
+    call = playing(desk, ONE)
+    desk.advance(2)
+    desk.workers[0].files[endpoint(desk)].position_ms = 1980
+    desk.reboot()
+    assert (status(desk, call), stopped(desk)) == ("playing", [])
+    desk.advance(3)
+    ends(desk, call)
+    (told,) = desk.told("playback.stopped")
+    assert (told["command_uid"], told["cause"], told["offset_ms"]) == ("p-1", "finished", 4980)
+    assert told["duration_ms"] == 5000
+    assert len(desk.told("playback.started")) == 1
+
+
+def test_a_paused_file_stays_paused_and_can_be_steered(desk: Desk) -> None:
+    call = playing(desk, ONE)
+    desk.advance(1)
+    command(desk, call, "playback/pause")
+    desk.reboot()
+    assert status(desk, call) == "paused"
+    desk.advance(3)
+    command(desk, call, "playback/resume")
+    desk.advance(1)
+    assert command(desk, call, "playback/restart")[0] == 202
+    desk.arrive(ONE)
+    begins(desk, call)
+    desk.advance(1)
+    command(desk, call, "playback/stop")
+    (told,) = desk.told("playback.stopped")
+    assert (told["cause"], told["offset_ms"]) == ("stopped", 1000)
+
+
+def test_a_file_that_ended_meanwhile_is_told_of(desk: Desk) -> None:
+    call = playing(desk, ONE)
+    desk.workers[0].files[endpoint(desk)].ended = True
+    desk.reboot()
+    assert (stopped(desk), status(desk, call)) == ([("p-1", "finished")], "stopped")
+    assert endpoint(desk) not in desk.workers[0].endpoints
+
+
+def test_a_list_ends(desk: Desk) -> None:
+    call = playing(desk, ONE, TWO)
+    desk.reboot()
+    assert (stopped(desk), status(desk, call)) == ([("p-1", "restart")], "stopped")
+    assert endpoint(desk) not in desk.workers[0].endpoints
+    assert start(desk, call, ONE)[0] == 202
+
+
+def test_a_playback_that_was_being_fetched_is_told_not_to_come(desk: Desk) -> None:
+    call = made(desk)
+    start(desk, call, ONE, command_uid="p-1")
+    desk.reboot()
+    assert results(desk) == [("playback/start", False, False, "interrupted")]
+    assert [told["error"] for told in desk.told("playback.file_not_found")] == ["restart"]
+    assert stopped(desk) == []
+    desk.reboot()
+    assert len(results(desk)) == len(desk.told("playback.file_not_found")) == 1
+
+
+def test_digits_are_not_collected_any_more(desk: Desk) -> None:
+    call = asked(desk)
+    desk.reboot()
+    assert collected(desk) == [("", "", "unknown")]
+    assert stopped(desk) == []
+    assert endpoint(desk) not in desk.workers[0].endpoints
+    press(desk, call, "1")
+    assert len(collected(desk)) == 1
+
+
+def test_a_command_that_waits_for_its_worker_is_told_to_have_failed(desk: Desk) -> None:
+    call = playing(desk, ONE)
+    desk.workers[0].mute.add(ms.PauseFile)
+    command(desk, call, "playback/pause")
+    desk.workers[0].mute.clear()
+    desk.reboot()
+    assert results(desk)[1:] == [("playback/pause", False, False, "interrupted")]
+    desk.advance(5)
+    assert len(results(desk)) == 2
+
+
+def test_a_join_that_was_under_way_is_told_to_have_failed(desk: Desk) -> None:
+    call = made(desk)
+    command(desk, call, "answer")
+    room = desk.rest("conference.create", {"name": "r"})[1]["room_id"]
+    desk.workers[0].mute.add(ms.Seated)
+    command(desk, call, "conference/join", {"room_id": room})
+    desk.reboot()
+    assert results(desk)[1:] == [("conference/join", False, False, "interrupted")]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_call_that_nobody_holds_is_told_to_the_end(desk: Desk, lost: bool) -> None:
+    call = playing(desk, ONE) if not lost else made(desk)
+    if lost:
+        command(desk, call, "play_and_get_digits", {"urls": [PROMPT]})
+    desk.workers[0].endpoints.clear()
+    desk.reboot()
+    last = ["command.result", "call.hangup"] if lost else ["playback.stopped", "call.hangup"]
+    assert sorted(names(desk, call)[-2:]) == sorted(last)
+    assert names(desk, call)[-1] == "call.hangup"
