@@ -448,10 +448,11 @@ class Desk:
                 self.rows[row.kind, row.id] = row.body
         self.published += persist.events
 
-    def reboot(self) -> None:
+    def reboot(self, *, heard: bool = True) -> None:
         """Control dies and comes again: a new core with what the store and the workers hold.
 
-        Open requests get no answer; what was not written is lost.
+        Open requests get no answer; what was not written is lost.  heard: the workers tell at once what they
+        hold, else when `hear` is called.
         """
         old = self.core
         self.core = Core(
@@ -459,6 +460,11 @@ class Desk:
         )
         self.clients, self.timers, self.deadlines, self.unwritten = {}, {}, {}, []
         self.give(fx.Restored([fx.Row(kind, id, body) for (kind, id), body in self.rows.items()]))
+        if heard:
+            self.hear()
+
+    def hear(self) -> None:
+        """After a reboot: what the workers hold."""
         for worker in self.workers.values():
             worker.held = []
             self.give(fx.WorkerStarted(worker.index, worker.epoch, running=True))

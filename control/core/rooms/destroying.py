@@ -29,9 +29,12 @@ def destroy(
     for name in list(room.timers):
         core.cancel(room, name)
     sessions = [member.session for member in room.members.values() if member.state == "in"]
+    why = cause if cause == "time_limit" else "room_destroyed"
     for member in list(room.members.values()):
         joining.fail(core, member, "room_not_found")
-        leaving.leave(core, member, "removed", cause if cause == "time_limit" else "room_destroyed", asked)
+        leaving.leave(core, member, "removed", why, asked)
+    for row in list(room.returning.values()):
+        leaving.unseen(core, room, row, "removed", why, asked)
     if hangup:
         for session in sessions:
             life.end(core, session, SessionFact.HUNG_UP)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from roomtone.control.core import life, naming
 from roomtone.control.core.calls.ending import Ending
 from roomtone.control.core.rooms import events, joining, lasting, play, seating, talking
-from roomtone.control.core.rooms.model import Member, Room
+from roomtone.control.core.rooms.model import Member, MemberRow, Room
 from roomtone.control.core.session import Session, SessionFact
 
 if TYPE_CHECKING:
@@ -35,6 +35,16 @@ def leave(core: Core, member: Member, reason: str, cause: str, asked: Asked | No
         play.emptied(core, room)
     core.log("info", "member_left", room=room.id, session=session.id, reason=reason, cause=cause)
     end_bound(core, session, cause)
+
+
+def unseen(
+    core: Core, room: Room, row: MemberRow, reason: str, cause: str, asked: Asked | None = None
+) -> None:
+    """A member from before a restart, of whom no worker has told, has left."""
+    del room.returning[row.session_id], core.returning[row.session_id]
+    core.keep("member", f"{row.room_id}/{row.session_id}", None)
+    lasting.emptied(core, room)
+    tell(core, room, row.session_id, row.caller_id, reason, cause, asked)
 
 
 def end_bound(core: Core, session: Session, cause: str) -> None:

@@ -142,17 +142,13 @@ def _put_right(core: Core, session: Session, endpoint: Endpoint, entry: Snapshot
 def sweep(core: Core) -> None:
     """Every worker was heard."""
     for room in core.rooms.values():
-        returning, room.returning = room.returning, {}
-        for row in returning.values():
-            core.keep(MEMBER, f"{row.room_id}/{row.session_id}", None)
-            lasting.emptied(core, room)
-            leaving.tell(core, room, row.session_id, row.caller_id, "orphan", "restart")
+        for row in list(room.returning.values()):
+            leaving.unseen(core, room, row, "orphan", "restart")
         recording.returned(core, room)
         if room.was_home is not None and room.was_home in core.workers:
             room.opened.setdefault(room.was_home, None)
         if room.size:
             core.work(_open_again(core, room))
-    core.returning.clear()
     for session in list(core.sessions.values()):
         leaving.end_bound(core, session, "restart")
 

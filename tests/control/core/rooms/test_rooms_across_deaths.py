@@ -67,6 +67,25 @@ def test_a_member_that_no_worker_holds_after_a_restart_has_left(desk: Desk) -> N
     assert members(desk, room) == []
 
 
+def test_a_room_that_ends_before_workers_were_heard_tells_of_every_member(desk: Desk) -> None:
+    room, callers = room_of(desk), [call(desk), call(desk)]
+    for caller in callers:
+        join(desk, caller, room)
+    desk.reboot(heard=False)
+    desk.rest("conference.delete", room_id=room)
+    left = desk.told("conference.member.left")
+    assert [(each["session_uuid"], each["cause"], each["member_count"]) for each in left] == [
+        (callers[0], "room_destroyed", 1),
+        (callers[1], "room_destroyed", 0),
+    ]
+    assert of_room(desk, room)[-1] == "destroyed"
+    desk.hear()
+    assert seats(desk, room) == []
+    assert len(desk.told("conference.member.left")) == 2
+    command(desk, callers[0], "hangup")
+    assert of_call(desk, callers[0])[-1] == "call.hangup"
+
+
 def test_a_join_that_a_restart_interrupts_gets_its_result_and_no_seat(desk: Desk) -> None:
     room, caller = room_of(desk), call(desk)
     desk.workers[0].mute.add(ms.Seated)
