@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from lab import L16_8K, L16_16K, PCMU, Lab, Peer, gap_free, level_at, tone
+from workers import Workers
 
 from roomtone.ext.flow.media import FACT_SEATED
 
@@ -201,3 +202,40 @@ Seats.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 TestAnyOrderOfSeats = Seats.TestCase
+
+
+@given(
+    seats=st.lists(st.tuples(seats, st.integers(0, 2), st.sampled_from(CODECS)), min_size=2, max_size=6),
+    changes=st.lists(st.tuples(st.integers(0, 5), seats), max_size=3),
+    roles=st.booleans(),
+    phase=st.integers(0, 19),
+)
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+def test_over_three_workers_everybody_hears_as_over_one(seats, changes, roles, phase):
+    workers = Workers(3)
+    room = workers.session(on=[0, 1, 2], phase=phase).becomes_room(roles=roles)
+    people = [
+        (room.member(on, codec=codec, signal=tone(voice_hz(i), AMPLITUDE), seat=seat), on, seat)
+        for i, (seat, on, codec) in enumerate(seats)
+    ]
+    workers.run(150)
+    for i, seat in changes:
+        if i < len(people):
+            peer, on, _ = people[i]
+            workers.labs[on].media.seat(room.buses[on], peer.handle, **seat)
+            people[i] = peer, on, seat
+            workers.run(7)
+    workers.run(SETTLE_MS)
+    for peer, _, _ in people:
+        peer.clear()
+    workers.run(LISTEN_MS)
+    for i, (peer, _, seat) in enumerate(people):
+        pcm = peer.audio()
+        heard = {k for k in range(len(people)) if level_at(pcm, voice_hz(k), RATE[peer.codec]) > 1000}
+        assert heard == {
+            k
+            for k, (_, _, other) in enumerate(people)
+            if k != i and other["speaks"]
+            and (seat["hears"] >> other["role"] & 1 if roles else seat["hears"])
+        }  # fmt: skip
+    assert workers.faults() == []
