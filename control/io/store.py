@@ -7,9 +7,10 @@ commit, or `GROUP_EVENTS` - and writes it in one transaction; then the loop is t
 holds control's records or events is synced; one of low-value events and deliveries' reports alone is not.
 
 A transaction that fails is rolled back, numbers and all, and tried again until the disk takes it; meanwhile
-core is told `StoreTrouble` and everything waits in the queue.  The disk is bounded: near the bound delivered
-history goes first; when that is not enough core refuses new rooms and joins (`overloaded`), and at the bound
-low-value events are shed, with an `events.dropped` in front of the next event of their app.
+core is told `StoreTrouble` and everything waits in the queue, as it is when the disk does not answer at all.
+The disk is bounded: near the bound delivered history goes first; when that is not enough core refuses new
+rooms and joins (`overloaded`), and at the bound low-value events are shed, with an `events.dropped` in front
+of the next event of their app.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from roomtone.engine.log import Log
 GROUP_S = 0.002
 GROUP_EVENTS = 64  # are enough not to wait for more
 GROUP_MOST = 1000  # in one transaction: a slow disk finds more of them
+STALL_S = 2.0  # a transaction that takes so long will perhaps take for ever
 RETRY_FIRST_S, RETRY_MAX_S = 0.05, 1.0
 PRUNE_EVERY_S = 1.0
 CLOSE_WAIT_S = 3.0
@@ -85,6 +87,7 @@ class Store:
         submit: Callable[[Input], None],
         broken: Callable[[], None],
         log: Log,
+        stall_s: float = STALL_S,
     ) -> None:
         self.state_dir = state_dir
         self.totals = Totals(Histogram(), Counter())
@@ -98,6 +101,9 @@ class Store:
         self._jobs: deque[Job] = deque()
         self._waiting = 0  # events in the queue
         self._news = threading.Condition()
+        self._stall_s = stall_s
+        self._stalled = False  # the loop's: core was told that the disk does not answer
+        self._writing_s: float | None = None  # since when the present transaction is under way
         self._closing = False
         self._trouble: str | None = None
         self._dropped: Counter[str] = Counter()  # on the loop, by app, until the thread takes them over
@@ -166,7 +172,16 @@ class Store:
             self._waiting += len(job.events)
             self._news.notify()
 
+        began_s = self._writing_s
+        if began_s is not None and not self._stalled and time.monotonic() > began_s + self._stall_s:
+            self._stalled = True
+            self._log.error("store_trouble", reason="store_unavailable", error="the disk does not answer")
+            self._submit(StoreTrouble("store_unavailable"))
+
     def _done(self, jobs: list[Job], grown: set[str]) -> None:
+        if self._stalled:
+            self._stalled = False
+            self._submit(StoreTrouble(self._trouble))
         if grown:
             self.grown(grown)
         for job in jobs:
@@ -209,7 +224,7 @@ class Store:
         delay_s = RETRY_FIRST_S
         shed = self.totals.shed_full
         while jobs:
-            began = time.monotonic()
+            began = self._writing_s = time.monotonic()
             try:
                 grown = self._transaction(jobs)
             except (sqlite3.Error, OSError) as error:
@@ -223,6 +238,7 @@ class Store:
                 time.sleep(delay_s)
                 delay_s = min(2 * delay_s, RETRY_MAX_S)
                 continue
+            self._writing_s = None
             self._committed_s = time.monotonic()
             self.totals.commits.observe(round((self._committed_s - began) * US_PER_S))
             self._tell(self._done, jobs, grown)

@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from demo_parts.receiver import Delivery, Manner, Receiver, lanes
 from writing import NODE, SECRET, Writing, event, row, until, webhook, writing
 
 from roomtone.control.core.effects import WebhookDisabled
+from roomtone.control.dispatcher import target
 from roomtone.control.dispatcher.dispatcher import Dispatcher
 from roomtone.control.dispatcher.outbox_reader import OutboxReader
 from roomtone.control.dispatcher.sender import Sender
@@ -280,5 +282,27 @@ def test_many_events_of_many_rooms_over_a_small_window(tmp_path: Path, run: Run)
             await until(lambda: one.link.figures is not None and sum(one.link.figures.latency) == 1500)
             (figures,) = one.link.webhooks.values()
             assert figures.attempts == {"delivered": 1500} and figures.pending == 0
+
+    run(body())
+
+
+def test_what_does_not_fit_in_memory_comes_in_its_turn(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "WINDOW", 20)
+    monkeypatch.setattr(target, "LOOSE_WINDOW", 3)
+
+    async def body() -> None:
+        async with delivering(tmp_path) as one:
+            await one.writing.commit(*(event("nobody") for _ in range(3)), rows=[one.endpoint()])
+            one.receiver.manner = lambda path, event: Manner(status=500)
+            one.writing.begin(*(event(f"r{n % 7}") for n in range(300)))
+            await until(lambda: len(one.receiver.log) > 5)
+            one.receiver.manner = lambda path, event: Manner()
+            await one.ended(303)
+            assert in_order(one.receiver)
+            assert await one.writing.reader.replay(Chosen(app_id="app"), one.writing.store) == 303
+            await until(lambda: sum("webhook-replay" in each.headers for each in one.receiver.log) == 303)
+            await one.ended(303)
 
     run(body())

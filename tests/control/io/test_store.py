@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import stat
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -176,6 +178,48 @@ def test_a_disk_that_takes_nothing_holds_everything_up_and_loses_nothing(tmp_pat
             await one.commit(event("r"))
             assert table(tmp_path, "SELECT room_sequence FROM event") == [(1,), (2,), (3,), (4,)]
             assert not one.broken
+
+    run(body())
+
+
+def test_a_disk_that_is_full_is_told_and_everything_is_written_when_it_has_room(
+    tmp_path: Path, run: Run
+) -> None:
+    async def body() -> None:
+        async with writing(tmp_path) as one:
+            await one.commit(event("r"))
+            db = one.store._file._db
+            (pages,) = db.execute("PRAGMA page_count").fetchone()
+            db.execute(f"PRAGMA max_page_count = {pages}")
+            begun = one.begin(*(event("r") for _ in range(200)))
+            await until(lambda: one.troubles == ["store_unavailable"])
+            db.execute("PRAGMA max_page_count = 1000000")
+            await until(lambda: one.troubles == ["store_unavailable", None])
+            await until(lambda: any(getattr(told, "n", 0) == begun for told in one.told))
+            assert table(tmp_path, "SELECT count(*), max(room_sequence) FROM event") == [(201, 201)]
+
+    run(body())
+
+
+def test_a_disk_that_does_not_answer_is_told_to_who_asks_meanwhile(tmp_path: Path, run: Run) -> None:
+    async def body() -> None:
+        async with writing(tmp_path, stall_s=0.01) as one:
+            goes_on = threading.Event()
+            commit = one.store._file.commit
+
+            def hang() -> None:
+                goes_on.wait()
+                commit()
+
+            one.store._file.commit = hang  # type: ignore[method-assign]
+            begun = one.begin(event("r"))
+            while not one.troubles:
+                begun = one.begin(event("r"))
+                await asyncio.sleep(0.001)
+            assert one.troubles == ["store_unavailable"]
+            goes_on.set()
+            await until(lambda: any(getattr(told, "n", 0) == begun for told in one.told))
+            assert one.troubles == ["store_unavailable", None]
 
     run(body())
 
