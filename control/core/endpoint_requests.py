@@ -162,8 +162,8 @@ def rtp_command(core: Core, bus: Bus, endpoint: Endpoint, media_ip: str) -> Crea
 
 
 def _send_at_once(endpoint: Endpoint) -> bool:
-    """A peer that only listens sends nothing we could learn its address from."""
-    return endpoint.is_destination and not endpoint.is_source
+    """A peer that only listens sends nothing we could learn its address from, or it is known beforehand."""
+    return endpoint.is_destination and not (endpoint.is_source and endpoint.learns)
 
 
 def create_tone(core: Core, call: Call, params: api.CreateTone) -> Procedure:

@@ -154,7 +154,8 @@ class Endpoint(Struct, kw_only=True, eq=False):
 
     policy: the direction asked for at creation.  negotiated: what the SDPs agreed, within the policy; None:
     not yet. override: set by update_direction; None: automatic.  held: the peer gave no address to send to.
-    learned: the address the worker pinned.  offered: codecs of our unanswered or answered offer.
+    learns: the peer's address is that of its first
+    packet.  learned: the one the worker pinned.  offered: codecs of our unanswered or answered offer.
     audio: of a bot's WebSocket; media and created describe the loopback RTP it is carried by.  far: the other
     end of a bridge.  moves: how often the worker was asked to move it to another bus.  shared_id: of the
     decoder that several endpoints share.  seat_in: the room that counts it, for it sits there.
@@ -173,6 +174,7 @@ class Endpoint(Struct, kw_only=True, eq=False):
     created: RtpCreated | None = None
     remote: Remote | None = None
     rtcp_mux: bool = False
+    learns: bool = True
     learned: str | None = None
     offered: tuple[Codec, ...] = ()
     sdp_version: int = 0

@@ -5,6 +5,8 @@ Theory of operation
 A membership begins as `joining`: all endpoints of the session are asked to take seats.  It is `in`, and told
 so, once every worker has agreed and every network endpoint was mixed there (`Seated`).  Until then, and not
 longer than 2 s, whatever goes wrong undoes it: then its result says why, and nobody hears of it otherwise.
+A peer of which not a packet has come gets none either, as nobody knows where it is: shortly before the 2 s
+are over its seat alone is enough.
 
 A session that is in another room stays its member until it is in the new one; both change in one commit.  A
 new join takes the place of one that is on its way.
@@ -62,7 +64,7 @@ def begin(core: Core, member: Member, command: Command | None = None) -> None:
         room.roles_apart = True
     if command is not None:
         write(core, member)
-        core.schedule(session, JOIN, command.due_us)
+        core.schedule(session, JOIN, command.due_us - SILENT_US)
     core.work(_take_seats(core, member, coming))
 
 
@@ -83,6 +85,7 @@ def _take_seats(core: Core, member: Member, coming: Iterable[Endpoint]) -> Work:
         _look(core, member)
 
 
+SILENT_US = 200_000  # before the deadline: who has not sent anything is sent nothing that could confirm it
 _CODES = {ENDPOINT_ERROR: "overloaded", SESSION_UNRESPONSIVE: "node_unavailable"}
 
 
@@ -183,10 +186,19 @@ def _cancel(core: Core, member: Member, error: str) -> None:
 
 
 def timed_out(core: Core, session: Session) -> None:
-    """The timer of a join fired."""
-    commands.results_due(core, session)
-    if session.member is not None:
-        fail(core, session.member, commands.TIMEOUT)
+    """The timer of a join fired: a little before the deadline, and at it."""
+    member = session.member
+    pending = member.pending if member is not None else None
+    if member is None or pending is None or pending.command is None:
+        return
+    if core.now_us < pending.command.due_us:
+        heard = {e.id for e in session.endpoints.values() if e.learned is not None or not e.learns}
+        pending.awaiting &= heard
+        core.schedule(session, JOIN, pending.command.due_us)
+        _look(core, member)
+    else:
+        commands.results_due(core, session)
+        fail(core, member, commands.TIMEOUT)
 
 
 # -- what is written down ------------------------------------------------------------------------------------

@@ -33,12 +33,13 @@ Steps = Generator[list[Ask], list[Answer], Outcome]
 
 
 class AddRtpMember(plain_rtp.Format, forbid_unknown_fields=True, kw_only=True):
-    """remote: where we send; where the peer sends from is learned from its first packet.
+    """remote: where we send, and from where alone packets are taken (RFC 4961: symmetric RTP).
 
-    direction: the peer's.
+    learn: wait for the peer's first packet instead, and send to where it comes from.  direction: the peer's.
     """
 
     remote: plain_rtp.Address
+    learn: bool = False
     caller_id: Annotated[str, Meta(max_length=1024)] = ""
     direction: Direction = "sendrecv"
     muted: bool = False
@@ -54,6 +55,7 @@ class PointRtpMember(Struct, forbid_unknown_fields=True, kw_only=True):
     """
 
     remote: plain_rtp.Address | None = None
+    learn: bool = False
     codec: plain_rtp.Name | None = None
     payload_type: plain_rtp.PayloadNumber | None = None
     event_payload_type: plain_rtp.PayloadNumber | None = None
@@ -81,6 +83,7 @@ def create(core: Core, asked: Asked, body: AddRtpMember) -> Steps:
         media=plain_rtp.media(body),
         remote=remote,
         rtcp_mux=remote.rtcp_port == remote.port,
+        learns=body.learn,
     )
     leg = Leg(leased=False, answered=True, room_bound=True)
     session = calls.begin(core, asked, body.caller_id, leg)
@@ -140,8 +143,9 @@ def change(core: Core, asked: Asked, body: PointRtpMember) -> Steps:
                 event_payload_type=body.event_payload_type,
             )
         )
-    proposed = msgspec.structs.replace(endpoint, media=media, remote=remote, learned=None)
+    proposed = msgspec.structs.replace(endpoint, media=media, remote=remote, learned=None, learns=body.learn)
     yield from point(core, session, endpoint, proposed)
+    endpoint.learns = body.learn
     return Outcome(_view(core, session, endpoint))
 
 

@@ -17,10 +17,14 @@ def room_of(desk: Desk, name: str = "r", **wishes: Any) -> str:
 
 
 def call(desk: Desk, caller_id: str = CALLER) -> str:
-    """A call that is answered."""
+    """A call that is answered, and whose peer was heard."""
     status, made = desk.rest("session.create", {"sdp": OFFER, "caller_id": caller_id})
     assert status == 201, made
     command(desk, made["session_uuid"], "answer")
+    who = {"session": made["session_uuid"][6:], "endpoint": made["endpoint_id"]}
+    for worker in desk.workers.values():
+        if who["endpoint"] in worker.endpoints:
+            desk.event(worker.index, ms.PeerLearned(**who, remote_rtp_addr="192.0.2.7:4000"))
     return str(made["session_uuid"])
 
 

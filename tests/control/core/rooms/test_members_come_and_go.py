@@ -71,6 +71,20 @@ def test_a_join_that_is_not_confirmed_within_two_seconds_is_undone(desk: Desk) -
     assert result(desk, join(desk, caller, room)) == (True, True, None)
 
 
+def test_a_peer_that_has_sent_nothing_yet_joins_when_it_sits_there(desk: Desk) -> None:
+    room = room_of(desk)
+    caller = desk.rest("session.create", {"sdp": OFFER})[1]["session_uuid"]
+    command(desk, caller, "answer")
+    desk.workers[0].mute.add(ms.Seated)  # no packet goes to who knows where
+    operation = join(desk, caller, room)
+    desk.advance(1.7)
+    assert members(desk, room) == []
+    desk.advance(0.1)
+    assert result(desk, operation) == (True, True, None)
+    desk.advance(1)
+    assert members(desk, room) == [caller]
+
+
 def test_a_worker_that_wakes_up_too_late_does_not_seat_anybody(desk: Desk) -> None:
     room, caller = room_of(desk), call(desk)
     desk.workers[0].stalled = True
