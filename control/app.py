@@ -20,6 +20,7 @@ import uvloop
 from setproctitle import setproctitle
 
 from roomtone.control import spec, spec_page, spec_rest
+from roomtone.control.child import ADMIN_KEY
 from roomtone.control.core import polling, recordings
 from roomtone.control.core.config import Config, state_dir
 from roomtone.control.core.core import Core
@@ -139,7 +140,7 @@ class App:
         self.rest = Rest(
             submit=self.runtime.submit,
             app=lambda app_id: self.core.apps.get(app_id),
-            admin_key=os.environ.get("ADMIN_API_KEY") or None,
+            admin_key=os.environ.get(ADMIN_KEY) or None,
             counters=self.counters,
         )
         self.store = Store(

@@ -11,6 +11,14 @@ BACKOFF_MAX_US = 5_000_000
 _OWN_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE)
 
 
+ADMIN_KEY = "ADMIN_API_KEY"  # control's alone
+
+
+def inherited() -> dict[str, str]:
+    """Our environment for a child that has no business with the administrator's key."""
+    return {name: value for name, value in os.environ.items() if name != ADMIN_KEY}
+
+
 class Child:
     """A running process.  Owns the pidfd."""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 
-from roomtone.control.child import BACKOFF_MAX_US, Backoff, Child
+from roomtone.control.child import BACKOFF_MAX_US, Backoff, Child, inherited
 from roomtone.engine.log import Log
 
 
@@ -43,7 +42,7 @@ class Kept:
         if self.child is not None or now_us < self.restart_us:
             return
         try:
-            self.child = Child(self._argv, {**os.environ, **self._env}, [], now_us)
+            self.child = Child(self._argv, {**inherited(), **self._env}, [], now_us)
         except OSError as error:
             self.restart_us = now_us + BACKOFF_MAX_US
             self._log.error(f"{self._name}_not_started", error=str(error))

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import setproctitle
 
-from roomtone.control.child import BACKOFF_MAX_US, Backoff, Child, reap
+from roomtone.control.child import BACKOFF_MAX_US, Backoff, Child, inherited, reap
 from roomtone.control.inspection import Inspection, inspect_messages
 from roomtone.control.kept import Kept
 from roomtone.control.runtime_dir import RuntimeDir, RuntimeDirError
@@ -308,7 +308,7 @@ class Supervisor:
             link, theirs = pair(pm.SupervisorMessage)
             with theirs:
                 fds = [arena_fd, theirs.fileno()]
-                env = {**os.environ, "ROOMTONE_WORKER": self._worker_config(slot, epoch, *fds)}
+                env = {**inherited(), "ROOMTONE_WORKER": self._worker_config(slot, epoch, *fds)}
                 try:
                     child = Child(self._worker_argv, env, fds, monotonic_us())
                 except OSError:

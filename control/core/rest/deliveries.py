@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from msgspec import Meta, Struct
@@ -39,6 +39,7 @@ US_PER_S = 1_000_000
 DELIVERY_ID = re.compile(r"dlv_[0-9a-f]{1,16}")  # the cursor of their list, too
 FIRST = "dlv_0"
 
+Time = Annotated[datetime, Meta(tz=True)]
 Name = Annotated[str, Meta(max_length=128)]
 T = TypeVar("T", bound=Struct)
 
@@ -46,8 +47,8 @@ T = TypeVar("T", bound=Struct)
 class ReplayEvents(Struct, kw_only=True):
     """since, until: when the events happened.  What is left out does not choose."""
 
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Time | None = None
+    until: Time | None = None
     status: Status | None = None
     events: Annotated[list[Name], Meta(max_length=256)] = []
     room_id: Name | None = None
@@ -150,11 +151,7 @@ def _endpoint(asked: Asked, id: str | None) -> str | None:
 
 
 def _us(time: datetime | None) -> int | None:
-    """A time without a zone is UTC."""
-    if time is None:
-        return None
-    zoned = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-    return round(zoned.timestamp() * US_PER_S)
+    return None if time is None else round(time.timestamp() * US_PER_S)
 
 
 class EventPage(Struct):

@@ -25,7 +25,7 @@ PARAMETERS: dict[str, Any] = {
     "offset": Annotated[int, Meta(ge=0, le=2**31, description="entries to leave out")],
     "name": Annotated[str, Meta(max_length=64, description="exactly this name")],
     "playback_status": Literal["stopped", "playing", "paused"],
-    "created_after": Annotated[datetime, Meta(description="made later than that")],
+    "created_after": Annotated[datetime, Meta(tz=True, description="made later than that, RFC 3339")],
     "status": store_questions.Status,
     "event": Annotated[str, Meta(max_length=128, description="the event's name")],
     "room_id": Annotated[str, Meta(max_length=128)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import Struct
@@ -38,6 +38,15 @@ class Forwarder(Struct, kw_only=True):
     codec: str
     payload_type: int
     local: plain_rtp.Local
+
+
+class ForwarderPage(query.Page):
+    items: list[Forwarder]
+
+
+class ForwarderRemoved(Struct):
+    forwarder_id: str
+    status: Literal["removed"]
 
 
 def seat(room: Room) -> Seat:
@@ -92,7 +101,7 @@ def _find(asked: Asked) -> Endpoint:
 
 def list_all(core: Core, asked: Asked, body: Struct) -> Outcome:
     some, cursor = query.page(asked, of(asked.the_room), lambda endpoint: (endpoint.number, endpoint.id))
-    return Outcome(query.Page([_view(endpoint) for endpoint in some], cursor))
+    return Outcome(ForwarderPage([_view(endpoint) for endpoint in some], cursor))
 
 
 def show(core: Core, asked: Asked, body: Struct) -> Outcome:
@@ -107,7 +116,7 @@ def remove(core: Core, asked: Asked, body: Struct) -> Steps:
     if not (isinstance(answers[0], Failed) and answers[0].code == ENDPOINT_ERROR):
         expect(answers[0], Done)
     placing.removed(core, room, endpoint)
-    return Outcome({"forwarder_id": endpoint.id, "status": "removed"})
+    return Outcome(ForwarderRemoved(endpoint.id, "removed"))
 
 
 def _view(endpoint: Endpoint) -> Forwarder:
@@ -140,13 +149,13 @@ OPERATIONS: dict[str, Operation] = {
         path=FORWARDERS,
         handler=list_all,
         summary="List a room's forwarders",
-        result=query.Page,
+        result=ForwarderPage,
         query=query.PAGE,
     ),
     "conference.forwarder.get": Operation(
         method="GET", path=FORWARDER, handler=show, summary="Show a forwarder", result=Forwarder
     ),
     "conference.forwarder.remove": Operation(
-        method="DELETE", path=FORWARDER, handler=remove, summary="End a forwarder"
+        method="DELETE", path=FORWARDER, handler=remove, summary="End a forwarder", result=ForwarderRemoved
     ),
 }

@@ -36,6 +36,17 @@ class Bulk(Struct, forbid_unknown_fields=True, kw_only=True):
     command_uid: str | None = None
 
 
+class MemberRemoved(Struct):
+    session_uuid: str
+    status: Literal["removed"]
+
+
+class BulkDone(Struct):
+    """changed: the members that were not so before."""
+
+    changed: list[str]
+
+
 def _member(core: Core, asked: Asked) -> Member:
     """Raises `Refusal`."""
     session_id = naming.session_id(core.node, asked.path["member"])
@@ -48,7 +59,7 @@ def _member(core: Core, asked: Asked) -> Member:
 def list_all(core: Core, asked: Asked, body: Struct) -> Outcome:
     present = views.present(asked.the_room)
     some, cursor = query.page(asked, present, lambda member: (member.joined_us, member.session.id))
-    return Outcome(query.Page([views.member_view(core, member) for member in some], cursor))
+    return Outcome(views.MemberPage([views.member_view(core, member) for member in some], cursor))
 
 
 def show(core: Core, asked: Asked, body: Struct) -> Outcome:
@@ -72,7 +83,7 @@ def kick(core: Core, asked: Asked, body: Struct) -> Outcome:
     """The call goes on."""
     member = _member(core, asked)
     leaving.leave(core, member, "removed", "kicked", asked)
-    return Outcome({"session_uuid": asked.path["member"], "status": "removed"})
+    return Outcome(MemberRemoved(asked.path["member"], "removed"))
 
 
 def check_role(room: Room, role: str) -> None:
@@ -91,7 +102,7 @@ def bulk(core: Core, asked: Asked, body: Bulk) -> Outcome:
         if (member.role or room.routing.default) not in body.except_roles
         and _do(core, member, body.action, asked)
     ]
-    return Outcome({"changed": changed})
+    return Outcome(BulkDone(changed))
 
 
 def _do(core: Core, member: Member, action: str, asked: Asked) -> bool:
@@ -114,16 +125,19 @@ OPERATIONS: dict[str, Operation] = {
         path=MEMBERS,
         handler=list_all,
         summary="List a room's members",
-        result=query.Page,
+        result=views.MemberPage,
         query=query.PAGE,
     ),
-    "conference.member.get": Operation(method="GET", path=MEMBER, handler=show, summary="Show a member"),
+    "conference.member.get": Operation(
+        method="GET", path=MEMBER, handler=show, summary="Show a member", result=views.MemberView
+    ),
     "conference.member.change": Operation(
         method="PATCH",
         path=MEMBER,
         handler=change,
         summary="Mute a member, make it deaf, give it another role",
         body=ChangeMember,
+        result=views.MemberView,
         emits=_CHANGES,
     ),
     "conference.member.kick": Operation(
@@ -131,6 +145,7 @@ OPERATIONS: dict[str, Operation] = {
         path=MEMBER,
         handler=kick,
         summary="Remove a member; its call goes on",
+        result=MemberRemoved,
         emits=("conference.member.left",),
     ),
     "conference.members.bulk": Operation(
@@ -139,6 +154,7 @@ OPERATIONS: dict[str, Operation] = {
         handler=bulk,
         summary="Mute or remove all members but those of some roles",
         body=Bulk,
+        result=BulkDone,
         emits=(*_CHANGES, "conference.member.left"),
     ),
 }

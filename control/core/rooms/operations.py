@@ -134,7 +134,7 @@ def list_own(core: Core, asked: Asked, body: Struct) -> Outcome:
         and (after_us is None or room.created_us > after_us)
     )
     rooms, cursor = query.page(asked, found, lambda room: (room.created_us + core.epoch_offset_us, room.id))
-    return Outcome(query.Page([views.summary(core, room) for room in rooms], cursor))
+    return Outcome(views.RoomPage([views.summary(core, room) for room in rooms], cursor))
 
 
 def show(core: Core, asked: Asked, body: Struct) -> Outcome:
@@ -174,16 +174,19 @@ OPERATIONS: dict[str, Operation] = {
         path=ROOMS,
         handler=list_own,
         summary="List the app's rooms",
-        result=query.Page,
+        result=views.RoomPage,
         query=(*query.PAGE, "name", "playback_status", "created_after"),
     ),
-    "conference.get": Operation(method="GET", path=ROOM, handler=show, summary="Show a room"),
+    "conference.get": Operation(
+        method="GET", path=ROOM, handler=show, summary="Show a room", result=views.RoomDetails
+    ),
     "conference.change": Operation(
         method="PATCH",
         path=ROOM,
         handler=change,
         summary="Lock a room, or change its limits",
         body=ChangeRoom,
+        result=views.RoomDetails,
     ),
     "conference.delete": Operation(
         method="DELETE",

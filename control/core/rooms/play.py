@@ -6,7 +6,9 @@ worker's side), play_watch.py (deadlines), play_restore.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from roomtone.control.core.rooms import play_life, play_media, play_watch
 from roomtone.control.core.rooms.play_machine import STOPPED, Input
@@ -25,18 +27,22 @@ __all__ = (
 TIMER = play_watch.TIMER
 
 
-def view(core: Core, room: Room) -> dict[str, Any] | None:
+class Playback(Struct):
+    """item: which of the urls.  position_ms: in it."""
+
+    operation_id: str
+    urls: list[str]
+    item: int
+    position_ms: int
+    volume: int
+
+
+def view(core: Core, room: Room) -> Playback | None:
     """The `playback` of a room; None: nothing plays."""
     play = main(room)
     if play is None:
         return None
-    return {
-        "operation_id": play.operation_id,
-        "urls": play.urls,
-        "item": play.url,
-        "position_ms": play_watch.position_ms(core, play),
-        "volume": play.volume,
-    }
+    return Playback(play.operation_id, play.urls, play.url, play_watch.position_ms(core, play), play.volume)
 
 
 def end_for_room(core: Core, room: Room) -> None:

@@ -76,11 +76,23 @@ def _adopt(core: Core, room: Room, default: str, hears: dict[str, tuple[str, ...
 
 ROUTING = "/api/v1/conferences/{room_id}/routing"
 OPERATIONS: dict[str, Operation] = {
-    "conference.routing.get": Operation(method="GET", path=ROUTING, handler=show, summary="Who hears whom"),
+    "conference.routing.get": Operation(
+        method="GET", path=ROUTING, handler=show, summary="Who hears whom", result=routing.RoutingView
+    ),
     "conference.routing.set": Operation(
-        method="PUT", path=ROUTING, handler=replace, summary="Set who hears whom", body=SetRouting
+        method="PUT",
+        path=ROUTING,
+        handler=replace,
+        summary="Set who hears whom",
+        body=SetRouting,
+        result=routing.RoutingView,
     ),
     "conference.routing.change": Operation(
-        method="PATCH", path=ROUTING, handler=change, summary="Change who hears whom", body=ChangeRouting
+        method="PATCH",
+        path=ROUTING,
+        handler=change,
+        summary="Change who hears whom",
+        body=ChangeRouting,
+        result=routing.RoutingView,
     ),
 }

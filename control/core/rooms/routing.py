@@ -24,6 +24,19 @@ class Role(Struct, frozen=True):
     hears: tuple[str, ...]
 
 
+class RoleView(Struct):
+    """hears: names of roles."""
+
+    hears: list[str]
+
+
+class RoutingView(Struct):
+    """roles: by name.  default: of who names none."""
+
+    default: str
+    roles: dict[str, RoleView]
+
+
 class Routing(Struct, frozen=True):
     """roles: by name.  default: of who names none."""
 
@@ -38,11 +51,10 @@ class Routing(Struct, frozen=True):
             mask |= 1 << self.roles[other].number
         return role.number, mask
 
-    def shown(self) -> dict[str, object]:
-        return {
-            "default": self.default,
-            "roles": {name: {"hears": list(role.hears)} for name, role in self.roles.items()},
-        }
+    def shown(self) -> RoutingView:
+        return RoutingView(
+            self.default, {name: RoleView(list(role.hears)) for name, role in self.roles.items()}
+        )
 
 
 def changed(old: Routing, default: str, hears: dict[str, tuple[str, ...]]) -> Routing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from roomtone.control.core import webhooks
+from roomtone.control.core.rest.operations import OPERATIONS
 from roomtone.control.core.rest.webhook_events import EVENTS
 
 KEY = {"api_key": "0123456789abcdef"}
@@ -212,3 +214,30 @@ class TwoApps(RuleBasedStateMachine):
 
 TwoApps.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestTwoApps = TwoApps.TestCase
+
+
+def test_no_operation_reaches_what_is_anothers(desk: Desk) -> None:
+    room = desk.rest("conference.create", {"name": "r"})[1]["room_id"]
+    session = desk.rest("session.create", {"sdp": OFFER})[1]["session_uuid"]
+    desk.rest("command.answer", session_uuid=session)
+    desk.rest("command.conference/join", {"room_id": room}, session_uuid=session)
+    before = len(desk.published)
+    tried = 0
+    for name, operation in OPERATIONS.items():
+        if "{room_id}" in operation.path or "{session_uuid}" in operation.path:
+            path = dict.fromkeys(re.findall(r"\{(\w+)\}", operation.path), session) | {"room_id": room}
+            named = {key: value for key, value in path.items() if f"{{{key}}}" in operation.path}
+            status, told = desk.rest(name, app="other", **named)
+            assert (status, told["code"]) == (403, "not_owner"), name
+            tried += 1
+    assert tried > 30 and len(desk.published) == before
+    joined = desk.rest("session.create", {"sdp": OFFER}, app="other")[1]["session_uuid"]
+    desk.rest("command.answer", app="other", session_uuid=joined)
+    desk.rest("command.conference/join", {"room_id": room}, app="other", session_uuid=joined)
+    result = desk.told("command.result")[-1]
+    assert result["session_uuid"] == joined and result["command"] == "conference/join"
+    assert not result["success"] and result["error"] in ("not_owner", "room_not_found")
+    for name in ("conference.list", "session.list", "webhook.list"):
+        items = desk.rest(name, app="other")[1]["items"]
+        assert room not in str(items) and session not in str(items)
+    assert desk.rest("conference.get", room_id=room)[1]["member_count"] == 1

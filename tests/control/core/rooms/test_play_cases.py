@@ -663,3 +663,33 @@ def test_where_it_is_can_be_asked(stage: Stage) -> None:
 def test_another_apps_room_is_not_played_to(stage: Stage) -> None:
     reply = stage.desk.rest("conference.play", {"urls": [A]}, app="other", room_id=stage.room)
     assert (reply[0], reply[1]["code"]) == (403, "not_owner")
+
+
+# -- what an operation is asked for --------------------------------------------------------------------------
+
+
+def operation(stage: Stage, id: str) -> tuple[str, str | None]:
+    told = stage.desk.rest("operation.get", operation_id=id)[1]
+    return told["status"], told["error"]
+
+
+def test_a_play_is_in_progress_until_it_has_ended(stage: Stage) -> None:
+    begun = stage.begin(A)
+    paused = stage.did("pause")
+    assert (operation(stage, begun), operation(stage, paused)) == (("in_progress", None), ("completed", None))
+    stage.did("pause")
+    stage.end()
+    assert operation(stage, begun) == ("completed", None)
+
+
+def test_a_play_that_is_stopped_has_ended_and_one_that_cannot_be_fetched_has_failed(stage: Stage) -> None:
+    begun = stage.begin(A)
+    stopped = stage.did("stop")
+    assert (operation(stage, begun), operation(stage, stopped)) == (("completed", None), ("completed", None))
+    _, nothing = stage.ask("stop")
+    assert operation(stage, nothing["operation_id"]) == ("completed", None)
+    failing = stage.play(B)
+    paused = stage.did("pause")
+    stage.desk.fail(B)
+    assert operation(stage, failing) == ("failed", "playback_error")
+    assert operation(stage, paused) == ("failed", "aborted")
