@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from roomtone.control.child import Backoff, Child
+from roomtone.control.child import Backoff, Child, inherited
 from roomtone.control.runtime_dir import RuntimeDir, RuntimeDirError, candidates
 
 YOUNG_US, OLD_US = 1_000_000, 10_000_000
@@ -89,3 +89,9 @@ def test_a_runtime_dir_in_use_is_refused_and_a_stale_one_taken(tmp_path: Path) -
 def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RuntimeDirError, match="too long"):
         RuntimeDir(str(tmp_path / ("x" * 120)))
+
+
+def test_the_administrators_key_is_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN_API_KEY", "secret")
+    monkeypatch.setenv("OTHER", "kept")
+    assert "secret" not in inherited().values() and inherited()["OTHER"] == "kept"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from demo_parts.receiver import Manner, Receiver
@@ -100,14 +99,3 @@ def test_an_endpoint_is_tried_out(serve: Callable[..., Product]) -> None:
             assert (tried["status"], tried["tries"][0]["status"]) == ("pending", 500)
 
     asyncio.run(body())
-
-
-def test_the_administrators_key_is_controls_alone(serve: Callable[..., Product]) -> None:
-    product = served(serve)
-    product.api()
-    holders = {
-        title.partition(" ")[2]
-        for title, pid in product.children().items()
-        if b"ADMIN_API_KEY=" in Path(f"/proc/{pid}/environ").read_bytes()
-    }
-    assert holders == {"control"}
