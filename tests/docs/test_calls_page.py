@@ -7,6 +7,7 @@ import re
 import msgspec
 from tables import ROOT, quoted, rows, section
 
+import roomtone.control.core.core  # noqa: F401 - the whole first: its parts name each other
 from roomtone.control.core.calls import ending
 from roomtone.control.core.calls.collecting import GetDigits
 from roomtone.control.core.calls.commands import PREFIX
