@@ -24,7 +24,7 @@ from rich.console import Console
 
 from roomtone.bench.load import proc, report
 from roomtone.bench.load.child import Child
-from roomtone.bench.load.measure import Plan
+from roomtone.bench.load.measure import NS_PER_S, Plan, disturbed
 from roomtone.bench.load.options import Args
 from roomtone.control.core import naming, webhooks
 from roomtone.control.core.committing import Published
@@ -182,7 +182,8 @@ async def measured_run(
     rooms = [naming.room_id("bench", str(n)) for n in range(args.rooms)]
     while link.figures is None:
         await asyncio.sleep(TICK_S)
-    stolen, before, began = proc.steal(proc.EVERY_CPU), proc.cpu(pid), time.monotonic()
+    stolen, before, before_there = proc.steal(proc.EVERY_CPU), proc.cpu(pid), proc.cpu(receiver.pid)
+    began = time.monotonic()
     sent, oldest_s, rss = 0, 0.0, []
     while (elapsed_s := time.monotonic() - began) < plan.window_s:
         while sent < elapsed_s * args.rate:
@@ -194,6 +195,7 @@ async def measured_run(
             rss.append(proc.rss_bytes(pid))
         await asyncio.sleep(TICK_S)
     used, took_s = proc.cpu(pid) - before, time.monotonic() - began
+    took_there = proc.cpu(receiver.pid) - before_there
     found: dict[str, Any] = {"events": 0}
     with suppress(TimeoutError):
         async with asyncio.timeout(END_WAIT_S):
@@ -201,6 +203,8 @@ async def measured_run(
                 found = await receiver.ask({"count": {}})
                 await asyncio.sleep(TICK_S)
     steal, ticks = (b - a for a, b in zip(stolen, proc.steal(proc.EVERY_CPU), strict=True))
+    waited_ns = max(used.busiest().wait_ns, took_there.busiest().wait_ns)
+    machine = {"steal": steal / max(ticks, 1), "waited": waited_ns / NS_PER_S / took_s}
     faults = [f"{sent - found['events']} never came"] * (found["events"] < sent)
     faults += [f"{found['out_of_order']} out of order"] * bool(found["out_of_order"])
     faults += [f"one waited {oldest_s:.1f} s"] * (oldest_s > PENDING_GOAL_S)
@@ -208,9 +212,10 @@ async def measured_run(
         **found,
         "sent": sent,
         "oldest_pending_s": oldest_s,
-        "dispatcher_load": used.run_ns / 1e9 / took_s,
+        "dispatcher_load": used.run_ns / NS_PER_S / took_s,
         "dispatcher_us_per_event": used.run_ns / NS_PER_US / max(sent, 1),
         "dispatcher_rss_mb": [rss[len(rss) // 4] / 1e6, rss[len(rss) // 2] / 1e6, rss[-1] / 1e6],
-        "steal": steal / max(ticks, 1),
+        **machine,
+        "void": disturbed(machine),
         "faults": faults,
     }
