@@ -376,6 +376,28 @@ def test_what_an_earlier_process_left_is_deleted_at_the_start_and_nothing_else(
     run(body())
 
 
+def test_who_plays_what_an_earlier_process_was_fetching_learns_that_no_more_comes(
+    tmp_path: Path, run: Callable
+) -> None:
+    async def body() -> None:
+        cache = tmp_path / "cache"
+        cache.mkdir()
+        readers = []
+        for number, mode in enumerate((COMES, WHOLE)):
+            path = cache / str(UUID(int=number))
+            path.write_bytes(b"x")
+            readers.append(os.open(path, os.O_RDONLY))
+            path.chmod(mode)
+        bench = Bench(tmp_path)
+        assert [stat.S_IMODE(os.fstat(reader).st_mode) for reader in readers] == [BROKEN, WHOLE]
+        for reader in readers:
+            os.close(reader)
+        await bench.files()
+        await bench.fetcher.close()
+
+    run(body())
+
+
 def test_a_full_disk_is_named(told: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     """/dev/full: every write fails with ENOSPC."""
 
