@@ -347,13 +347,14 @@ def get_activity(worker: Worker, body: m.GetActivity) -> Slices:
     session = worker.plan.sessions.get(body.session)
     if session is None:
         return m.Activity(0)
-    last_us = 0
+    last_us = heard_us = 0
     for number, endpoint in enumerate(list(session.members.values()), 1):
         if isinstance(endpoint, RtpEndpoint) and not endpoint.gone:
             last_us = max(last_us, worker.media.last_activity_us(endpoint.handle))
+            heard_us = max(heard_us, worker.media.last_heard_us(endpoint.handle))
         if number % SNAPSHOT_A_SLICE == 0:
             yield
-    return m.Activity(max(last_us, session.activity_us))
+    return m.Activity(max(last_us, session.activity_us), heard_us)
 
 
 def take_snapshot(worker: Worker, body: m.TakeSnapshot) -> Slices:

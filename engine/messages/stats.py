@@ -65,10 +65,15 @@ class StatsPolled(msgspec.Struct, tag="stats_polled", tag_field="t"):
 
 
 class GetActivity(msgspec.Struct, tag="get_activity", tag_field="t"):
-    """Reply: `Activity`: when the session last received from or sent RTP to a peer."""
+    """Reply: `Activity`."""
 
     session: str
 
 
 class Activity(msgspec.Struct, tag="activity", tag_field="t"):
-    last_us: int  # 0: never
+    """last_us: when the session last received from or sent RTP to a peer.  heard_us: when a peer of the
+    endpoints that it has now last sent RTP or RTCP.  0: never.
+    """
+
+    last_us: int
+    heard_us: int = 0

@@ -171,6 +171,7 @@ ctypedef struct endpoint_private_t:
     uint64_t* feeds                     # bridge: where the session it brings publishes: addresses of published_t,
     uint32_t feed_count
     uint32_t feed_phase                 # and that session's phase
+    int64_t rtcp_us                     # when the peer's last RTCP came; 0: none has
     uint32_t capture_lost               # records of it for which the capture ring had no room,
     uint32_t capture_lost_heard         # and those of them that were sound from it
 

@@ -250,6 +250,8 @@ class Media:
     def file_underruns(self, handle: int) -> int:
         """Frames of it that were not there in time."""
     def last_activity_us(self, handle: int) -> int: ...
+    def last_heard_us(self, handle: int) -> int:
+        """RTP or RTCP of the peer; 0: never."""
     def metrics(self) -> dict[str, Any]:
         """Keys counters, drops, gauges (dicts) and tick_duration_us, tick_late_us (histograms), as messages.Metrics."""
 

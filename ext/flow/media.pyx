@@ -162,6 +162,10 @@ cdef class Media(EditWriter):
         cdef endpoint_t* e = self.slot(handle)
         return max(e.rx_last_us, e.tx_last_us)
 
+    def last_heard_us(self, uint32_t handle):
+        cdef endpoint_t* e = self.slot(handle)
+        return max(e.rx_last_us, self.m.privates[e.handle & INDEX_MASK].rtcp_us)
+
     def metrics(self):
         out = worker_metrics(&self.m)
         # A late packet fills a gap that was counted: the total told never goes back.

@@ -203,6 +203,7 @@ cdef void report_receive(media_t* m, endpoint_t* e, int n, const addr_t* source,
         e.rx_dropped += 1
         return
     count(m, COUNT_RTCP_RX)
+    m.privates[endpoint_index(e)].rtcp_us = now_us
     if rt_unlikely(e.flags & EP_CAPTURED):
         capture_rtcp(m, e, False, m.packet, n, now_us)
     while rtcp_next(m.packet, n, &offset, &packet) == 0:

@@ -215,3 +215,18 @@ def test_our_own_report_can_be_read_back(lab):
     anna, _ = pair(lab)
     lab.run(7000)
     assert rtcp.check(anna.reports[0][1]) == 0
+
+
+def test_a_peer_that_sends_only_reports_is_heard_and_what_it_is_sent_says_nothing_of_it(lab):
+    anna, _ = pair(lab)
+    lab.run(1000)
+    anna.signal = None
+    lab.run(3000)
+    silent_us = lab.media.last_heard_us(anna.handle)
+    assert lab.now_us - 3_100_000 < silent_us < lab.now_us - 2_900_000
+    assert lab.media.last_activity_us(anna.handle) > lab.now_us - 100_000
+    anna.feed(their_report(anna.ssrc, about=anna.stats["ssrc_tx"]), rtcp=True)
+    assert lab.media.last_heard_us(anna.handle) == lab.now_us
+    lab.run(1000)
+    anna.feed(b"\x80\xc8\xff\xff", rtcp=True)  # longer than it is
+    assert lab.media.last_heard_us(anna.handle) == lab.now_us - 1_000_000

@@ -228,6 +228,13 @@ def test_statistics_of_many_sessions_come_in_one_answer(
     assert len(polled.records) == 8 * RECORD_BYTES
 
 
+def test_what_a_peer_sends_is_told_apart_from_what_it_is_sent(bench: BenchWorker) -> None:
+    first, second = bench.rtp(endpoint="a"), bench.rtp(endpoint="b")
+    bench.media.activity.update({first.handle: 900})
+    bench.media.heard.update({first.handle: 100, second.handle: 300})
+    assert bench.do(m.GetActivity("s")) == m.Activity(900, 300)
+
+
 def test_activity_outlives_the_endpoint_that_had_it(bench: BenchWorker) -> None:
     first = bench.rtp(endpoint="a")
     second = bench.rtp(endpoint="b")

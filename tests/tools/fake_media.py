@@ -48,6 +48,7 @@ class FakeMedia:
         self.silences: list[tuple[int, int]] = []
         self.stats_of: dict[int, dict[str, Any]] = {}
         self.activity: dict[int, int] = {}
+        self.heard: dict[int, int] = {}
         self.file_states: dict[int, tuple[int, int, bool, bool]] = {}
         self.in_use: set[int] = set()
         self.buses_in_use: set[int] = set()
@@ -184,6 +185,9 @@ class FakeMedia:
 
     def last_activity_us(self, handle: int) -> int:
         return self.activity.get(handle, 0)
+
+    def last_heard_us(self, handle: int) -> int:
+        return self.heard.get(handle, 0)
 
     def metrics(self) -> dict[str, Any]:
         return {

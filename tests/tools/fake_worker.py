@@ -75,6 +75,7 @@ class FakeWorker:
         self.duration_ms: int | None = DURATION_MS  # of files; None: not known before their end
         self.files: dict[str, FakeFile] = {}  # endpoint -> what it plays
         self.last_us: dict[str, int] = {}  # session -> RTP activity
+        self.heard_us: dict[str, int] = {}  # session -> what its peers sent, where that is not the same
         self.refuse: dict[type, ms.Failed] = {}
         self.mute: set[type] = set()
         self.stalled = False
@@ -209,7 +210,8 @@ class FakeWorker:
                 counted = [self.counters.get(e, {}) for endpoints in asked for e in endpoints]
                 return ms.StatsPolled(asked, b"".join(record(**{"codec": 1, **c}) for c in counted))
             case ms.GetActivity():
-                return ms.Activity(self.last_us.get(body.session, 0))
+                last_us = self.last_us.get(body.session, 0)
+                return ms.Activity(last_us, self.heard_us.get(body.session, last_us))
             case ms.SetSpread():
                 if body.session not in self.peers:
                     return ms.Failed(code="ENDPOINT_ERROR", message="publishes nothing")

@@ -45,9 +45,9 @@ def _idle(core: Core, session: Session) -> bool:
 
 
 def _look(core: Core, session: Session) -> Work:
-    """Was there RTP?  Only the workers know; one that does not say so leaves it to the next scan."""
+    """Did its peers send anything?  Only workers know; one that does not say leaves it to the next scan."""
     answers = yield [Ask(worker, GetActivity(session.id)) for worker in session.counts]
-    told = [answer.last_us for answer in answers if isinstance(answer, Activity)]
+    told = [answer.heard_us for answer in answers if isinstance(answer, Activity)]
     session.leg.active_us = max([session.leg.active_us, *told])
     known = len(told) == len(answers)
     if known and not session.ended and session.connection is None and _idle(core, session):

@@ -226,6 +226,15 @@ def test_packets_and_requests_keep_a_call_alive(desk: Desk) -> None:
     assert desk.rest("session.get", session_uuid=call)[0] == 200
 
 
+def test_what_is_sent_to_a_call_does_not_keep_it_alive(desk: Desk) -> None:
+    call = made(desk)
+    session = call.partition("-")[2]
+    desk.workers[0].last_us[session] = desk.now_us + 1_000_000_000
+    desk.workers[0].heard_us[session] = desk.now_us
+    desk.advance(131)
+    assert [told["cause"] for told in desk.told("call.hangup")] == ["idle_120s"]
+
+
 def test_a_worker_that_does_not_answer_leaves_the_call(desk: Desk) -> None:
     call = made(desk)
     desk.workers[0].mute.add(ms.GetActivity)
