@@ -184,7 +184,8 @@ async def measured_run(
         await asyncio.sleep(TICK_S)
     stolen, before, before_there = proc.steal(proc.EVERY_CPU), proc.cpu(pid), proc.cpu(receiver.pid)
     began = time.monotonic()
-    sent, oldest_s, rss = 0, 0.0, []
+    sent, oldest_s = 0, 0.0
+    rss: list[int] = []
     while (elapsed_s := time.monotonic() - began) < plan.window_s:
         while sent < elapsed_s * args.rate:
             source.turn([], [source.event(rooms[sent % len(rooms)])])

@@ -119,7 +119,7 @@ class Dispatcher:
         if self._reader is None:
             self._reader = self._open_reader()
         self._look([*self._targets, *self._reader.webhooks()])
-        self._log.info("connected", webhooks=len(self._targets))
+        self._log.info("control_connected", webhooks=len(self._targets))
 
     def _told(self, message: ToDispatcher) -> None:
         if isinstance(message, Look):

@@ -113,9 +113,6 @@ class StoreFile:
             raise StoreError(f"{path} is no store of roomtone")
         elif version != VERSION:
             raise StoreError(f"{path} has version {version}; this roomtone reads version {VERSION}")
-        fault = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if fault != "ok":
-            raise StoreError(f"{path} is damaged: {fault}; move it away to begin with an empty one")
 
     def _load(self, at_us: int) -> list[Row]:
         last = self._last(NODE) or at_us >> FIRST_SHIFT

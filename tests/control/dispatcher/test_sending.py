@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
+from certificate import certificate
 from writing import webhook
 
 from roomtone.control.core import webhooks
@@ -65,13 +68,15 @@ class Site:
 
 
 @asynccontextmanager
-async def site(answer: Callable[[web.Request], Any]) -> AsyncIterator[tuple[Site, str]]:
+async def site(
+    answer: Callable[[web.Request], Any], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[Site, str]]:
     one = Site(answer)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", one.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     try:
         yield one, f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
     finally:
@@ -235,5 +240,19 @@ def test_a_name_that_changes_its_address_is_judged_by_the_one_that_is_connected_
                 told = await second.send(webhook(url=name), EVENT)
                 assert told.error == "The host's address is not allowed"
             assert resolver.asked == 2 and len(one.requests) == 1
+
+    run(body())
+
+
+def test_a_certificate_that_nobody_signed_gets_nothing(run: Run, tmp_path: Path) -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*certificate(tmp_path))
+
+    async def body() -> None:
+        async with site(lambda request: web.Response(), tls) as (one, url), sender() as sending:
+            named = url.replace("http://127.0.0.1", "https://localhost")
+            told = await sending.send(webhook(url=named), EVENT)
+            assert told.error == "TLS failed, or the certificate is not valid for the host"
+            assert one.requests == []
 
     run(body())
