@@ -87,9 +87,7 @@ def create_rtp(worker: Worker, body: m.CreateRtp) -> Slices:
     endpoint = kind(body.endpoint, session, handle, plan.next_serial(), pair)
     endpoint.learned = audio_socket  # there is nothing to learn: control says where it is
     endpoint.note = body.note
-    plan.add(endpoint)
-    if room is not None:
-        plan.sit(endpoint, room, body.seat or m.Seat())
+    plan.add(endpoint, room, body.seat)
     worker.retirement.hold(endpoint)
     worker.watch_silence()
     endpoint.is_source = body.is_source
@@ -153,9 +151,7 @@ def create_tone(worker: Worker, body: m.CreateTone) -> Result:
     media.tone_open(handle, kind=kind, frequency_hz=body.frequency_hz, duration_ms=duration_ms)
     endpoint = ToneEndpoint(body.endpoint, session, handle, plan.next_serial(), ends_us)
     endpoint.note = body.note
-    plan.add(endpoint)
-    if room is not None:
-        plan.sit(endpoint, room, body.seat or m.Seat())
+    plan.add(endpoint, room, body.seat)
     media.source_add(endpoint.bus, handle)
     return m.Done()
 
@@ -217,7 +213,8 @@ def close_session(worker: Worker, body: m.CloseSession) -> Slices:
         if number % A_SLICE == 0:
             yield
     for number, endpoint in enumerate(list(session.seated.values()), 1):
-        plan.stand_up(endpoint)
+        if endpoint.room is session:
+            plan.stand_up(endpoint)
         if number % A_SLICE == 0:
             yield
     linking.end_spread(worker, session)

@@ -145,10 +145,8 @@ class Files:
         media.file_open(handle, reader.playback, gain_db=body.gain_db)
         endpoint = FileEndpoint(body.endpoint, session, handle, plan.next_serial(), reader)
         endpoint.note = body.note
-        plan.add(endpoint)
+        plan.add(endpoint, room, body.seat)
         self.pause(endpoint, body.paused)
-        if room is not None:
-            plan.sit(endpoint, room, body.seat or m.Seat())
         media.source_add(endpoint.bus, handle)
         return endpoint
 

@@ -275,14 +275,16 @@ class Plan:
         self._serial += 1
         return self._serial
 
-    def add(self, endpoint: Endpoint) -> None:
-        """Enter an endpoint whose slot was opened."""
+    def add(self, endpoint: Endpoint, room: Session | None = None, seat: Seat | None = None) -> None:
+        """Enter an endpoint whose slot was opened, and that is on no bus yet; room: where it sits."""
         self.changes += 1
         self.endpoints[endpoint.id] = endpoint
         self.by_handle[endpoint.handle] = endpoint
         endpoint.session.members[endpoint.id] = endpoint
         if isinstance(endpoint, BridgeEndpoint):
             self.bridges[endpoint.id] = endpoint
+        if room is not None:
+            self.sit(endpoint, room, seat or Seat())
         self.joined(endpoint, endpoint.session)
 
     def profile(self, media: Negotiated) -> Profile:

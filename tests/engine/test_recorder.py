@@ -332,10 +332,11 @@ def test_a_room_is_recorded_as_far_as_it_sits_there_and_a_session_wherever_it_si
     start(bench, tmp_path / "session.pcap", id="session")  # of s
     sit("b", 1)
     sit("b", 2)  # another seat is no coming
-    private = m.CreateTone(
-        session="t", endpoint="p", phase=3, tone="sine", room="room", seat=m.Seat(private="t")
-    )
-    bench.do(private)
+    for owner in ("t", "room"):
+        private = m.CreateTone(
+            session=owner, endpoint=f"to {owner}", phase=3, tone="sine", room="room", seat=m.Seat(private="t")
+        )
+        assert bench.do(private) == m.Done()
     assert captured(bench)[2:] == [(b, True)]
     bench.do(m.LeaveSeat(endpoint="a", move=2))
     bench.do(m.LeaveSeat(endpoint="b", move=3))
