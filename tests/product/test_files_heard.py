@@ -195,6 +195,28 @@ def test_files_play_on_while_control_is_replaced_and_end_once(
     asyncio.run(scenario())
 
 
+def test_what_was_still_coming_when_control_died_is_heard_as_far_as_it_came(
+    serve: Callable[..., Product], web: FileServer
+) -> None:
+    product = serve(workers=1, file_download_networks=LOOPBACK)
+    web.routes["/never.wav"] = Stalled(tone(30), 80_000)  # five seconds of it
+
+    async def scenario() -> None:
+        async with await connect(product.url) as client:
+            session = (await client.call("session.create"))["session_id"]
+            endpoint = await play(client, web.url("/never.wav"))
+            await until(client, "endpoint.file.started")
+            old = product.kill("roomtone: control")
+        await asyncio.to_thread(product.wait_for_another, "roomtone: control", old)
+        async with await connect(product.url) as client:
+            await client.call("session.attach", session_id=session)
+            _, told = (await until(client, "endpoint.file.finished"))[-1]
+            assert (told["endpoint_id"], told["reason"]) == (endpoint, "error")
+            assert "broke off after" in told["error"]
+
+    asyncio.run(scenario())
+
+
 def test_a_dead_worker_ends_its_files_with_an_error(serve: Callable[..., Product], tmp_path: Path) -> None:
     (tmp_path / "hold.wav").write_bytes(tone(30))
     product = serve(workers=1, media_dir=str(tmp_path))
