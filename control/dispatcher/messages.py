@@ -14,7 +14,7 @@ PENDING, LATE, REPLAY, DELIVERED, DEAD = range(5)
 SOCKET = "{runtime_dir}/webhooks.sock"
 KEYS_A_MESSAGE = 64  # of 130 bytes at most
 ATTEMPTS_A_MESSAGE = 8  # of 1.5 kB at most
-MOVED_A_MESSAGE = 200  # of 30 bytes
+MOVED_A_MESSAGE = 100  # of 40 bytes at most
 FIGURES_A_MESSAGE = 32
 
 

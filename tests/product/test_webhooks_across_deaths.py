@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from demo_parts.receiver import Manner, Receiver, lanes
-from product import Product
+from product import Product, wait_for
 from rest import Api
 
 pytestmark = pytest.mark.process
@@ -111,3 +113,24 @@ def test_the_next_server_delivers_what_the_last_one_could_not(
             await receiver.wait_for("conference.created")
 
     asyncio.run(scenario())
+
+
+def test_without_a_supervisor_the_dispatcher_ends(serve: Callable[..., Product]) -> None:
+    product = serve(workers=1)
+    pids = product.children()
+    product.process.kill()
+    product.process.wait()
+    try:
+        wait_for(lambda: not alive(pids["roomtone: dispatcher"]), what="the dispatcher's end")
+    finally:
+        for pid in pids.values():
+            if alive(pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+def alive(pid: int) -> bool:
+    """It runs; a dead process that nobody has waited for has no command line."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
