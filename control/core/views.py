@@ -31,6 +31,7 @@ class Counters:
         "endpoints_refused",
         "events",
         "events_dropped",
+        "joins",
         "play_reports_stale",
         "stats_withheld",
     )
@@ -40,6 +41,7 @@ class Counters:
         self.command_duration: defaultdict[str, Histogram] = defaultdict(Histogram)  # by method
         self.events: Counter[str] = Counter()  # by name
         self.events_dropped = 0
+        self.joins: Counter[str] = Counter()  # to rooms, by outcome
         self.play_reports_stale = 0  # of playback in rooms that was over
         self.endpoints_refused = 0  # for overload
         self.stats_withheld = 0  # statistics events left out under overload
@@ -67,6 +69,9 @@ class Counts(Struct, kw_only=True):
     command_duration: dict[str, Histogram] = field(default_factory=dict)  # by method
     events: dict[str, int] = field(default_factory=dict)  # raised, by name
     events_dropped: int = 0
+    rooms: int = 0
+    members: int = 0
+    joins: dict[str, int] = field(default_factory=dict)  # by outcome
     endpoints_refused: int = 0  # for overload
     stats_withheld: int = 0
     downloads_running: int = 0
@@ -161,6 +166,9 @@ def counts(core: Core) -> Counts:
         command_duration=dict(core.counters.command_duration),
         events=dict(core.counters.events),
         events_dropped=core.counters.events_dropped,
+        rooms=len(core.rooms),
+        members=sum(room.member_count for room in core.rooms.values()),
+        joins=dict(core.counters.joins),
         endpoints_refused=core.counters.endpoints_refused,
         stats_withheld=core.counters.stats_withheld,
         downloads_running=len(core.downloads.running),

@@ -206,6 +206,10 @@ class Metrics(Collector):
         yield _gauge("roomtone_endpoints", "Endpoints by kind", ("kind",), endpoints)
         streams = [((codec,), value) for codec, value in counts.codecs.items()]
         yield _gauge("roomtone_streams", "Endpoints by the codec sent", ("codec",), streams)
+        yield _gauge("roomtone_rooms", "Conference rooms", (), [((), float(counts.rooms))])
+        yield _gauge("roomtone_room_members", "Members of rooms", (), [((), float(counts.members))])
+        joins = [((outcome,), total) for outcome, total in counts.joins.items()]
+        yield _counter("roomtone_room_joins", "Joins of rooms that ended", ("outcome",), joins)
         yield _gauge("roomtone_draining", "1: shutting down", (), [((), float(counts.draining))])
         events = [((key,), value) for key, value in counts.events.items()]
         yield _counter("roomtone_events", "Events raised for clients", ("type",), events)

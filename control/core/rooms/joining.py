@@ -152,6 +152,7 @@ def _look(core: Core, member: Member) -> None:
         commands.succeed(core, pending.command)
     talking.watch(core, member, session.endpoints.values())
     talking.look(core, member)
+    core.counters.joins["joined"] += 1
     core.log("info", "member_joined", room=room.id, session=session.id)
 
 
@@ -178,6 +179,7 @@ def _cancel(core: Core, member: Member, error: str) -> None:
     core.cancel(session, JOIN)
     core.keep("member", member.row, None)
     lasting.watch(core, room)
+    core.counters.joins[error] += 1
     if pending is None:
         return
     if pending.command is not None:

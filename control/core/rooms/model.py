@@ -72,9 +72,9 @@ class Room(Bus, kw_only=True, eq=False):
     that are joining; by session id, in the order they came.  returning: members of before this process began
     whose session no worker has reported yet.  max_members, and times in seconds: 0 is no limit.
     empty_timeout_s: until the first member comes; departure_timeout_s: after the last one left.
-    opened: workers that were told to make the bus, and whether with roles (None: by a process before this
-    one).  was_home: by the store.  talkers: members who
-    were told to talk, by session id, in the order they began.  speaker: session id of who had the floor last.
+    opened: workers that were told to make the bus, and whether with roles.  was_home: by the store.
+    talkers: members who were told to talk, by session id, in the order they began.  speaker: session id of
+    who had the floor last.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Room(Bus, kw_only=True, eq=False):
     metadata: dict[str, Any] = field(default_factory=dict)
     routing: Routing = field(default_factory=lambda: DEFAULT_ROUTING)
     roles_apart: bool = False
-    opened: dict[int, bool | None] = field(default_factory=dict)
+    opened: dict[int, bool] = field(default_factory=dict)
     was_home: int | None = None
     used: bool = False  # somebody has been in it
     emptied_us: int = 0

@@ -145,10 +145,10 @@ def sweep(core: Core) -> None:
         for row in list(room.returning.values()):
             leaving.unseen(core, room, row, "orphan", "restart")
         recording.returned(core, room)
-        if room.was_home is not None and room.was_home in core.workers:
-            room.opened.setdefault(room.was_home, None)
         if room.size:
             core.work(_open_again(core, room))
+        elif room.was_home is not None:  # its bus may be there with another phase
+            spreading.close(core, room, room.was_home)
     for session in list(core.sessions.values()):
         leaving.end_bound(core, session, "restart")
 

@@ -41,6 +41,7 @@ def test_a_call_joins_when_it_is_mixed_there_and_leaves(desk: Desk) -> None:
     ]
     assert seats(desk, room) == []
     assert members(desk, room) == []
+    assert (desk.core.counts().rooms, desk.core.counts().joins) == (1, {"joined": 1})
 
 
 def test_nobody_has_joined_before_the_first_mixed_frame(desk: Desk) -> None:
@@ -64,6 +65,7 @@ def test_a_join_that_is_not_confirmed_within_two_seconds_is_undone(desk: Desk) -
     assert result(desk, operation) == (False, False, "timeout")
     assert desk.told("command.result")[-1]["timed_out"] is True
     assert seats(desk, room) == []
+    assert desk.core.counts().joins == {"timeout": 1}
     (endpoint,) = desk.workers[0].endpoints
     desk.event(0, ms.Seated(session=caller[6:], endpoint=endpoint, room=room))  # too late
     assert of_room(desk, room) == ["created"]
@@ -269,6 +271,19 @@ def test_a_session_without_its_client_leaves_when_its_time_is_over(desk: Desk) -
     desk.advance(31)
     (left,) = desk.told("conference.member.left")
     assert (left["reason"], left["cause"]) == ("hangup", "control_lost")
+
+
+def test_a_member_of_which_nothing_is_heard_is_an_orphan(desk: Desk) -> None:
+    room, caller = room_of(desk), call(desk)
+    join(desk, caller, room)
+    for _ in range(20):
+        desk.workers[0].last_us[caller[6:]] = desk.now_us  # muted or not: packets count
+        desk.advance(10)
+    assert members(desk, room) == [caller]
+    desk.advance(135)
+    (left,) = desk.told("conference.member.left")
+    assert (left["reason"], left["cause"]) == ("orphan", "idle_120s")
+    assert of_call(desk, caller)[-2:] == ["conference.member.left", "call.hangup"]
 
 
 def test_an_endpoint_that_is_transferred_away_leaves_its_seat() -> None:

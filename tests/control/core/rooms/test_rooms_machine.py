@@ -26,25 +26,33 @@ class Rooms(RuleBasedStateMachine):
         self.read = 0
         self.inside: dict[str, set[str]] = {}  # room -> members, as events tell
         self.over: set[str] = set()  # rooms and calls
+        self.asked: list[int] = []  # requests without an answer yet
         self.accepted: list[str] = []  # operation ids
         self.results: dict[str, int] = {}
 
     def command(self, session: str, name: str, body: Any = None) -> None:
-        n = self.desk.ask(f"command.{name}", body, session_uuid=session)
-        status, reply = self.desk.reply(n)
-        assert status in (202, 404), reply
-        if status == 202:
-            self.accepted.append(reply["operation_id"])
+        self.asked.append(self.desk.ask(f"command.{name}", body, session_uuid=session))
+        self.read_replies()
+
+    def read_replies(self) -> None:
+        for n in [n for n in self.asked if n in self.desk.replies]:
+            self.asked.remove(n)
+            status, reply = self.desk.reply(n)
+            assert status in (202, 404), reply
+            if status == 202:
+                self.accepted.append(reply["operation_id"])
 
     # -- what clients do -------------------------------------------------------------------------------------
 
     @rule(target=rooms, limit=st.sampled_from([0, 0, 2]))
-    def make_room(self, limit: int) -> str:
+    def make_room(self, limit: int) -> Any:
+        if self.desk.disk_stalled:
+            return multiple()
         return room_of(self.desk, next(self.names), max_members=limit)
 
     @rule(target=calls)
     def make_call(self) -> Any:
-        if any(worker.stalled for worker in self.desk.workers.values()):
+        if self.desk.disk_stalled or any(worker.stalled for worker in self.desk.workers.values()):
             return multiple()
         return call(self.desk)
 
@@ -64,8 +72,9 @@ class Rooms(RuleBasedStateMachine):
 
     @rule(who=calls, where=rooms)
     def kick(self, who: str, where: str) -> None:
-        status = self.desk.rest("conference.member.kick", room_id=where, member=who)[0]
-        assert status == 404 or who not in self.present(where)
+        self.desk.ask("conference.member.kick", room_id=where, member=who)
+        if not self.desk.disk_stalled:
+            assert who not in self.present(where)
 
     @rule(who=consumes(calls))
     def hang_up(self, who: str) -> None:
@@ -99,7 +108,18 @@ class Rooms(RuleBasedStateMachine):
     def restart(self) -> None:
         for worker in self.desk.workers.values():
             worker.stalled, worker.held = False, []
+        self.desk.disk_stalled = False
+        self.asked.clear()
         self.desk.reboot()
+
+    @rule()
+    def stall_the_disk(self) -> None:
+        self.desk.disk_stalled = True
+
+    @rule()
+    def write_on(self) -> None:
+        self.desk.write_on()
+        self.read_replies()
 
     @rule(seconds=st.sampled_from([0.5, 2, 10]))
     def wait(self, seconds: float) -> None:
@@ -136,11 +156,13 @@ class Rooms(RuleBasedStateMachine):
                 self.over.add(event.session_uuid)
         self.read = len(self.desk.published)
         assert all(count == 1 for count in self.results.values())
-        for room in self.desk.core.rooms:
-            assert self.present(room) == self.inside.get(room, set())
+        if not self.desk.disk_stalled:
+            for room in self.desk.core.rooms:
+                assert self.present(room) == self.inside.get(room, set())
 
     def teardown(self) -> None:
         """Left alone, everything comes to rest: every command has its result, every member its seat."""
+        self.write_on()
         for worker in self.desk.workers.values():
             worker.mute = set()
             worker.stalled = False
@@ -164,7 +186,7 @@ class Rooms(RuleBasedStateMachine):
             self.command(f"{self.desk.core.node}-{session}", "hangup")
         assert set(self.desk.core.workers.loads().values()) <= {0}
         for worker in self.desk.workers.values():
-            assert not worker.seats and not worker.endpoints
+            assert not worker.seats and not worker.endpoints and not worker.rooms
         for row in self.desk.rows:
             assert row[0] not in ("room", "member", "call"), row
 
