@@ -40,6 +40,7 @@ GROUP_MOST = 1000  # in one transaction: a slow disk finds more of them
 STALL_S = 2.0  # a transaction that takes so long will perhaps take for ever
 RETRY_FIRST_S, RETRY_MAX_S = 0.05, 1.0
 PRUNE_EVERY_S = 1.0
+PRUNE_PAUSE_S = 0.01  # between two steps when there is more to do
 CLOSE_WAIT_S = 3.0
 PRUNE_AT, FULL_AT, ROOM_AT = 0.9, 0.95, 0.93  # share of the bound: history goes, refuse, all is well again
 QUEUED_LOW_VALUE = 10_000  # events that wait while the disk takes nothing; what comes then is shed
@@ -109,6 +110,7 @@ class Store:
         self._dropped: Counter[str] = Counter()  # on the loop, by app, until the thread takes them over
         self._owed: Counter[str] = Counter()  # the thread's: shed since the last `events.dropped` of the app
         self._pruned_s = 0.0
+        self._pruning = False  # there was more to do
         self._committed_s = 0.0
 
     # -- on the loop -----------------------------------------------------------------------------------------
@@ -203,7 +205,7 @@ class Store:
         """The next group, perhaps empty when there is time to prune; None: it is over."""
         with self._news:
             if not self._jobs and not self._closing:
-                self._news.wait(PRUNE_EVERY_S)
+                self._news.wait(PRUNE_PAUSE_S if self._pruning else PRUNE_EVERY_S)
             pause_s = self._committed_s + GROUP_S - time.monotonic()
             if self._jobs and self._waiting < GROUP_EVENTS and pause_s > 0 and not self._closing:
                 self._news.wait_for(lambda: self._waiting >= GROUP_EVENTS or self._closing, pause_s)
@@ -319,23 +321,23 @@ class Store:
             self._tell(self._submit, StoreTrouble(reason))
 
     def _prune(self) -> None:
-        """A step of it: at once near the bound, else now and then."""
+        """A step of it, now and then; one after the other while there is more to do."""
         now_s = time.monotonic()
-        near = self._share >= PRUNE_AT
-        if not near and now_s < self._pruned_s + PRUNE_EVERY_S:
+        if not self._pruning and now_s < self._pruned_s + PRUNE_EVERY_S:
             return
         before_us = _wall_us() - self._retention_us
         try:
             self._file.begin(synced=False)
             more = self._file.prune_old(before_us)
             self._file.prune_lanes(before_us)
-            if near:
+            if self._share >= PRUNE_AT:
                 more |= self._file.prune_delivered()
             self._file.commit()
         except (sqlite3.Error, OSError) as error:
             self._file.roll_back()
             self._set_trouble("store_unavailable", error=str(error))
             return
+        self._pruning = more
         if not more:
             self._pruned_s = now_s
         self._measure()

@@ -73,7 +73,7 @@ class StoreFile:
         self._node = node
         self.events = 0  # how many are stored
         self.bytes = 0  # what they take, with everything else; what was deleted does not count
-        self._looked = 0  # the next event that `prune_delivered` looks at; 0: the first
+        self._looked = 0  # the last event that `prune_delivered` has looked at
         self.expired = 0  # deliveries whose time ran out before anybody took them
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -254,16 +254,15 @@ class StoreFile:
 
     def prune_delivered(self) -> bool:
         """Delete some events of which nothing is open, the oldest first.  False: it has looked at all."""
-        first = self._looked or self._db.execute("SELECT min(seq) FROM event").fetchone()[0] or 0
-        found = self._db.execute(
-            "SELECT seq FROM event WHERE seq >= ? AND seq < ? AND NOT EXISTS (SELECT 1 FROM delivery WHERE"
+        looked = self._db.execute(
+            "SELECT seq, EXISTS (SELECT 1 FROM delivery WHERE"
             f" id BETWEEN seq << {ORDINAL_BITS} AND (seq << {ORDINAL_BITS}) + {MAX_DELIVERIES - 1}"
-            " AND due_us IS NOT NULL)",
-            (first, first + STEP),
+            " AND due_us IS NOT NULL) FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+            (self._looked, STEP),
         ).fetchall()
-        self._delete(found)
-        more = first + STEP <= self.outbox.last
-        self._looked = first + STEP if more else 0
+        self._delete([(seq,) for seq, is_open in looked if not is_open])
+        more = len(looked) == STEP
+        self._looked = looked[-1][0] if more else 0
         return more
 
     def _delete(self, found: list[tuple[int]]) -> None:
