@@ -171,6 +171,12 @@ def last_words(events: Sequence[Event]) -> list[str]:
 # -- killing -------------------------------------------------------------------------------------------------
 
 
+def kill(product: Product, victim: str) -> None:
+    """Once it is there: who dies young again and again is started ever later."""
+    wait_for(lambda: victim in product.children(), SETTLE_S, f"a new {victim}")
+    product.kill(victim)
+
+
 async def kill_some(product: Product, kills: int, chance: random.Random) -> Counter[str]:
     """At random moments, at times while something killed before is not back yet.  How often each was killed.
 
@@ -182,7 +188,7 @@ async def kill_some(product: Product, kills: int, chance: random.Random) -> Coun
             if chance.random() < CALM:
                 await asyncio.to_thread(wait_for, product.ready, SETTLE_S, "readiness")
             await asyncio.sleep(chance.uniform(*BETWEEN_KILLS_S))
-            await asyncio.to_thread(product.kill, victim)
+            await asyncio.to_thread(kill, product, victim)
             victims[victim] += 1
     return victims
 
