@@ -33,7 +33,7 @@ from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.negotiate import Line, directions
 from roomtone.control.core.placement import Spread
 from roomtone.engine.codecs import ENCODING_NAME, Codec
-from roomtone.engine.messages import Media, MoveEndpoint, Remote, RtpCreated, Vad
+from roomtone.engine.messages import Media, MoveEndpoint, Remote, RtpCreated, Seat, Vad
 
 if TYPE_CHECKING:
     from roomtone.control.core.polling import Bucket
@@ -158,7 +158,8 @@ class Endpoint(Struct, kw_only=True, eq=False):
     packet.  learned: the one the worker pinned.  offered: codecs of our unanswered or answered offer.
     audio: of a bot's WebSocket; media and created describe the loopback RTP it is carried by.  far: the other
     end of a bridge.  moves: how often the worker was asked to move it to another bus.  shared_id: of the
-    decoder that several endpoints share.  seat_in: the room that counts it, for it sits there.
+    decoder that several endpoints share.  seat_in: the room that counts it, for it sits there;
+    seat: how, as its worker was told last.
     """
 
     id: str
@@ -186,6 +187,7 @@ class Endpoint(Struct, kw_only=True, eq=False):
     moves: int = 0
     shared_id: str | None = None
     seat_in: Room | None = None
+    seat: Seat | None = None
 
     def happened(self, fact: EndpointFact) -> tuple[EndpointState, EndpointState]:
         """Take the transition; returns (old state, new state)."""

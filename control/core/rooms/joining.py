@@ -124,6 +124,8 @@ def _look(core: Core, member: Member) -> None:
         return
     session, room = member.session, member.room
     seating.adopt(core, session, pending.taken)
+    for endpoint in session.endpoints.values():
+        seating.agree(core, member, endpoint)
     if pending.before is not None:
         leaving.leave(core, pending.before, "removed", "moved")
     member.pending = None

@@ -136,15 +136,17 @@ def from_the_start(core: Core, bus: Bus, endpoint: Endpoint, body: CommandBody) 
     if member is None or endpoint.seat_in is not member.room:
         forget(core, bus, endpoint)
         return body
-    return msgspec.structs.replace(body, room=member.room.id, seat=seat(member, endpoint))
+    endpoint.seat = seat(member, endpoint)
+    return msgspec.structs.replace(body, room=member.room.id, seat=endpoint.seat)
 
 
 def settle(core: Core, bus: Bus, endpoint: Endpoint) -> None:
     """An endpoint has come to a session whose membership may have changed since a seat was booked."""
     member = bus.member
     if endpoint.seat_in is (member.room if member is not None else None):
-        return
-    if member is None:
+        if member is not None:
+            agree(core, member, endpoint)
+    elif member is None:
         let_go(core, bus, [endpoint])
     elif endpoint.kind != "bridge":
         core.work(_follow(core, member, endpoint))
@@ -161,6 +163,13 @@ def _follow(core: Core, member: Member, endpoint: Endpoint) -> Work:
         restore(core, member.session)
     else:
         adopt(core, member.session, taken)
+        agree(core, member, endpoint)
+
+
+def agree(core: Core, member: Member, endpoint: Endpoint) -> None:
+    """What the worker was told of a seat may have changed while that was on its way."""
+    if endpoint.seat_in is member.room and endpoint.seat != seat(member, endpoint):
+        _tell(core, endpoint, _take_seat(core, member, endpoint))
 
 
 # -- sitting -------------------------------------------------------------------------------------------------
@@ -226,11 +235,12 @@ def forget(core: Core, bus: Bus, endpoint: Endpoint) -> None:
 
 def _take_seat(core: Core, member: Member, endpoint: Endpoint) -> TakeSeat:
     endpoint.moves += 1
+    endpoint.seat = seat(member, endpoint)
     return TakeSeat(
         endpoint=endpoint.id,
         move=endpoint.moves,
         room=member.room.id,
-        seat=seat(member, endpoint),
+        seat=endpoint.seat,
         note=notes.note(core, member.session, endpoint),
     )
 

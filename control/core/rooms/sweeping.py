@@ -89,7 +89,7 @@ def sits(core: Core, endpoint: Endpoint, bus: Bus, entry: SnapshotEndpoint) -> N
         settle(core, room, endpoint.worker)
         core.workers.add(endpoint.worker, -1, bus.phase)
         places.reserve(core, room, endpoint.worker, endpoint.kind)
-        endpoint.seat_in = room
+        endpoint.seat_in, endpoint.seat = room, entry.seat
 
 
 def settle(core: Core, room: Room, worker: int) -> None:
@@ -133,10 +133,7 @@ def _put_right(core: Core, session: Session, endpoint: Endpoint, entry: Snapshot
         endpoint.vad = None
     elif endpoint.vad is None:
         talking.watch(core, member, [endpoint])
-    if endpoint.seat_in is not member.room:
-        seating.settle(core, session, endpoint)
-    elif endpoint.kind != "bridge" and entry.seat != seating.seat(member, endpoint):
-        seating.change(core, member)
+    seating.settle(core, session, endpoint)
 
 
 def sweep(core: Core) -> None:

@@ -247,6 +247,20 @@ def test_what_a_member_makes_sits_there_from_the_start(desk: Desk) -> None:
     assert seats(desk, room) == []
 
 
+def test_who_is_muted_while_an_endpoint_is_made_is_muted_there_too(desk: Desk) -> None:
+    client = desk.connect("app")
+    session = client.call("session.create", caller_id=CALLER)["session_id"]
+    client.call("endpoint.create_from_offer", sdp=OFFER)
+    room, caller = room_of(desk), f"{desk.core.node}-{session}"
+    join(desk, caller, room)
+    desk.workers[0].stalled = True
+    client.send("endpoint.create_from_offer", sdp=OFFER)
+    command(desk, caller, "conference/mute")
+    desk.workers[0].stalled = False
+    desk.answer_late(0)
+    assert [seat.speaks for seat in seats(desk, room)] == [False, False]
+
+
 def test_a_member_s_websocket_sees_what_happens_to_it(desk: Desk) -> None:
     client = desk.connect("app")
     session = client.call("session.create", caller_id=CALLER)["session_id"]
