@@ -2,9 +2,10 @@
 
 Theory of operation
 -------------------
-Both belong to a *subject*: the room or session that the request named, or the app for a request that named
-none.  They are kept as long as it lives and ten minutes more.  Nothing watches subjects end: whoever handles
-a request has the dead ones swept once a minute, and where no request comes nothing grows.
+Both belong to a *subject*: the room or session that the request named.  They are kept as long as it lives and
+ten minutes more.  What an app asked for that names neither belongs to the present ten minutes of the app.
+Nothing watches subjects end: whoever handles a request has the dead ones swept once a minute, and where no
+request comes nothing grows.
 
 A reply is a row of the store, so that a repeated command is known after a restart too.  Operations are not:
 what becomes of them is told by events.
@@ -38,7 +39,7 @@ Status = Literal["in_progress", "completed", "failed"]
 
 
 class Reply(Struct):
-    """An accepted request's answer.  digest: of what was asked; subject: "" for the app."""
+    """An accepted request's answer.  digest: of what was asked."""
 
     digest: bytes
     subject: str
@@ -107,13 +108,23 @@ class Remembered:
 
 
 def row_id(asked: Asked) -> str:
-    return f"{asked.app_id}/{subject_of(asked)}/{asked.command_uid}"
+    return f"{asked.app_id}/{_named(asked) or ''}/{asked.command_uid}"
 
 
-def subject_of(asked: Asked) -> str:
+def _named(asked: Asked) -> str | None:
+    """The room or session."""
     if asked.room is not None:
         return asked.room.id
-    return asked.session.id if asked.session is not None else ""
+    return asked.session.id if asked.session is not None else None
+
+
+def subject_of(core: Core, asked: Asked) -> str:
+    return _named(asked) or _present(core, asked.app_id)
+
+
+def _present(core: Core, app_id: str) -> str:
+    """The present ten minutes of an app."""
+    return f"{app_id}@{core.now_us // LINGER_US}"
 
 
 def digest_of(asked: Asked, members: dict[str, Any]) -> bytes:
@@ -128,7 +139,7 @@ def begin(core: Core, asked: Asked, digest: bytes) -> Use | None:
     """The earlier use of a request's uid, else it is used from now on.  Raises `Refusal` for a conflict."""
     known = core.remembered.uses.get(row_id(asked))
     if known is None:
-        core.remembered.uses[row_id(asked)] = Use(digest, subject_of(asked))
+        core.remembered.uses[row_id(asked)] = Use(digest, subject_of(core, asked))
         return None
     if known.digest != digest:
         raise refuse("command_uid_conflict")
@@ -165,7 +176,7 @@ def start(core: Core, asked: Asked) -> None:
         id=asked.operation_id,
         app_id=asked.app_id,
         operation=asked.operation,
-        subject=subject_of(asked),
+        subject=subject_of(core, asked),
         command_uid=asked.command_uid,
         room_id=asked.path.get("room_id", UNSET),
         session_uuid=asked.path.get("session_uuid", UNSET),
@@ -237,9 +248,9 @@ def sweep(core: Core) -> None:
         return
     remembered.swept_us = core.now_us
     for id, subject in list(remembered.subjects.items()):
-        if id in core.rooms or id in core.sessions:
-            continue
-        if subject.gone_us is None:
+        if id in core.rooms or id in core.sessions or id == _present(core, id.partition("@")[0]):
+            subject.gone_us = None
+        elif subject.gone_us is None:
             subject.gone_us = core.now_us
         elif core.now_us - subject.gone_us >= LINGER_US:
             del remembered.subjects[id]

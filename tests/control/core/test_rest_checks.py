@@ -259,6 +259,19 @@ def test_answers_are_kept_ten_minutes_longer_than_their_room(desk: Desk, nudges:
     assert uids() == [] and not desk.core.remembered.uses and not desk.core.remembered.operations
 
 
+def test_what_names_no_room_is_kept_for_at_least_ten_minutes(desk: Desk) -> None:
+    desk.advance(9.5 * MINUTE)
+    made = desk.rest("conference.create", {"name": "kept", "command_uid": "u"})
+    for _ in range(10):
+        desk.advance(1.0 * MINUTE)
+        assert desk.rest("conference.create", {"name": "kept", "command_uid": "u"}) == made
+    for _ in range(12):
+        desk.advance(1.0 * MINUTE)
+        desk.rest("conference.list")
+    assert desk.rest("conference.create", {"name": "kept", "command_uid": "u"})[1]["code"] == "name_taken"
+    assert desk.core.remembered.subjects == {}
+
+
 # -- what may be done now ------------------------------------------------------------------------------------
 
 
