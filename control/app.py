@@ -102,7 +102,7 @@ class App:
         self.workers = Workers(
             count=workers,
             submit=self.runtime.submit,
-            known_session=self.core.sessions.__contains__,
+            known_session=self.core.knows,
             timers=self.timers,
             counters=self.counters,
             log=self.log,

@@ -191,6 +191,10 @@ class Core(Procedures):
 
     # -- what the parts use ----------------------------------------------------------------------------------
 
+    def knows(self, owner: str) -> bool:
+        """Whether endpoints that a worker holds under that id, a session's or a room's, are anybody's."""
+        return owner in self.sessions or owner in self.rooms
+
     def own_session(self, session_id: str, app_id: str | None) -> Session | None:
         session = self.sessions.get(session_id.lower())
         return session if session is not None and app_id in (None, session.app_id) else None

@@ -104,7 +104,7 @@ class OpenCommand:
 
 
 class Workers:
-    """All workers.  `submit` takes inputs for core; `known_session` tells whether core holds a session."""
+    """All workers.  `submit` takes inputs for core; `known_session`: a session or room of core's."""
 
     def __init__(
         self,
