@@ -18,6 +18,8 @@ from roomtone.control.core.session import Session
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
+MOVE = "conference/move"
+
 
 class Join(Struct, forbid_unknown_fields=True, kw_only=True):
     """move False: refuse to leave another room for it."""
@@ -48,9 +50,6 @@ def join(core: Core, asked: Asked, body: Join) -> Outcome:
     else:
         joining.begin(core, _member(session, room, present, body), command)
     return commands.accepted(core, asked)
-
-
-MOVE = "conference/move"
 
 
 def _member(session: Session, room: Room, before: Member | None, wish: Join) -> Member:

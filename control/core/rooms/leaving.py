@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.control.core import life, naming
+from roomtone.control.core.calls import commands
 from roomtone.control.core.calls.ending import Ending
 from roomtone.control.core.rooms import events, joining, lasting, play, seating, talking
 from roomtone.control.core.rooms.model import Member, MemberRow, Room
@@ -82,7 +83,7 @@ def out_of_everything(
     if member is None:
         return False
     if member.pending is not None:
-        joining.fail(core, member, "hangup" if reason == "hangup" else "left")
+        joining.fail(core, member, commands.CALL_ENDED if session.ended else "left")
     if session.member is not None:
         leave(core, session.member, reason, cause, asked)
     return True

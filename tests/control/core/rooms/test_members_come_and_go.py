@@ -105,7 +105,7 @@ def test_who_hangs_up_while_he_joins_has_neither_joined_nor_left(desk: Desk) -> 
     desk.workers[0].mute.add(ms.Seated)
     operation = join(desk, caller, room)
     command(desk, caller, "hangup")
-    assert result(desk, operation)[0] is False
+    assert result(desk, operation) == (False, False, "call_ended")
     assert of_room(desk, room) == ["created"]
     assert of_call(desk, caller)[-1] == "call.hangup"
 

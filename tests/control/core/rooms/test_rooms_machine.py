@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from fake_worker import Desk
+from fake_worker import OFFER, Client, Desk
 from gathering import AT_ONCE, call, room_of
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -23,6 +23,7 @@ class Rooms(RuleBasedStateMachine):
         super().__init__()
         self.desk = Desk(workers=WORKERS, config=AT_ONCE)
         self.names = (f"room {n}" for n in itertools.count())
+        self.clients: list[Client] = []
         self.read = 0
         self.inside: dict[str, set[str]] = {}  # room -> members, as events tell
         self.over: set[str] = set()  # rooms and calls
@@ -84,6 +85,20 @@ class Rooms(RuleBasedStateMachine):
     def delete(self, where: str, hangup: str) -> None:
         self.desk.ask("conference.delete", query={"hangup": hangup}, room_id=where)
 
+    @rule(who=calls, method=st.sampled_from(["endpoint.create_tone", "endpoint.create_from_offer"]))
+    def make_more(self, who: str, method: str) -> None:
+        """Over a WebSocket, which may find the call gone, or bound to another one."""
+        client = self.desk.connect("app")
+        client.send("session.attach", session_id=who[6:])
+        client.send(method, **({"tone": "beep"} if "tone" in method else {"sdp": OFFER}))
+        self.clients.append(client)
+
+    @rule()
+    def unbind(self) -> None:
+        for client in self.clients:
+            client.close()
+        self.clients.clear()
+
     # -- what befalls them -----------------------------------------------------------------------------------
 
     @rule(index=st.integers(0, WORKERS - 1), silent=st.booleans())
@@ -110,6 +125,7 @@ class Rooms(RuleBasedStateMachine):
             worker.stalled, worker.held = False, []
         self.desk.disk_stalled = False
         self.asked.clear()
+        self.clients.clear()
         self.desk.reboot()
 
     @rule()
@@ -170,16 +186,17 @@ class Rooms(RuleBasedStateMachine):
         self.desk.advance(30)
         self.the_story_is_whole()
         assert set(self.accepted) <= set(self.results)
-        seated = {
-            (where, worker.endpoints[endpoint], seat.speaks)
-            for worker in self.desk.workers.values()
-            for endpoint, (where, seat) in worker.seats.items()
+        sits = {
+            session: (member.room.id, not member.muted)
+            for session, member in ((s.id, s.member) for s in self.desk.core.sessions.values())
+            if member is not None
         }
-        assert seated == {
-            (room.id, member.session.id, not member.muted)
-            for room in self.desk.core.rooms.values()
-            for member in room.members.values()
-        }
+        for worker in self.desk.workers.values():
+            for endpoint, session in worker.endpoints.items():
+                where, seat = worker.seats.get(endpoint, (None, None))
+                assert where == sits.get(session, (None, True))[0]
+                heard = seat is not None and endpoint in worker.created
+                assert not heard or seat.speaks is sits[session][1]
         for room in list(self.desk.core.rooms):
             self.desk.rest("conference.delete", room_id=room)
         for session in list(self.desk.core.sessions):
