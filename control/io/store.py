@@ -326,6 +326,7 @@ class Store:
         if not self._pruning and now_s < self._pruned_s + PRUNE_EVERY_S:
             return
         before_us = _wall_us() - self._retention_us
+        self._writing_s = now_s
         try:
             self._file.begin(synced=False)
             more = self._file.prune_old(before_us)
@@ -337,6 +338,7 @@ class Store:
             self._file.roll_back()
             self._set_trouble("store_unavailable", error=str(error))
             return
+        self._writing_s = None
         self._pruning = more
         if not more:
             self._pruned_s = now_s
