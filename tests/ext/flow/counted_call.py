@@ -1,4 +1,4 @@
-"""A relay with keys, a mix of three codecs, a tone and a file, some watched, for a second; then the count."""
+"""A relay with keys, a room with roles, three codecs, tones and a file, some watched: a second is counted."""
 
 import ctypes
 import json
@@ -44,6 +44,13 @@ track.publish(0, pool.take())
 file = media.endpoint_take()
 media.file_open(file, Playback(track, position=0, loops=None, shared=False), gain_db=-3.0)
 media.source_add(buses[1], file)
+media.bus_room(buses[1], roles=[])
+for phone, seat in zip(mixed, ({"party": 1}, {"role": 1, "hears": 0b10}, {"hears": 0b01}), strict=True):
+    media.seat(buses[1], phone.handle, arrival=1, **seat)
+whisper = media.endpoint_take()
+media.tone_open(whisper, kind=1, frequency_hz=440.0, duration_ms=-1)
+media.seat(buses[1], whisper, party=1, arrival=1)
+media.source_add(buses[1], whisper)
 for watched in (relay[0], mixed[0], mixed[2]):
     media.watch(watched.handle, serial=1, speech=True, threshold=0.5, fax=True, frames=0)
 
@@ -65,6 +72,7 @@ def one_tick(i):
     if i % 10 == 0:
         relay[0].send(struct.pack("!BBH", 5, 0x8A, 800), 101)
         mixed[0].theirs.sendto(b"garbage", mixed[0].ours.getsockname())
+        media.seat(buses[1], mixed[1].handle, role=1, hears=0b10, speaks=i % 20 == 0)
         relay[1].theirs.sendto(struct.pack("!BBHI", 0x80, 201, 1, 7), relay[1].rtcp.getsockname())
     if not select.select([mixed[0].theirs], [], [], 5)[0]:
         sys.exit("the mix has stopped")
