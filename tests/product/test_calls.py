@@ -172,14 +172,17 @@ def test_a_call_goes_on_while_control_is_replaced(
 
     async def scenario(app: Application) -> None:
         await app.takes(caller)
-        await app.told("command.result", command="answer")
+        await app.command("playback/start", urls=[web.url("/prompt.wav")])
+        await app.told("playback.started")
         old = await asyncio.to_thread(product.kill, "roomtone: control")
         await asyncio.to_thread(product.wait_for_another, "roomtone: control", old)
         shown = await app.ask("GET", f"/sessions/{app.call}")
         assert (shown["state"], shown["caller_id"]) == ("answered", "+15551234567")
-        await app.command("playback/start", urls=[web.url("/prompt.wav")])
-        await app.told("playback.started")
+        assert shown["playback_status"] == "playing"
         assert await heard(caller) > 0.9
+        await app.command("playback/stop")
+        stopped = await app.told("playback.stopped")
+        assert stopped["cause"] == "stopped" and 1000 < stopped["offset_ms"] < 30_000
         await app.command("hangup")
         await app.told("call.hangup")
         assert app.names.count("call.hangup") == app.names.count("call.new") == 1

@@ -329,3 +329,15 @@ def test_an_attached_client_sees_and_can_remove_what_is_played(desk: Desk) -> No
     client.call("endpoint.remove", endpoint_id=kinds["file"])
     assert [told["cause"] for told in client.events("playback.stopped")] == ["removed"]
     assert status(desk, call) == "stopped"
+
+
+def test_in_a_room_only_the_call_hears_what_is_played_to_it(desk: Desk) -> None:
+    call = made(desk)
+    command(desk, call, "answer")
+    room = desk.rest("conference.create", {"name": "r"})[1]["room_id"]
+    command(desk, call, "conference/join", {"room_id": room})
+    start(desk, call, ONE)
+    desk.arrive(ONE)
+    (body,) = desk.workers[0].of(ms.CreateFile)
+    assert body.room == room
+    assert (body.seat.private, body.seat.hears) == (call.partition("-")[2], 0)
