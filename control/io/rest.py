@@ -111,7 +111,7 @@ class Rest:
         """
         address, claimed = request.remote or "", request.headers.get("X-App-ID", "")
         admin = request.path.startswith(ADMIN_PREFIX)
-        wrong = ("?" if admin else f"?{claimed}", address)
+        wrong = (ADMIN_PREFIX if admin else f"?{claimed}", address)
         now = now_us()
         if (window := self._windows.look(wrong, UNAUTHENTICATED_LIMIT, now)).refused:
             raise _too_many(window)

@@ -185,6 +185,9 @@ def test_keys_are_guessed_no_faster_than_ten_a_second(
             tries = [(await asked(control, "GET", path, headers=wrong)).status for _ in range(11)]
             assert tries == [401] * 10 + [429]
             assert (await app("GET", "/nothing")).status == 429, "the right key would be told from the others"
+            nameless = [(await asked(control, "GET", path)).status for _ in range(11)]
+            assert nameless == [400] * 10 + [429]
+            assert (await asked(control, "GET", "/admin/apps/app", headers=ADMIN)).status == 200
             monkeypatch.setattr(rest, "now_us", lambda: 8_000_000)
             assert (await app("GET", "/nothing")).status == 404
 
