@@ -250,12 +250,14 @@ class Core(Procedures):
         session: Session | None = None,
         session_uuid: str | None = None,
         asked: Asked | None = None,
+        request_id: str | None = None,
         webhook: str | None = None,
         copied: bool = True,
     ) -> None:
         """An event for webhooks, and (copied) for the WebSocket of its session once it is on disk.
 
-        session_uuid: of a session that is no more.  webhook: the key of the only endpoint that gets it.
+        session_uuid: of a session that is no more.  request_id: in the place of `asked`, of a request that is
+        over.  webhook: the key of the only endpoint that gets it.
         """
         remembered.happened(self, event)
         self.commits.events.append(
@@ -266,7 +268,7 @@ class Core(Procedures):
                 self.now_us + self.epoch_offset_us,
                 room.id if room is not None else None,
                 naming.session_uuid(self.node, session.id) if session is not None else session_uuid,
-                asked.request_id if asked is not None else None,
+                asked.request_id if asked is not None else request_id,
                 webhook,
             )
         )

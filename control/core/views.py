@@ -33,6 +33,7 @@ class Counters:
         "events_dropped",
         "joins",
         "play_reports_stale",
+        "plays",
         "stats_withheld",
     )
 
@@ -42,6 +43,7 @@ class Counters:
         self.events: Counter[str] = Counter()  # by name
         self.events_dropped = 0
         self.joins: Counter[str] = Counter()  # to rooms, by outcome
+        self.plays: Counter[str] = Counter()  # in rooms, ended, by outcome
         self.play_reports_stale = 0  # of playback in rooms that was over
         self.endpoints_refused = 0  # for overload
         self.stats_withheld = 0  # statistics events left out under overload
@@ -72,6 +74,8 @@ class Counts(Struct, kw_only=True):
     rooms: int = 0
     members: int = 0
     joins: dict[str, int] = field(default_factory=dict)  # by outcome
+    plays: dict[str, int] = field(default_factory=dict)  # ended, by outcome
+    play_reports_stale: int = 0
     endpoints_refused: int = 0  # for overload
     stats_withheld: int = 0
     downloads_running: int = 0
@@ -169,6 +173,8 @@ def counts(core: Core) -> Counts:
         rooms=len(core.rooms),
         members=sum(room.member_count for room in core.rooms.values()),
         joins=dict(core.counters.joins),
+        plays=dict(core.counters.plays),
+        play_reports_stale=core.counters.play_reports_stale,
         endpoints_refused=core.counters.endpoints_refused,
         stats_withheld=core.counters.stats_withheld,
         downloads_running=len(core.downloads.running),

@@ -210,6 +210,10 @@ class Metrics(Collector):
         yield _gauge("roomtone_room_members", "Members of rooms", (), [((), float(counts.members))])
         joins = [((outcome,), total) for outcome, total in counts.joins.items()]
         yield _counter("roomtone_room_joins", "Joins of rooms that ended", ("outcome",), joins)
+        plays = [((outcome,), total) for outcome, total in counts.plays.items()]
+        yield _counter("roomtone_room_plays", "Playback in rooms that ended", ("outcome",), plays)
+        stale = [((), float(counts.play_reports_stale))]
+        yield _counter("roomtone_room_play_reports_stale", "Reports of playback that was over", (), stale)
         yield _gauge("roomtone_draining", "1: shutting down", (), [((), float(counts.draining))])
         events = [((key,), value) for key, value in counts.events.items()]
         yield _counter("roomtone_events", "Events raised for clients", ("type",), events)

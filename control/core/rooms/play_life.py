@@ -93,13 +93,14 @@ def _first_frame(core: Core, room: Room, play: Play) -> None:
         _started(core, room, play)
     pending, play.pending = play.pending, []
     for command in pending:
-        keys = {} if command.told != "volume_changed" else {"volume": command.volume}
-        _tell(core, room, play, command.told, operation_id=command.operation_id, **keys)
+        keys: dict[str, Any] = {} if command.volume is None else {"volume": command.volume}
+        keys |= {"operation_id": command.operation_id, "request_id": command.request_id}
+        _tell(core, room, play, command.told, **keys)
 
 
 def _started(core: Core, room: Room, play: Play) -> None:
     play.started = True
-    _tell(core, room, play, "started", urls=play.urls)
+    _tell(core, room, play, "started", urls=play.urls, request_id=play.request_id)
 
 
 def _end(core: Core, room: Room, play: Play, cell: Go, keys: dict[str, Any]) -> None:
@@ -115,12 +116,20 @@ def _end(core: Core, room: Room, play: Play, cell: Go, keys: dict[str, Any]) -> 
         if play.failed:
             keys["skipped_urls"] = [play.urls[index] for index in play.failed]
     assert cell.told is not None
+    core.counters.plays[cell.told] += 1
     _tell(core, room, play, cell.told, **keys)
     core.log("info", "play_ended", room=room.id, play=play.operation_id, outcome=cell.told)
 
 
 def _tell(
-    core: Core, room: Room, play: Play, told: str, *, operation_id: str | None = None, **keys: Any
+    core: Core,
+    room: Room,
+    play: Play,
+    told: str,
+    *,
+    operation_id: str | None = None,
+    request_id: str | None = None,
+    **keys: Any,
 ) -> None:
     if play.overlay:
         keys["overlay"] = True
@@ -131,4 +140,4 @@ def _tell(
         play_operation_id=play.operation_id,
         **keys,
     )
-    core.publish(event, room.app_id, room=room)
+    core.publish(event, room.app_id, room=room, request_id=request_id)

@@ -20,6 +20,7 @@ class Pending(Struct, array_like=True):
 
     told: Literal["paused", "resumed", "volume_changed"]
     operation_id: str
+    request_id: str
     volume: int | None = None
 
 
@@ -56,6 +57,7 @@ class Play(Struct, kw_only=True, eq=False):
     operation_id: str
     room_id: str
     urls: list[str]
+    request_id: str = ""
     number: int = 0
     repeat: int = 0
     offset_ms: int = 0

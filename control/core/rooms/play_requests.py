@@ -142,6 +142,7 @@ def play(core: Core, asked: Asked, body: PlayBody) -> Outcome:
     accepted = Play(
         operation_id=asked.operation_id,
         room_id=room.id,
+        request_id=asked.request_id,
         urls=body.urls,
         repeat=body.repeat,
         offset_ms=body.offset_sec * MS_PER_S,
@@ -173,7 +174,7 @@ def pause(core: Core, asked: Asked, body: PauseBody) -> Outcome:
     assert found is not None and isinstance(cell, Go)
     if body.action is not None and (body.action == "pause") == found.held:
         return Outcome(Accepted(asked.operation_id, "completed", changed=False))
-    play_life.go(core, room, found, cell, operation_id=asked.operation_id)
+    play_life.go(core, room, found, cell, **_caused(asked))
     return _accepted(asked)
 
 
@@ -185,7 +186,7 @@ def stop(core: Core, asked: Asked, body: OfPlay) -> Outcome:
         return Outcome(Accepted(asked.operation_id, "completed", changed=False))
     assert found is not None
     ending = [found] if body.operation_id is not None else _own(room)
-    _stop(core, room, ending, operation_id=asked.operation_id)
+    _stop(core, room, ending, **_caused(asked))
     play_life.next_waiting(core, room)
     return _accepted(asked)
 
@@ -197,7 +198,7 @@ def volume(core: Core, asked: Asked, body: VolumeBody) -> Outcome:
     assert found is not None and isinstance(cell, Go)
     found.volume = body.volume
     play_media.set_volume(core, found)
-    play_life.go(core, room, found, cell, operation_id=asked.operation_id, volume=body.volume)
+    play_life.go(core, room, found, cell, **_caused(asked), volume=body.volume)
     return _accepted(asked)
 
 
@@ -282,6 +283,11 @@ def _refuse(room: Room, found: Play | None, code: str) -> NoReturn:
     if found is not None and not found.over:
         detail["operation_id"] = found.operation_id
     raise refuse(code, detail)
+
+
+def _caused(asked: Asked) -> dict[str, str]:
+    """Of the event that a command causes."""
+    return {"operation_id": asked.operation_id, "request_id": asked.request_id}
 
 
 def _stop(core: Core, room: Room, ending: list[Play], **keys: Any) -> None:

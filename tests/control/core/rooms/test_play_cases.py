@@ -30,6 +30,17 @@ def test_an_event_carries_the_operation_that_caused_it_and_the_play(stage: Stage
     assert told[3]["volume"] == -6
 
 
+def test_an_event_carries_the_request_that_caused_it(stage: Stage) -> None:
+    stage.play()
+    stage.did("volume", volume=-6)
+    stage.desk.arrive(A)
+    stage.first_frame()
+    stage.did("pause")
+    stage.end()
+    told = [event.request_id for event in stage.desk.published if event.name.startswith("conference.play.")]
+    assert told == ["req-2", "req-3", "req-4", None]
+
+
 def test_an_end_of_its_own_carries_the_play(stage: Stage) -> None:
     begun = stage.begin(A)
     stage.end()
