@@ -71,15 +71,17 @@ def close(core: Core, session: Session) -> None:
 def ended(core: Core, session: Session, ending: Ending) -> None:
     """The last that is told of a call."""
     commands.give_up(core, session)
-    if session.leg.recorded is None:
+    if session.leg.recorded is None or not session.leg.recorded.id:
         hang_up(core, session, ending)
     else:
         session.leg.ending = ending  # the recording's completion comes first
+        telling.remember(core, session)
 
 
 def hang_up(core: Core, session: Session, ending: Ending) -> None:
     """Nothing follows."""
     event = events.Hangup(telling.uuid(core, session), ending.hangup_cause, ending.cause)
     telling.tell(core, session, event, known=ending.known)
+    session.leg.over = True
     if session.leg.told:
         core.keep(telling.KIND, session.id, None)

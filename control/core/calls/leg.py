@@ -57,8 +57,8 @@ class Leg(Struct, kw_only=True, eq=False):
     `answer` was carried out.  room_bound: it ends when it leaves its room.  active_us: the last packet that
     a worker told of.  playback: what is played to it; played: by the process before this one, and its worker
     has not told of it yet.  collecting: the keys that are waited for.  recorded: its recording.  ending: the
-    call has ended, and is told of once the recording is complete.  owed: commands whose result is still to be
-    told, in the order of their coming.
+    call has ended, and is told of once the recording is complete; over: it was told of.  owed: commands whose
+    result is still to be told, in the order of their coming.
     """
 
     leased: bool = True
@@ -75,6 +75,7 @@ class Leg(Struct, kw_only=True, eq=False):
     collecting: Collecting | None = None
     recorded: Recorded | None = None
     ending: Ending | None = None
+    over: bool = False
     owed: dict[str, Command] = field(default_factory=dict)  # by operation id
 
 

@@ -42,7 +42,7 @@ def introduce(core: Core, session: Session) -> None:
 def remember(core: Core, session: Session) -> None:
     """Write the call down as it is now, if it is told of."""
     leg = session.leg
-    if leg.told and not session.ended:
+    if leg.told and not leg.over:
         row = CallRow(
             app_id=session.app_id,
             caller_id=session.caller_id,

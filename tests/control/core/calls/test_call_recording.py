@@ -109,6 +109,30 @@ def test_a_hangup_while_the_recording_begins(desk: Desk) -> None:
     assert names(desk, call) == ["call.new", "command.result", "command.result", "call.hangup"]
 
 
+def test_a_hangup_before_the_recording_has_its_turn(desk: Desk) -> None:
+    call = made(desk)
+    desk.workers[0].stalled = True
+    command(desk, call, "playback/silence")
+    assert command(desk, call, "record/start")[0] == 202
+    command(desk, call, "hangup")
+    assert names(desk, call)[-1] == "call.hangup"
+    assert [told["error"] for told in desk.told("command.result")] == [None, "hangup", "call_ended"]
+
+
+def test_what_was_told_of_a_call_whose_recording_is_not_whole_yet_is_not_told_again(desk: Desk) -> None:
+    call, _ = recorded(desk)
+    command(desk, call, "playback/silence")
+    assert names(desk, call)[-2:] == ["playback.started", "command.result"]
+    desk.workers[0].stalled = True
+    command(desk, call, "hangup")
+    desk.workers[0].stalled = False
+    desk.workers[0].endpoints.clear()
+    desk.reboot()
+    told = names(desk, call)
+    assert (told.count("playback.stopped"), told.count("command.result")) == (1, 3)
+    assert told[-2:] == ["recording.completed", "call.hangup"]
+
+
 def test_a_worker_that_dies_takes_its_recording_with_it(desk: Desk) -> None:
     call, body = recorded(desk)
     left = {body.recording: Left(packets=5, duration_us=1_500_000, dropped_packets=0)}
