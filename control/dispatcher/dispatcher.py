@@ -77,6 +77,7 @@ class Dispatcher:
         self._starved: dict[str, None] = {}  # endpoints that wait for others' attempts to end
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._flying = 0  # attempts under way
         self._latency = Histogram()
         self._dead = 0
         self._finished = False  # nothing more is sent
@@ -108,9 +109,12 @@ class Dispatcher:
         try:
             call(*args)
         except Exception:
-            self._log.error("dispatcher_broken", traceback=traceback.format_exc())
-            self.failed = True
-            self.ended.set()
+            self._fail()
+
+    def _fail(self) -> None:
+        self._log.error("dispatcher_broken", traceback=traceback.format_exc())
+        self.failed = True
+        self.ended.set()
 
     # -- control -------------------------------------------------------------------------------------------
 
@@ -180,15 +184,15 @@ class Dispatcher:
         lanes, webhook = target.lanes, target.webhook
         if lanes is None or webhook is None or target.waits:
             return
-        room = IN_FLIGHT - len(self._tasks)
-        for item in lanes.take(now_us, room):
+        for item in lanes.take(now_us, IN_FLIGHT - self._flying):
+            self._flying += 1
             task = self._loop.create_task(self._deliver(target, webhook, lanes, item))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         at_us = target.next_us(now_us)
         if at_us is None:
             return
-        if at_us <= now_us and len(self._tasks) >= IN_FLIGHT:
+        if at_us <= now_us and self._flying >= IN_FLIGHT:
             self._starved[key] = None
         else:
             self._timers[key] = self._loop.call_later(
@@ -198,22 +202,26 @@ class Dispatcher:
     async def _deliver(self, target: Target, webhook: Webhook, lanes: LaneScheduler, item: Item) -> None:
         """One attempt and what follows from it."""
         assert self._reader is not None
-        found = self._reader.body(item.id)
-        at_us = self.now_us()
-        if found is None:
-            answer = Answer(200)  # its time is over and it has been deleted
-        else:
-            style, body = found
-            request = Request(
-                event_id(self._node, item.id >> ORDINAL_BITS),
-                body,
-                style,
-                item.attempts + 1,
-                item.state == LATE,
-                item.state == REPLAY,
-            )
-            answer = await self._sender.send(webhook, request)
-        self._safely(self._answered, target, lanes, item, answer, at_us if found is not None else None)
+        try:
+            found = self._reader.body(item.id)
+            at_us = self.now_us()
+            if found is None:
+                answer = Answer(200)  # its time is over and it has been deleted
+            else:
+                style, body = found
+                request = Request(
+                    event_id(self._node, item.id >> ORDINAL_BITS),
+                    body,
+                    style,
+                    item.attempts + 1,
+                    item.state == LATE,
+                    item.state == REPLAY,
+                )
+                answer = await self._sender.send(webhook, request)
+            self._flying -= 1
+            self._answered(target, lanes, item, answer, at_us if found is not None else None)
+        except Exception:
+            self._fail()
 
     def _answered(
         self, target: Target, lanes: LaneScheduler, item: Item, answer: Answer, at_us: int | None
@@ -227,7 +235,7 @@ class Dispatcher:
         elif means is Meaning.DOWN:
             self._look_after(target, lanes)
         self._pump(target.key)
-        while self._starved and len(self._tasks) <= IN_FLIGHT:
+        while self._starved and self._flying < IN_FLIGHT:
             key = next(iter(self._starved))
             del self._starved[key]
             self._pump(key)

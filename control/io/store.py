@@ -260,9 +260,7 @@ class Store:
         file.begin(synced=any(job.synced for job in jobs))
         for job in jobs:
             for row in job.rows:
-                if (
-                    row.kind == webhooks.KIND
-                ):  # it holds for what is published with it, not for what was before
+                if row.kind == webhooks.KIND:  # it holds for its own turn's events, not for those before
                     grown |= self._put_events(events, owed, names) | {row.id}
                     events = []
                     file.put_webhook(row)

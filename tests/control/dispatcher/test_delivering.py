@@ -14,7 +14,7 @@ from demo_parts.receiver import Delivery, Manner, Receiver, lanes
 from writing import NODE, SECRET, Writing, event, row, until, webhook, writing
 
 from roomtone.control.core.effects import WebhookDisabled
-from roomtone.control.dispatcher import target
+from roomtone.control.dispatcher import dispatcher, target
 from roomtone.control.dispatcher.dispatcher import Dispatcher
 from roomtone.control.dispatcher.outbox_reader import OutboxReader
 from roomtone.control.dispatcher.sender import Sender
@@ -304,5 +304,31 @@ def test_what_does_not_fit_in_memory_comes_in_its_turn(
             assert await one.writing.reader.replay(Chosen(app_id="app"), one.writing.store) == 303
             await until(lambda: sum("webhook-replay" in each.headers for each in one.receiver.log) == 303)
             await one.ended(303)
+
+    run(body())
+
+
+def test_endpoints_share_what_may_be_under_way_at_a_time(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "IN_FLIGHT", 3)
+
+    async def body() -> None:
+        async with delivering(tmp_path) as one:
+            under_way: list[str] = []
+            most: list[int] = []
+
+            def manner(path: str, event: dict[str, Any]) -> Manner:
+                under_way.append(path)
+                most.append(len(under_way))
+                asyncio.get_running_loop().call_later(0.002, under_way.remove, path)
+                return Manner(delay_s=0.002)
+
+            one.receiver.manner = manner
+            await one.writing.commit(rows=[one.endpoint(f"/{n}", id=f"e{n}") for n in range(5)])
+            await one.writing.commit(*(event(f"r{n}") for n in range(20)))
+            await one.ended(100)
+            assert max(most) <= 3 and in_order(one.receiver)
+            assert {each.path for each in one.receiver.log} == {f"/{n}" for n in range(5)}
 
     run(body())
