@@ -46,6 +46,8 @@ def unseen(
     core.keep("member", f"{row.room_id}/{row.session_id}", None)
     lasting.emptied(core, room)
     tell(core, room, row.session_id, row.caller_id, reason, cause, asked)
+    if not room.member_count:
+        play.emptied(core, room)
 
 
 def end_bound(core: Core, session: Session, cause: str) -> None:

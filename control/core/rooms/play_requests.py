@@ -158,7 +158,7 @@ def play(core: Core, asked: Asked, body: PlayBody) -> Outcome:
 
 def _check(core: Core, room: Room, body: PlayBody) -> None:
     """What does not depend on what plays.  Raises `Refusal`."""
-    if body.require_members and not any(member.state == "in" for member in room.members.values()):
+    if body.require_members and not room.member_count:
         raise refuse("room_empty")
     if not len(core.workers):
         raise refuse("node_unavailable")

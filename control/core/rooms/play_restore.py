@@ -41,8 +41,8 @@ def heard(core: Core, worker: int, held: list[SnapshotEndpoint]) -> None:
     """A worker said what it holds from the time before this process."""
     there = {entry.endpoint: entry for entry in held if entry.session in core.rooms and entry.kind == "file"}
     for room, play in _recalled(core, worker):
+        sweeping.settle(core, room, worker)
         if play.asked:
-            sweeping.settle(core, room, worker)
             places.reserve(core, room, worker, "file")
         entry = there.pop(play.endpoint, None)
         if entry is None and play.state in (State.PLAYING, State.PAUSED):

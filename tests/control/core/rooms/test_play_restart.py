@@ -2,6 +2,7 @@
 
 import pytest
 from fake_worker import FakeWorker
+from gathering import call, join
 from stage import A, B, C, Stage
 
 from roomtone.control.core import effects as fx
@@ -125,6 +126,16 @@ def test_a_worker_that_does_not_come_again_is_a_timeout(stage: Stage) -> None:
     restart(stage)
     stage.desk.advance(11)
     assert stage.news()[-1]["error"] == "playback_timeout"
+
+
+def test_members_that_are_gone_after_it_end_what_is_played_to_them_alone(stage: Stage) -> None:
+    join(stage.desk, call(stage.desk), stage.room)
+    stage.begin(A, stop_when_empty=True)
+    worker = stage.desk.workers[0]
+    worker.endpoints = {id: owner for id, owner in worker.endpoints.items() if owner == stage.room}
+    restart(stage)
+    assert stage.news()[-1]["cause"] == "room_empty"
+    assert [event["event"] for event in stage.desk.told()[-3:]].count("conference.member.left") == 1
 
 
 def test_a_play_that_was_not_written_down_is_removed(stage: Stage) -> None:
