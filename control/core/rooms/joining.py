@@ -169,6 +169,10 @@ def fail(core: Core, member: Member, error: str) -> None:
     if not member.session.ended:
         seating.restore(core, member.session)
     _cancel(core, member, error)
+    for endpoint in list(member.session.endpoints.values()):
+        if endpoint.seat_in is member.room:  # made meanwhile, with a seat there
+            seating.forget(core, member.session, endpoint)
+            seating.settle(core, member.session, endpoint)
     leaving.end_bound(core, member.session, error)
     core.log("info", "join_failed", room=member.room.id, session=member.session.id, error=error)
 

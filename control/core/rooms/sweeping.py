@@ -144,8 +144,9 @@ def sweep(core: Core) -> None:
         recording.returned(core, room)
         if room.size:
             core.work(_open_again(core, room))
-        elif room.was_home is not None:  # its bus may be there with another phase
-            spreading.close(core, room, room.was_home)
+        for worker in core.workers.loads():
+            if worker not in room.counts:  # its bus may be there, of a join that was not told
+                spreading.close(core, room, worker)
     for session in list(core.sessions.values()):
         leaving.end_bound(core, session, "restart")
 

@@ -261,6 +261,26 @@ def test_who_is_muted_while_an_endpoint_is_made_is_muted_there_too(desk: Desk) -
     assert [seat.speaks for seat in seats(desk, room)] == [False, False]
 
 
+def test_what_is_made_during_a_join_that_fails_sits_where_it_belongs(desk: Desk) -> None:
+    client = desk.connect("app")
+    session = client.call("session.create", caller_id=CALLER)["session_id"]
+    client.call("endpoint.create_from_offer", sdp=OFFER)
+    first, second, caller = room_of(desk, "1"), room_of(desk, "2"), f"{desk.core.node}-{session}"
+    join(desk, caller, first)
+    desk.workers[0].mute.add(ms.Seated)
+    join(desk, caller, second)
+    client.call("endpoint.create_tone", tone="beep")
+    command(desk, caller, "conference/leave")
+    assert seats(desk, first) == seats(desk, second) == []
+    join(desk, caller, second)
+    client.call("endpoint.create_tone", tone="busy")
+    client.call("session.destroy")
+    for room in (first, second):
+        desk.rest("conference.delete", room_id=room)
+    assert desk.core.workers.loads() == {0: 0}
+    assert not desk.workers[0].rooms
+
+
 def test_a_member_s_websocket_sees_what_happens_to_it(desk: Desk) -> None:
     client = desk.connect("app")
     session = client.call("session.create", caller_id=CALLER)["session_id"]

@@ -95,6 +95,9 @@ def test_a_join_that_a_restart_interrupts_gets_its_result_and_no_seat(desk: Desk
     assert result(desk, operation) == (False, False, "interrupted")
     assert seats(desk, room) == []
     assert members(desk, room) == []
+    desk.reboot()
+    desk.rest("conference.delete", room_id=room)
+    assert not desk.workers[0].rooms
 
 
 def test_a_leaving_that_was_told_holds_after_a_restart(desk: Desk) -> None:
