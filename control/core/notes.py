@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Note(msgspec.Struct, array_like=True, frozen=True):
-    """Of the session first, then of the endpoint (fields as in `session.Endpoint`)."""
+    """Of the session first, then of the endpoint (fields as in `session.Endpoint`).
+
+    kept: the session has a row in the store as long as it lives.
+    """
 
     app_id: str
     caller_id: str
@@ -35,6 +38,7 @@ class Note(msgspec.Struct, array_like=True, frozen=True):
     sdp_version: int
     audio: tuple[int, int, EndpointState] | None = None  # a bot's: sample rate, flush_ms, state
     far: End | None = None
+    kept: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -64,5 +68,6 @@ def note(core: Core, bus: Bus, endpoint: Endpoint) -> bytes:
             endpoint.sdp_version,
             (audio.sample_rate, audio.flush_ms, endpoint.state) if audio is not None else None,
             endpoint.far,
+            isinstance(bus, Session) and (bus.leg.told or not bus.leg.leased),
         )
     )

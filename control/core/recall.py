@@ -41,6 +41,9 @@ def adopt(core: Core, worker: int, held: list[SnapshotEndpoint]) -> list[Session
             core.log("warning", "session_not_recalled", session=entry.session, worker=worker)
             core.tell(worker, CloseSession(entry.session))
             continue
+        if session is None and about.kept and entry.session not in core.calls:
+            core.tell(worker, CloseSession(entry.session))  # it has ended: the worker was not told any more
+            continue
         if session is None:
             session = _recall_session(core, worker, entry.session, about)
         session.endpoints[entry.endpoint] = endpoint = _recall_endpoint(worker, entry, about)

@@ -113,3 +113,15 @@ def test_a_call_that_nobody_holds_is_told_to_the_end(desk: Desk, lost: bool) -> 
     last = ["command.result", "call.hangup"] if lost else ["playback.stopped", "call.hangup"]
     assert sorted(names(desk, call)[-2:]) == sorted(last)
     assert names(desk, call)[-1] == "call.hangup"
+
+
+def test_a_call_that_was_told_to_be_over_does_not_come_back(desk: Desk) -> None:
+    call = made(desk)
+    desk.workers[0].stalled = True
+    command(desk, call, "hangup")
+    desk.workers[0].stalled = False
+    assert desk.workers[0].endpoints
+    desk.reboot()
+    assert names(desk, call)[-1] == "call.hangup"
+    assert desk.rest("session.get", session_uuid=call)[0] == 404
+    assert not desk.workers[0].endpoints
