@@ -1,22 +1,20 @@
 """Records that hold secrets, sealed for the disk: the database alone gives nothing away.
 
-Encrypt, then authenticate, with HMAC-SHA256 for both (RFC 2104): a key stream of HMAC(key, nonce | counter),
-the pseudo-random function in counter mode (NIST SP 800-38A section 6.5), and a tag over name, nonce and
-ciphertext.  Two keys are derived from the one in the file.  The records are short and few; AES would need a
-library that nothing else here needs.
+AES-256-GCM (NIST SP 800-38D) with a random nonce for each record and its name as associated data.
 
-    sealed = nonce (16) | ciphertext | tag (32)
+    sealed = nonce (12) | ciphertext and tag
 """
 
 from __future__ import annotations
 
 import contextlib
-import hmac
 import os
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 KEY_FILE = "key"
-KEY_BYTES, NONCE_BYTES, TAG_BYTES = 32, 16, 32
-COUNTER_BYTES = 8
+KEY_BYTES, NONCE_BYTES = 32, 12
 
 
 class Unsealable(Exception):
@@ -27,8 +25,7 @@ class Vault:
     """key: 32 bytes."""
 
     def __init__(self, key: bytes) -> None:
-        self._stream_key = hmac.digest(key, b"stream", "sha256")
-        self._tag_key = hmac.digest(key, b"tag", "sha256")
+        self._cipher = AESGCM(key)
 
     @classmethod
     def open(cls, state_dir: str, *, make: bool) -> Vault:
@@ -45,33 +42,14 @@ class Vault:
     def seal(self, name: str, text: bytes) -> bytes:
         """Sealed under a name: it can only be opened under the same."""
         nonce = os.urandom(NONCE_BYTES)
-        hidden = self._crossed(nonce, text)
-        return nonce + hidden + self._tag(name, nonce, hidden)
+        return nonce + self._cipher.encrypt(nonce, text, name.encode())
 
     def open_sealed(self, name: str, sealed: bytes) -> bytes:
         """Raises `Unsealable`."""
-        nonce, hidden, tag = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:-TAG_BYTES], sealed[-TAG_BYTES:]
-        if len(sealed) < NONCE_BYTES + TAG_BYTES or not hmac.compare_digest(
-            tag, self._tag(name, nonce, hidden)
-        ):
-            raise Unsealable(f"{name} was sealed with another key, or has been changed")
-        return self._crossed(nonce, hidden)
-
-    def _crossed(self, nonce: bytes, text: bytes) -> bytes:
-        """XOR with the key stream, which is the same both ways."""
-        stream = bytearray()
-        counter = 0
-        while len(stream) < len(text):
-            block = nonce + counter.to_bytes(COUNTER_BYTES, "big")
-            stream += hmac.digest(self._stream_key, block, "sha256")
-            counter += 1
-        crossed = int.from_bytes(text, "big") ^ int.from_bytes(stream[: len(text)], "big")
-        return crossed.to_bytes(len(text), "big")
-
-    def _tag(self, name: str, nonce: bytes, hidden: bytes) -> bytes:
-        named = name.encode()
-        content = len(named).to_bytes(COUNTER_BYTES, "big") + named + nonce + hidden
-        return hmac.digest(self._tag_key, content, "sha256")
+        try:
+            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], name.encode())
+        except (InvalidTag, ValueError):
+            raise Unsealable(f"{name} was sealed with another key, or has been changed") from None
 
 
 def _make(path: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from bench_worker import PCMU_AND_KEYS, PEER, WIDE, BenchWorker
 
-from roomtone.engine import commands
+from roomtone.engine import asking
 from roomtone.engine import messages as m
 from roomtone.engine.codecs import Codec
 from roomtone.ext.event.stats_record import RECORD_BYTES
@@ -215,7 +215,7 @@ def test_stats_come_in_creation_order_with_the_codecs_name(bench: BenchWorker) -
 def test_statistics_of_many_sessions_come_in_one_answer(
     bench: BenchWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "POLL_A_SLICE", 4)
+    monkeypatch.setattr(asking, "POLL_A_SLICE", 4)
     for number in range(12):
         bench.rtp(session=f"s{number % 3}", endpoint=f"e{number}")
     bench.rtp(session="s1", endpoint="removed meanwhile")
