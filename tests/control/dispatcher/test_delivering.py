@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -330,5 +331,27 @@ def test_endpoints_share_what_may_be_under_way_at_a_time(
             await one.ended(100)
             assert max(most) <= 3 and in_order(one.receiver)
             assert {each.path for each in one.receiver.log} == {f"/{n}" for n in range(5)}
+
+    run(body())
+
+
+def test_a_dispatcher_that_cannot_read_the_store_ends_and_the_next_one_delivers(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(reader: OutboxReader, delivery: int) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    async def body() -> None:
+        async with delivering(tmp_path) as one:
+            with monkeypatch.context() as patched:
+                patched.setattr(OutboxReader, "body", unreadable)
+                await one.writing.commit(rows=[one.endpoint()])
+                await one.writing.commit(event("r"))
+                assert one.dispatcher is not None
+                await one.dispatcher.ended.wait()
+                assert one.dispatcher.failed
+                await one.kill()
+            one.start()
+            await one.ended(1)
 
     run(body())
