@@ -29,4 +29,5 @@ class Counters:
         self.rest_requests: defaultdict[tuple[str, int], int] = defaultdict(int)  # (operation, status)
         self.rest_duration: defaultdict[str, Histogram] = defaultdict(Histogram)  # by operation
         self.rest_unheard = 0  # answers whose client had gone, or had been told that none came
+        self.http_malformed = 0  # requests that are no HTTP, or whose body is not encoded as they say
         self.messages_sent = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -29,6 +30,8 @@ Sessions = Callable[[str | None], Iterator[bytes]]  # app_id (None: all) -> summ
 SessionDetails = Callable[[str, str | None], object | None]  # session_id, app_id -> details, None: unknown
 
 
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
 # Makes a page: its bytes, its type, its headers.
 Document = Callable[[], tuple[bytes, str, dict[str, str]]]
 
@@ -44,8 +47,12 @@ class State:
 class _Server(web.Server):
     """Makes our Protocol for each connection."""
 
+    def __init__(self, handler: Handler, counters: Counters, **kwargs: Any) -> None:
+        super().__init__(handler, **kwargs)
+        self._counters = counters
+
     def __call__(self) -> web.RequestHandler:
-        return Protocol(self, loop=self._loop, **self._kwargs)
+        return Protocol(self, self._counters, loop=self._loop, **self._kwargs)
 
 
 class Port:
@@ -84,7 +91,7 @@ class Port:
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Accept connections; returns the port, which the kernel chooses for 0.  Raises OSError."""
-        self._web = _Server(self._handle, access_log=None, keepalive_timeout=KEEPALIVE_S)
+        self._web = _Server(self._handle, self._counters, access_log=None, keepalive_timeout=KEEPALIVE_S)
         self._listener = await asyncio.get_running_loop().create_server(
             self._web, host or None, port, backlog=BACKLOG, ssl=tls
         )

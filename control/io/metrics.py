@@ -198,6 +198,7 @@ class Metrics(Collector):
         yield _counter(
             "roomtone_rest_unheard", "Answers for clients that had gone", (), [((), c.rest_unheard)]
         )
+        yield _counter("roomtone_http_malformed", "Requests that are no HTTP", (), [((), c.http_malformed)])
 
     def _collect_core(self, counts: Counts) -> Iterator[Metric]:
         sessions = [(("active",), counts.sessions - counts.orphaned), (("orphaned",), counts.orphaned)]

@@ -33,6 +33,7 @@ REQUEST_ID = re.compile(r"[a-zA-Z0-9._-]{1,128}")
 UNAUTHENTICATED_LIMIT = 10  # a second, of one client address and claimed app
 ANSWER_S = 10.0  # core has so long to answer
 BODY_S = 10.0  # a client has so long to send its body
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"  # RFC 9110 section 10.1.1: who asks waits for it with its body
 UNREADABLE = (TimeoutError, OSError, web.RequestPayloadError, HttpProcessingError)
 
 
@@ -171,6 +172,9 @@ class Rest:
         pieces = bytearray()
         try:
             async with asyncio.timeout(BODY_S):
+                if request.headers.get("Expect", "").lower() == "100-continue":
+                    await request.writer.write(CONTINUE)
+                    request.writer.output_size = 0  # the library counts the answer's bytes alone
                 while piece := await request.content.readany():
                     pieces += piece
                     if len(pieces) > limit:

@@ -19,8 +19,10 @@ import typing
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from aiohttp import WSMsgType, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from roomtone.control.core.effects import ConnectionClosed, ConnectionMessage, ConnectionOpened, Input
 from roomtone.control.io.auth import bearer_subprotocol
@@ -34,6 +36,7 @@ SEND_BUFFER_BYTES = 64 * 1024  # websocket.md 3: a connection's send buffer is a
 PONG_WAIT_US = 10_000_000  # websocket.md 4: dropped 10 s after an unanswered ping
 STALL_WAIT_US = 5_000_000  # websocket.md 4: dropped 5 s after a stalled write
 SWEEP_US = 500_000  # how often pings and stalls are looked at
+UNREADABLE = (web.RequestPayloadError, HttpProcessingError)  # what a request is that is no HTTP
 NOT_LOOKED = -1  # Connection.progress: nobody has looked yet
 CLOSE_WAIT_S = 2.0  # for the peer's close frame
 PENDING_FRAMES = 64  # frames that wait for core before the socket is no longer read
@@ -77,11 +80,19 @@ class Peer(typing.Protocol):
 class Protocol(web.RequestHandler):
     """The library's connection, which also tells its Peer when it reads again or is gone."""
 
-    __slots__ = ("connection",)
+    __slots__ = ("_counters", "connection")
 
-    def __init__(self, manager: web.Server, **kwargs: object) -> None:
+    def __init__(self, manager: web.Server, counters: Counters, **kwargs: object) -> None:
         super().__init__(manager, **kwargs)  # type: ignore[arg-type]
+        self._counters = counters
         self.connection: Peer | None = None
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        """A request that cannot be read is counted: a log would quote it, and whoever likes would fill it."""
+        if isinstance(kwargs.get("exc_info"), UNREADABLE):
+            self._counters.http_malformed += 1
+        else:
+            super().log_exception(*args, **kwargs)
 
     def resume_writing(self) -> None:
         super().resume_writing()

@@ -314,6 +314,42 @@ def test_a_body_that_does_not_come_is_not_waited_for(
     run(body())
 
 
+def test_who_asks_whether_to_send_the_body_is_told_to(tmp_path: Path, run: Any) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            api = await asyncio.to_thread(Api, control.http)
+            text = b'{"name": "expected"}'
+            asks = {"Expect": "100-continue", "Content-Length": str(len(text))}
+            reader, writer = await raw(control, {**api.headers, **asks}, b"")
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(text)
+            assert b" 201 " in await reader.readline()
+            writer.close()
+            reader, writer = await raw(control, {**asks, "X-App-ID": "app"}, b"")
+            assert b" 401 " in await reader.readline()
+            writer.close()
+
+    run(body())
+
+
+def test_what_is_no_http_is_counted_and_not_quoted_in_the_log(
+    tmp_path: Path, run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            app = await member(control)
+            reader, writer = await asyncio.open_connection("127.0.0.1", control.app.port)
+            writer.write(b"GET /sessions?caller=%2B15550001234 or so HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 400 " in await reader.readline()
+            writer.close()
+            reply = await app("POST", "/conferences", b"no gzip at all", Content_Encoding="gzip")
+            assert (reply.status, reply.body["code"]) == (400, "invalid_body")
+            await until(lambda: control.app.counters.http_malformed == 2)
+        assert not [record for record in caplog.records if record.name == "aiohttp.server"]
+
+    run(body())
+
+
 def test_only_the_head_of_an_answer_can_be_asked_for(tmp_path: Path, run: Any) -> None:
     async def body() -> None:
         async with running(tmp_path) as control:
