@@ -32,6 +32,8 @@ def bridge(core: Core, call: Call, params: api_linking.SessionBridge) -> Procedu
         raise Problem(INVALID_PARAMS, "A session cannot be bridged to itself", "target_session_id")
     if far is None:
         raise session_not_found(params.target_session_id, "target_session_id")
+    if session.member is not None or far.member is not None:
+        raise Problem(ENDPOINT_ERROR, "A session in a room cannot be bridged: it is heard in the room")
     placing.check_room(core, far)
     ids = core.next_id(), core.next_id()
     here = Endpoint(id=ids[0], kind="bridge", worker=-1, policy=params.direction, far=End(far.id, ids[1]))

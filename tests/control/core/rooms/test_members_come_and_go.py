@@ -365,3 +365,18 @@ def test_a_room_on_several_workers_is_spread_over_them() -> None:
     for caller in callers:
         command(desk, caller, "hangup")
     assert desk.core.workers.loads() == {0: 0, 1: 0}
+
+
+def test_who_is_in_a_room_is_not_bridged_elsewhere(desk: Desk) -> None:
+    """Its endpoints are on the room's bus: the bridge would be silent, and nobody would know why."""
+    room = room_of(desk)
+    anna, a = desk.session("app")
+    _, b = desk.session("app")
+    anna.call("endpoint.create_from_offer", sdp=OFFER)
+    (endpoint,) = anna.call("session.info")["endpoints"]
+    learned = ms.PeerLearned(session=a, endpoint=endpoint["endpoint_id"], remote_rtp_addr="192.0.2.7:4000")
+    desk.event(0, learned)
+    join(desk, f"{desk.core.node}-{a}", room)
+    assert anna.refusal("session.bridge", target_session_id=b) == "ENDPOINT_ERROR"
+    ben, _ = desk.session("app")
+    assert ben.refusal("session.bridge", target_session_id=a) == "ENDPOINT_ERROR"
