@@ -35,15 +35,18 @@ def _fault(config: Webhooks, url: str) -> str | None:
         return "Must be https"
     if parts.username is not None or parts.password is not None:
         return "Must not carry credentials"
-    if not config.allow_localhost and _local(host):
+    if _local(host, config.allow_localhost):
         return "The host's address is not public"
     return None
 
 
-def _local(host: str) -> bool:
-    if host.rstrip(".").lower() == "localhost" or host.rstrip(".").lower().endswith(".localhost"):
-        return True
+def _local(host: str, loopback: bool) -> bool:
+    """Whether nothing is ever sent there.  loopback: this machine's own addresses are permitted."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return not loopback
     try:
-        return not ip_address(host).is_global
+        address = ip_address(host)
     except ValueError:
         return False
+    return not (address.is_global or (loopback and address.is_loopback))

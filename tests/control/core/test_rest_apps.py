@@ -126,7 +126,10 @@ def test_where_a_webhook_may_not_go(desk: Desk, url: str) -> None:
 
 def test_configuration_lets_webhooks_go_where_they_otherwise_may_not() -> None:
     desk = Desk(config="[webhooks]\nallow_http = true\nallow_localhost = true")
-    assert desk.rest("webhook.create", {"url": "http://127.0.0.1:8080/in"})[0] == 201
+    for host in ("127.0.0.1:8080", "[::1]", "localhost"):
+        assert desk.rest("webhook.create", {"url": f"http://{host}/in"})[0] == 201
+    for private in ("10.1.2.3", "169.254.169.254", "[fd00::1]"):
+        assert desk.rest("webhook.create", {"url": f"http://{private}/in"})[1]["code"] == "validation_error"
 
 
 def test_a_mistyped_event_is_not_silently_nothing(desk: Desk) -> None:
