@@ -20,8 +20,16 @@ EndpointType = Literal["webrtc", "rtp", "file", "tone", "bridge", "websocket"]
 SessionState = Literal["active", "orphaned"]
 Tone = Literal["ringback", "ringing", "busy", "beep", "sine", "silence"]
 
-_UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
-Id = Annotated[str, Meta(pattern=_UUID, max_length=36, description="a UUID")]
+_UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+Id = Annotated[str, Meta(pattern=f"^{_UUID}", max_length=36, description="a UUID")]
+AnySessionId = Annotated[
+    str,
+    Meta(
+        pattern=f"^([0-9A-Za-z]{{1,16}}-)?{_UUID}",
+        max_length=53,
+        description="a UUID, or a session_uuid of REST",
+    ),
+]
 
 # -- parameters ----------------------------------------------------------------------------------------------
 
@@ -37,7 +45,7 @@ class SessionCreate(Struct):
 
 
 class SessionAttach(Struct):
-    session_id: Id
+    session_id: AnySessionId
 
 
 class CreateFromOffer(Struct):

@@ -6,6 +6,7 @@ import hashlib
 import re
 
 HASH_LENGTH = 5
+UUID_LENGTH = 36
 PUBLIC = re.compile(r"[0-9A-Za-z]{1,16}-(?:room-)?[0-9A-Za-z-]{1,64}")
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -33,6 +34,8 @@ def is_room(id: str) -> bool:
 
 
 def session_id(node: str, session_uuid: str) -> str | None:
-    """The session's id within this node; None: it is another node's, or no id."""
+    """The session's id within this node, also when it comes bare; None: it is another node's, or no id."""
+    if len(session_uuid) == UUID_LENGTH:
+        return session_uuid.lower()
     prefix, _, rest = session_uuid.partition("-")
     return rest.lower() if prefix == node and PUBLIC.fullmatch(session_uuid) else None

@@ -18,6 +18,7 @@ from roomtone.control.core import (
     file_requests,
     frame,
     life,
+    naming,
     places,
     polling,
     recordings,
@@ -93,7 +94,7 @@ def session_create(core: Core, call: Call, params: api.SessionCreate) -> Struct:
 
 
 def session_attach(core: Core, call: Call, params: api.SessionAttach) -> Struct:
-    session = core.own_session(params.session_id, call.app_id)
+    session = core.own_session(naming.session_id(core.node, params.session_id) or "", call.app_id)
     if session is None and core.unheard:
         raise Problem(SESSION_BUSY, "The server has just started and is finding its sessions; try again")
     if session is None:

@@ -31,6 +31,7 @@ class FakeFile:
         self.paused = body.paused
         self.started = self.ended = False
         self.underruns = 0
+        self.starving = False  # nothing more is decoded: whenever it is asked it has missed more
 
     def answer(self, body: ms.CommandBody) -> ms.ReplyBody:
         if self.ended and not isinstance(body, ms.EndList):
@@ -55,6 +56,7 @@ class FakeFile:
             case ms.SetFileGain():
                 self.gain_db = body.gain_db
             case ms.AskFile():
+                self.underruns += 100 * self.starving
                 return ms.FilePosition(
                     item=self.item,
                     position_ms=self.position_ms,

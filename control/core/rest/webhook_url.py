@@ -30,7 +30,7 @@ def _fault(config: Webhooks, url: str) -> str | None:
     if not url.isascii() or not url.isprintable() or " " in url:
         return "Not a URL"
     if parts.scheme not in ("https", "http") or not host:
-        return "Must be an https URL with a host"
+        return "Must be a URL with a host, https unless http is permitted"
     if parts.scheme == "http" and not config.allow_http:
         return "Must be https"
     if parts.username is not None or parts.password is not None:

@@ -130,7 +130,7 @@ def test_a_call_of_another_app_is_not_touched(desk: Desk) -> None:
 def test_a_call_made_over_rest_is_attached_to_and_told_of_on_the_websocket(desk: Desk) -> None:
     call = made(desk)
     client = desk.connect("app")
-    client.call("session.attach", session_id=call.partition("-")[2])
+    client.call("session.attach", session_id=call)
     endpoint = client.call("session.info")["endpoints"][0]
     assert (endpoint["endpoint_type"], endpoint["state"]) == ("rtp", "connected")
     command(desk, call, "hangup")
@@ -328,3 +328,14 @@ def test_a_call_that_no_worker_holds_after_a_restart_has_ended(desk: Desk) -> No
         {"event": "call.hangup", "session_uuid": call, "hangup_cause": "failed", "cause": "restart"}
     ]
     assert desk.rows == {}
+
+
+def test_a_session_is_named_over_rest_as_its_websocket_knows_it(desk: Desk) -> None:
+    _, session = desk.session("app")
+    assert desk.rest("session.get", session_uuid=session)[1]["session_uuid"] == f"{desk.core.node}-{session}"
+
+
+def test_a_session_of_another_node_is_not_attached(desk: Desk) -> None:
+    _, made = desk.rest("session.create", {"sdp": OFFER})
+    foreign = f"Other-{made['session_uuid'].partition('-')[2]}"
+    assert desk.connect("app").refusal("session.attach", session_id=foreign) == "SESSION_NOT_FOUND"

@@ -121,7 +121,10 @@ class Calls(RuleBasedStateMachine):
     def recordings_end(self, reason: str) -> None:
         stopped = {body.recording for body in self.worker.of(ms.StopRecording)}
         closed = {body.session for body in self.worker.of(ms.CloseSession)}
+        unanswered = [body for _, body in self.worker.held]  # what has not begun does not end
         for body in self.worker.of(ms.StartRecording):
+            if body in unanswered:
+                continue
             over = body.session in closed
             if body.recording not in stopped and over == (reason == "session_destroyed"):
                 self.recording_ended(body, reason)

@@ -239,7 +239,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.memory_agrees()
         for _ in range(100):
             for file in self.stage.files:
-                file.underruns += 10_000
+                file.starving = True
             self.desk.advance(13)
             for play in self.named():
                 if self.room.plays[play].held:
