@@ -18,6 +18,7 @@ from roomtone.control.core.rest.refusal import Fault, Refusal
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 PAGE = ("limit", "cursor", "offset")  # of every list
+TIMES = ("created_after",)  # told by their date alone; a number is none
 
 PARAMETERS: dict[str, Any] = {
     "limit": Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="entries of a page; 50 when left out")],
@@ -56,7 +57,7 @@ def check(operation: Operation, given: dict[str, str]) -> dict[str, str]:
             faults.append(Fault(f"/{name}", "Unknown parameter"))
             continue
         try:
-            msgspec.convert(text, PARAMETERS[name], strict=False)
+            _converted(name, text)
         except msgspec.ValidationError as error:
             faults.append(Fault(f"/{name}", str(error)))
     if faults:
@@ -69,7 +70,12 @@ def check(operation: Operation, given: dict[str, str]) -> dict[str, str]:
 def value(asked: Asked, name: str, default: Any = None) -> Any:
     """A parameter as what it is: a number, a time, true or false."""
     text = asked.query.get(name)
-    return default if text is None else msgspec.convert(text, PARAMETERS[name], strict=False)
+    return default if text is None else _converted(name, text)
+
+
+def _converted(name: str, text: str) -> Any:
+    """Raises `msgspec.ValidationError`."""
+    return msgspec.convert(text, PARAMETERS[name], strict=name in TIMES)
 
 
 def page(

@@ -402,6 +402,8 @@ def test_a_cursor_of_no_ours_is_refused(cursor: str) -> None:
         {"limit": "x"},
         {"offset": "-1"},
         {"created_after": "now"},
+        {"created_after": "0.5"},
+        {"created_after": "2026-01-01T00:00:00"},
         {"nam": "x"},
     ],
 )
