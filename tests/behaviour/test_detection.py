@@ -6,7 +6,8 @@ from collections import deque
 
 import numpy as np
 import pytest
-from lab import L16_16K, MS, PCMA, PCMU, Lab, Network, gap_free, silence, tone
+from lab import L16_16K, MS, PCMA, PCMU, Lab, gap_free, silence, tone
+from network import Network
 from sounds import CODES, key, rest, sine, tape, voice
 
 from roomtone.engine.log import Log

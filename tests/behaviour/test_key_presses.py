@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 from keys import BODY, dial, received, told
-from lab import EVENT_TYPE, L16_16K, PCMA, PCMU, Lab, Network, gap_free, silence, timestamp_steps, tone
+from lab import EVENT_TYPE, L16_16K, PCMA, PCMU, Lab, gap_free, silence, timestamp_steps, tone
+from network import Network
 
 from roomtone.ext.flow.media import FACT_INJECT_DONE
 

@@ -5,7 +5,8 @@ import struct
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lab import Lab, Network, gap_free, rtp, silence, tone
+from lab import Lab, gap_free, rtp, silence, tone
+from network import Network
 
 # Drops at the door: what is counted here was not accepted, and the other way round.  Every other reason is
 # about accepted packets, or about packets that were not sent.

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from lab import L16_8K, PCMA, PCMU, Lab, Network, gap_free, level_at, silence, tone
+from lab import L16_8K, PCMA, PCMU, Lab, gap_free, level_at, silence, tone
+from network import Network
 
 RAMP_PERIOD = 4000  # samples: half a second, longer than any delay here
 

@@ -7,7 +7,6 @@ from lab import (
     L16_16K,
     PCMA,
     PCMU,
-    Network,
     decode,
     encode,
     gap_free,
@@ -17,6 +16,7 @@ from lab import (
     timestamp_steps,
     tone,
 )
+from network import Network
 
 
 def pair(lab, *, network=None, codec=PCMU, **more):

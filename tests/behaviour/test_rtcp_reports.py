@@ -4,7 +4,8 @@ import itertools
 import struct
 
 import pytest
-from lab import Network, silence, tone
+from lab import silence, tone
+from network import Network
 
 from roomtone.ext.flow.media import FACT_BYE
 from roomtone.ext.wire import rtcp

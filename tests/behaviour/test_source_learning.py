@@ -1,7 +1,8 @@
 """Whose packets count: addresses, probation, SSRCs, restarts; RFC 3550 A.1 and A.8."""
 
 import pytest
-from lab import PCMU, Network, Packet, rtp, silence, tone
+from lab import PCMU, Packet, rtp, silence, tone
+from network import Network
 
 from roomtone.ext.flow.media import FACT_PINNED
 

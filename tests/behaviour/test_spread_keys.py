@@ -2,7 +2,8 @@
 
 import pytest
 from keys import BODY, dial, received, told
-from lab import EVENT_TYPE, PCMU, Network, gap_free, silence, tone
+from lab import EVENT_TYPE, PCMU, gap_free, silence, tone
+from network import Network
 from workers import Workers
 
 

@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from lab import L16_8K, PCMU, Lab, Network, gap_free, level_at, silence, timestamp_steps, tone
+from lab import L16_8K, PCMU, Lab, gap_free, level_at, silence, timestamp_steps, tone
+from network import Network
 from workers import Workers
 
 LONGEST_GAP_MS = 60

@@ -12,7 +12,7 @@ with atheris.instrument_imports(include=["roomtone.control.core"]):
     from roomtone.control.core.problems import CODES
     from roomtone.control.core.requests import METHODS
 
-from fake_worker import ANSWER, OFFER, Desk
+from desk import ANSWER, OFFER, Desk
 
 MAX_FRAMES = 5
 NAMES = [*METHODS, "session.bridge", ""]

@@ -16,12 +16,12 @@ from __future__ import annotations
 import heapq
 import itertools
 import os
-import random
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from network import MS, Network
 
 from roomtone.ext.codec import codec as codecs
 from roomtone.ext.flow.arena import layout as arena_layout
@@ -32,7 +32,6 @@ PCMU, PCMA, L16_8K, L16_16K = codecs.PCMU, codecs.PCMA, codecs.L16_8K, codecs.L1
 PAYLOAD_TYPE = {PCMU: 0, PCMA: 8, L16_8K: 96, L16_16K: 97}
 RATE_HZ = {PCMU: 8000, PCMA: 8000, L16_8K: 8000, L16_16K: 16000}
 EVENT_TYPE = 101
-MS = 1000
 TICK_US = 20 * MS
 START_US = 1_000_000
 COLLECT_EVERY_MS = 20
@@ -87,53 +86,6 @@ class Packet(NamedTuple):
         first, second, seq, timestamp, ssrc = HEADER.unpack_from(data)
         assert first == 0x80, "we write no CSRC, extension or padding"
         return cls(at_us, second & 0x7F, bool(second >> 7), seq, timestamp, ssrc, data[HEADER.size :])
-
-
-class Network:
-    """When, and how often, a datagram arrives.  Same seed, same network.
-
-    loss: share lost, in bursts of `burst` packets on average (Gilbert); jitter_ms: uniform extra delay that
-    keeps the order; reorder: share that is overtaken, arriving `reorder_ms` later than it should; duplicate:
-    share that comes twice.
-    """
-
-    def __init__(
-        self,
-        seed: int = 1,
-        *,
-        delay_ms: float = 0,
-        jitter_ms: float = 0,
-        loss: float = 0,
-        burst: float = 1,
-        duplicate: float = 0,
-        reorder: float = 0,
-        reorder_ms: float = 30,
-    ) -> None:
-        self.random = random.Random(seed)
-        self.delay_ms, self.jitter_ms = delay_ms, jitter_ms
-        self.loss, self.burst = loss, burst
-        self.duplicate, self.reorder, self.reorder_ms = duplicate, reorder, reorder_ms
-        self.losing = False
-        self.newest_us = 0
-
-    def lost(self) -> bool:
-        if not self.loss:
-            return False
-        stay = 1 - 1 / self.burst
-        enter = self.loss * (1 - stay) / (1 - self.loss)
-        self.losing = self.random.random() < (stay if self.losing else enter)
-        return self.losing
-
-    def arrivals(self, sent_us: int) -> list[int]:
-        if self.lost():
-            return []
-        at = sent_us + int((self.delay_ms + self.random.random() * self.jitter_ms) * MS)
-        if self.reorder and self.random.random() < self.reorder:
-            at += int(self.reorder_ms * MS)
-        else:
-            at = self.newest_us = max(at, self.newest_us)
-        twice = self.duplicate and self.random.random() < self.duplicate
-        return [at, at + 3 * MS] if twice else [at]
 
 
 class Peer:

@@ -3,7 +3,8 @@
 import itertools
 
 import pytest
-from lab import Lab, Network, silence
+from lab import Lab, silence
+from network import Network
 
 PACKETS = 20_000
 

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 import msgspec
-from fake_worker import OFFER, Desk, Refused
+from desk import OFFER, Desk, Refused
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 

@@ -1,4 +1,4 @@
-"""Core in memory; see tests/tools/fake_worker.py."""
+"""Core in memory; see tests/tools/desk.py."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-from fake_worker import Client, Desk
+from desk import Client, Desk
 
 
 @pytest.fixture

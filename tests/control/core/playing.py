@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fake_worker import Client
+from desk import Client
 
 URL = "https://media.example/hold.ogg?token=secret"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_worker import Client, Desk, Refused
+from desk import Client, Desk, Refused
 
 from roomtone.control.core import effects as fx
 from roomtone.engine import messages as ms

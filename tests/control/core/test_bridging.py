@@ -1,7 +1,7 @@
 """session.bridge: what clients see, and what workers are told."""
 
 import pytest
-from fake_worker import Client, Desk, Refused
+from desk import Client, Desk, Refused
 
 from roomtone.engine import messages as ms
 

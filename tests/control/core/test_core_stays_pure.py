@@ -6,7 +6,7 @@ import sys
 import tracemalloc
 from pathlib import Path
 
-from fake_worker import OFFER, Desk
+from desk import OFFER, Desk
 
 ROOT = Path(__file__).parents[3]
 LINT = Path(sys.executable).with_name("lint-imports")

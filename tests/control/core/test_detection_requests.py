@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fake_worker import OFFER, Client, Desk, Refused
+from desk import OFFER, Client, Desk, Refused
 
 from roomtone.control.core.effects import WorkerHolds
 from roomtone.engine import messages as ms

@@ -1,7 +1,7 @@
 """Directions, tones, keys, removal, limits, and what workers' events become."""
 
 import pytest
-from fake_worker import OFFER, Client, Desk, Refused
+from desk import OFFER, Client, Desk, Refused
 
 from roomtone.engine import messages as ms
 

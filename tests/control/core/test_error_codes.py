@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_worker import OFFER, Client, Desk
+from desk import OFFER, Client, Desk
 
 from roomtone.control.core.effects import ShutdownBegan
 from roomtone.control.core.problems import CODES

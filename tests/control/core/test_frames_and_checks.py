@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fake_worker import OFFER, Client, Desk, Refused
+from desk import OFFER, Client, Desk, Refused
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 Workers here take their commands in order; a stalled one takes none until it goes on, and then all.
 """
 
-from fake_worker import OFFER, Client, Desk
+from desk import OFFER, Client, Desk
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule

@@ -2,7 +2,7 @@
 
 import pytest
 import sdp_samples
-from fake_worker import ANSWER, OFFER, Client, Desk, Refused
+from desk import ANSWER, OFFER, Client, Desk, Refused
 
 from roomtone.control.core import sdp
 from roomtone.control.core.negotiate import restricted

@@ -1,6 +1,6 @@
 """Sessions whose connection closed: kept for a time, attached by another, told what they missed."""
 
-from fake_worker import OFFER, Desk
+from desk import OFFER, Desk
 
 from roomtone.control.core.effects import (
     ConnectionClosed,

@@ -1,7 +1,7 @@
 """Which worker an endpoint goes to, and the messages by which a bus is spread over several."""
 
 import pytest
-from fake_worker import OFFER, Client, Desk, Refused
+from desk import OFFER, Client, Desk, Refused
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from fake_worker import Client, Desk, Refused
+from desk import Client, Desk, Refused
 from playing import URL, play, states
 
 from roomtone.control.core import effects as fx

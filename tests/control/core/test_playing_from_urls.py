@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from fake_worker import Client, Desk
+from desk import Client, Desk
 from playing import URL, play, states
 
 from roomtone.engine import messages as ms

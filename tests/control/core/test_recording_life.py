@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_worker import OFFER, Client, Desk, Refused
+from desk import OFFER, Client, Desk, Refused
 
 from roomtone.control.core.effects import ShutdownBegan, WorkerDied, WorkerHolds, WorkerStarted
 from roomtone.control.core.recordings import RECORDING_TRANSITIONS, RecordingFact

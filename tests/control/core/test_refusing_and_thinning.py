@@ -1,7 +1,7 @@
 """What clients notice while media workers are overloaded."""
 
 import pytest
-from fake_worker import OFFER, Client, Desk, Refused
+from desk import OFFER, Client, Desk, Refused
 
 from roomtone.engine import messages as ms
 from roomtone.engine.overload import Level

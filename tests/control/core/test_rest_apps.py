@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from fake_worker import OFFER, Desk
+from desk import OFFER, Desk
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pytest
-from fake_worker import Desk
+from desk import Desk
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from fake_worker import OFFER, Desk
+from desk import OFFER, Desk
 from jsonschema import Draft202012Validator
 
 from roomtone.control.core import effects as fx

@@ -1,6 +1,6 @@
 """Rooms over REST, in core."""
 
-from fake_worker import Desk
+from desk import Desk
 
 
 def test_a_room_is_made_shown_and_ended(desk: Desk) -> None:

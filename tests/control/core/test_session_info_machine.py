@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from contextlib import suppress
 
-from fake_worker import Desk, Refused
+from desk import Desk, Refused
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule

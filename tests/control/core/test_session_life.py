@@ -3,7 +3,7 @@
 import json
 
 import msgspec
-from fake_worker import OFFER, Client, Desk
+from desk import OFFER, Client, Desk
 
 from roomtone.control.core.effects import (
     ShutdownBegan,

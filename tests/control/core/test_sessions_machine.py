@@ -2,7 +2,7 @@
 
 import json
 
-from fake_worker import ANSWER, OFFER, Client, Desk
+from desk import ANSWER, OFFER, Client, Desk
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule

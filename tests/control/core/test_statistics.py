@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from fake_worker import OFFER, Client, Desk
+from desk import OFFER, Client, Desk
 from hypothesis import given
 from hypothesis import strategies as st
 

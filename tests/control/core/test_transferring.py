@@ -1,7 +1,7 @@
 """endpoint.transfer: what both clients see, what workers are told, and what is left when it fails."""
 
 import pytest
-from fake_worker import OFFER, Client, Desk, Refused
+from desk import OFFER, Client, Desk, Refused
 
 from roomtone.control.core import effects as fx
 from roomtone.engine import messages as ms

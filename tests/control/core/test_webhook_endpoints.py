@@ -1,7 +1,7 @@
 """Webhook endpoints as records: kept over a restart, their secrets rotated, given up."""
 
 import msgspec
-from fake_worker import Desk
+from desk import Desk
 
 from roomtone.control.core import effects as fx
 from roomtone.control.core import webhooks

@@ -1,7 +1,7 @@
 """Workers that are slow, refuse, or die."""
 
 import pytest
-from fake_worker import OFFER, Client, Desk, Refused
+from desk import OFFER, Client, Desk, Refused
 
 from roomtone.control.core.effects import WorkerReply, WorkerStarted
 from roomtone.engine import messages as ms

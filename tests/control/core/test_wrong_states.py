@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from fake_worker import ANSWER, OFFER, Client, Desk
+from desk import ANSWER, OFFER, Client, Desk
 
 from roomtone.control.core.requests import METHODS, Binding
 from roomtone.engine import messages as ms

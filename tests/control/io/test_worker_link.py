@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from control_process import log_lines, running, until
-from fake_worker import Desk
+from desk import Desk
 
 from roomtone.client import RoomtoneError
 from roomtone.engine.messages import (

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lab import L16_16K, PCMA, PCMU, Network, level_at, snr_db, tone
+from lab import L16_16K, PCMA, PCMU, level_at, snr_db, tone
+from network import Network
 from recorded import Recorded, sound
 from workers import Workers, bridged
 

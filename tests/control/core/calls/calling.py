@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fake_worker import OFFER, Desk
+from desk import OFFER, Desk
 
 
 def made(desk: Desk, **body: Any) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 from calling import command, made, names
-from fake_worker import ANSWER, OFFER, Desk
+from desk import ANSWER, OFFER, Desk
 
 from roomtone.engine import messages as ms
 

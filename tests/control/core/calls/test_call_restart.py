@@ -2,7 +2,7 @@
 
 import pytest
 from calling import command, made, names
-from fake_worker import Desk
+from desk import Desk
 from test_digits import PROMPT, asked, collected, press
 from test_playback import ONE, TWO, begins, endpoint, ends, playing, results, start, status
 

@@ -6,7 +6,7 @@ Commands, keys, files, recordings, WebSockets, deaths of workers and of control,
 from collections import Counter
 from typing import Any
 
-from fake_worker import OFFER, Client, Desk
+from desk import OFFER, Client, Desk
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from calling import command, made, names
-from fake_worker import Desk
+from desk import Desk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule

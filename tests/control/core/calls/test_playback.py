@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from calling import command, made, names
-from fake_worker import Desk
+from desk import Desk
 
 from roomtone.engine import messages as ms
 

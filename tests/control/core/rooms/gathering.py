@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fake_worker import OFFER, Desk
+from desk import OFFER, Desk
 
 from roomtone.engine import messages as ms
 

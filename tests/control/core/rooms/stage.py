@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from desk import Desk
 from fake_files import FakeFile
-from fake_worker import Desk
 
 from roomtone.engine import messages as ms
 

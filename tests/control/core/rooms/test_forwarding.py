@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from fake_worker import Desk
+from desk import Desk
 from gathering import call, join, room_of, seats
 
 from roomtone.engine import messages as ms

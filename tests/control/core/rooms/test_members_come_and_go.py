@@ -1,7 +1,7 @@
 """How calls come to rooms and go, once each."""
 
 import pytest
-from fake_worker import OFFER, Desk
+from desk import OFFER, Desk
 from gathering import AT_ONCE, CALLER, call, command, join, members, of_call, of_room, result, room_of, seats
 
 from roomtone.engine import messages as ms

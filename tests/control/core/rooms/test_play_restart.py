@@ -1,17 +1,11 @@
 """Room playback when control, or control and a worker, died and came again."""
 
-import pytest
 from fake_worker import FakeWorker
 from gathering import call, join
 from stage import A, B, C, Stage
 
 from roomtone.control.core import effects as fx
 from roomtone.engine import messages as ms
-
-
-@pytest.fixture
-def stage() -> Stage:
-    return Stage()
 
 
 def restart(stage: Stage) -> None:

@@ -1,7 +1,7 @@
 """Rooms when a worker dies, or the control process does and comes again."""
 
 import pytest
-from fake_worker import OFFER, Desk
+from desk import OFFER, Desk
 from gathering import AT_ONCE, call, command, join, members, of_call, of_room, result, room_of, seats
 
 from roomtone.engine import messages as ms

@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from fake_worker import OFFER, Client, Desk
+from desk import OFFER, Client, Desk
 from gathering import AT_ONCE, call, room_of
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st

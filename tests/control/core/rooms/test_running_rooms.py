@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from fake_worker import OFFER, Desk
+from desk import OFFER, Desk
 from gathering import AT_ONCE, call, command, join, members, of_room, result, room_of, seats
 
 from roomtone.engine import messages as ms
