@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version as installed
-from uuid import uuid4
 
 import msgspec
 import uvloop
@@ -34,6 +33,7 @@ from roomtone.control.io.counters import Counters
 from roomtone.control.io.dispatcher_link import DispatcherLink
 from roomtone.control.io.fetch import Fetcher
 from roomtone.control.io.http import JSON, Document, Port, State
+from roomtone.control.io.ids import random_uuid
 from roomtone.control.io.lag import Lag
 from roomtone.control.io.log import Log, forward_libraries
 from roomtone.control.io.metrics import Metrics
@@ -345,7 +345,7 @@ def documents(version: str) -> dict[str, Document]:
 def _random_ids() -> Iterator[str]:
     """Random UUIDs: 122 random bits each."""
     while True:
-        yield str(uuid4())
+        yield random_uuid()
 
 
 async def _serve(app: App) -> int:

@@ -11,7 +11,6 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from hmac import compare_digest
-from uuid import uuid4
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -24,6 +23,7 @@ from roomtone.control.core.rest.routes import Found, Routes
 from roomtone.control.io import rest_errors
 from roomtone.control.io.clock import now_us
 from roomtone.control.io.counters import Counters
+from roomtone.control.io.ids import random_uuid
 from roomtone.control.io.rest_limits import Window, Windows
 
 PREFIXES = ("/api/", "/admin/")
@@ -60,7 +60,7 @@ class Rest:
     def reply(self, effect: RestReply) -> None:
         """What core answers.  Nobody may be waiting any more."""
         waiting = self._open.pop(effect.n, None)
-        if waiting is None:
+        if waiting is None or waiting.done():
             self._counters.rest_unheard += 1
         else:
             waiting.set_result(effect)
@@ -68,7 +68,7 @@ class Rest:
     async def answer(self, request: web.BaseRequest) -> web.Response:
         began_us = now_us()
         given = request.headers.get("X-Request-Id", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid4())
+        request_id = given if REQUEST_ID.fullmatch(given) else random_uuid()
         headers = {"X-Request-Id": request_id}
         operation = ""
         try:
@@ -190,7 +190,9 @@ class Rest:
     ) -> RestReply:
         """Core's answer.  Raises `Refusal` when it does not come."""
         n = next(self._numbers)
-        waiting = self._open[n] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiting = self._open[n] = loop.create_future()
+        late = loop.call_later(ANSWER_S, _give_up, waiting)
         self._submit(
             RestRequest(
                 n=n,
@@ -204,12 +206,15 @@ class Rest:
             )
         )
         try:
-            async with asyncio.timeout(ANSWER_S):
-                return await waiting
-        except TimeoutError:
-            raise refuse("node_unavailable", retry_after_ms=1000) from None
+            return await waiting
         finally:
+            late.cancel()
             self._open.pop(n, None)
+
+
+def _give_up(waiting: asyncio.Future[RestReply]) -> None:
+    if not waiting.done():
+        waiting.set_exception(refuse("node_unavailable", retry_after_ms=1000))
 
 
 def _too_many(window: Window) -> Refusal:

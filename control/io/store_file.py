@@ -73,6 +73,7 @@ class StoreFile:
         self._node = node
         self.events = 0  # how many are stored
         self.bytes = 0  # what they take, with everything else; what was deleted does not count
+        self._synced: bool | None = None  # as the last transaction was begun
         self._looked = 0  # the last event that `prune_delivered` has looked at
         self.expired = 0  # deliveries whose time ran out before anybody took them
 
@@ -127,6 +128,7 @@ class StoreFile:
         self.outbox.committed()
         self.events = self._db.execute("SELECT count(*) FROM event").fetchone()[0]
         self._before = (self.events, 0)
+        self._page = self._db.execute("PRAGMA page_size").fetchone()[0]
         self.bytes = self._size()
         return rows
 
@@ -142,7 +144,9 @@ class StoreFile:
 
     def begin(self, *, synced: bool) -> None:
         """synced: on disk when `commit` returns; else after a later commit that is."""
-        self._db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+        if synced != self._synced:
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            self._synced = synced
         self._db.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
@@ -159,11 +163,10 @@ class StoreFile:
         self.events, self.expired = self._before
 
     def _size(self) -> int:
-        page, pages, free = (
-            self._db.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("page_size", "page_count", "freelist_count")
+        pages, free = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count")
         )
-        return int(page * (pages - free))
+        return int(self._page * (pages - free))
 
     def put_rows(self, rows: Iterable[Row]) -> None:
         """The last word on each record holds."""

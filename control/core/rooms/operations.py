@@ -130,7 +130,7 @@ def list_own(core: Core, asked: Asked, body: Struct) -> Outcome:
         for room in core.rooms.values()
         if room.app_id == asked.app_id
         and name in (None, room.name)
-        and status in (None, play.status(room))
+        and (status is None or status == play.status(room))
         and (after_us is None or room.created_us > after_us)
     )
     rooms, cursor = query.page(asked, found, lambda room: (room.created_us + core.epoch_offset_us, room.id))
