@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from typing import TypeVar
 
 from roomtone.control.dispatcher.messages import (
     ATTEMPTS_A_MESSAGE,
@@ -23,6 +24,7 @@ from roomtone.engine.supervisor_link import SupervisorLink
 
 RECONNECT_S = 0.2
 Moved = tuple[int, int, int, int]
+T = TypeVar("T")
 
 
 class ControlLink:
@@ -98,9 +100,11 @@ class ControlLink:
         self._gathering = False
         while self._attempts or self._moved:
             self._number += 1
-            report = Report(self._number, self._attempts[:ATTEMPTS_A_MESSAGE], self._moved[:MOVED_A_MESSAGE])
-            del self._attempts[:ATTEMPTS_A_MESSAGE], self._moved[:MOVED_A_MESSAGE]
-            self._reports[report.n] = report
+            attempts, self._attempts = _split(self._attempts, ATTEMPTS_A_MESSAGE)
+            moved: list[Moved] = []
+            if not self._attempts:  # what was tried in this turn may have moved behind it, never before
+                moved, self._moved = _split(self._moved, MOVED_A_MESSAGE)
+            report = self._reports[self._number] = Report(self._number, attempts, moved)
             self._send(report)
 
     def _send(self, message: object) -> None:
@@ -149,3 +153,7 @@ class ControlLink:
         self._writing = False
         self._link = None
         link.close()
+
+
+def _split(given: list[T], at: int) -> tuple[list[T], list[T]]:
+    return given[:at], given[at:]

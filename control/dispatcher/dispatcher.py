@@ -74,7 +74,7 @@ class Dispatcher:
         )
         self._reader: OutboxReader | None = None
         self._targets: dict[str, Target] = {}
-        self._starved: dict[str, None] = {}  # endpoints that wait for others' attempts to end
+        self._starved: dict[str, None] = {}  # endpoints that wait for a place, in their turn
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._flying = 0  # attempts under way
@@ -234,7 +234,7 @@ class Dispatcher:
             self._disable(target, "It answered 410")
         elif means is Meaning.DOWN:
             self._look_after(target, lanes)
-        self._pump(target.key)
+        self._starved.setdefault(target.key)  # behind those that have waited longer
         while self._starved and self._flying < IN_FLIGHT:
             key = next(iter(self._starved))
             del self._starved[key]

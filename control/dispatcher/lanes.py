@@ -33,6 +33,7 @@ from roomtone.control.dispatcher.schedule import (
     LATE_FROM,
     POISON_ANSWERS,
     RETRY_AFTER_MAX_S,
+    RETRY_AFTER_MIN_S,
     Answer,
     Meaning,
     meaning,
@@ -173,7 +174,7 @@ class LaneScheduler:
 
     def _pause(self, item: Item, answer: Answer, now_us: int) -> None:
         assert answer.retry_after_s is not None
-        pause_us = min(answer.retry_after_s, RETRY_AFTER_MAX_S) * US_PER_S
+        pause_us = min(max(answer.retry_after_s, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S) * US_PER_S
         self._paused_until_us = max(self._paused_until_us, now_us + pause_us)
         item.due_us = now_us + pause_us
         if item.state == PENDING and not self._strict and item.at_us <= now_us - self._hold_us:

@@ -56,7 +56,10 @@ class Finish(msgspec.Struct, frozen=True, tag="finish", tag_field="t"):
 
 
 class Report(msgspec.Struct, frozen=True, tag="report", tag_field="t"):
-    """Dispatcher -> control.  moved: (delivery, state, tries, due_us) of those that changed untried."""
+    """Dispatcher -> control: what came of attempts, and then of others.
+
+    moved: (delivery, state, tries, due_us) of those that changed untried.
+    """
 
     n: int
     attempts: list[Attempt]

@@ -22,7 +22,7 @@ BREAKER_FAILURES = 10  # in a row, of events that keep the order,
 BREAKER_OVER_S = 10  # over so long
 PROBE_S = (5, 10, 20, 40, 60)  # between probes of an endpoint that is down
 GIVE_UP_S = 120 * 3600  # an endpoint that was down for so long is disabled
-RETRY_AFTER_MAX_S = 3600
+RETRY_AFTER_MIN_S, RETRY_AFTER_MAX_S = 1, 3600  # who says 0 would be asked without a pause
 
 
 class Meaning(Enum):

@@ -131,7 +131,7 @@ def _seconds(text: str | None) -> int | None:
         return int(text[:12])
     try:
         return max(0, round(parsedate_to_datetime(text).timestamp() - time.time()))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -214,10 +214,6 @@ class StoreFile:
     def put_report(self, attempts: list[Attempt], moved: list[tuple[int, int, int, int]]) -> None:
         """What the dispatcher says.  Told twice it is written once."""
         self._db.executemany(
-            "UPDATE delivery SET state = ?, tries = ?, due_us = ? WHERE id = ? AND due_us IS NOT NULL",
-            [(state, tries, due_us, delivery) for delivery, state, tries, due_us in moved],
-        )
-        self._db.executemany(
             "INSERT OR IGNORE INTO attempt SELECT id, ?, ?, ?, ?, ?, ? FROM delivery WHERE id = ?",
             [
                 (each.number, each.at_us, each.status, each.ms, each.error, each.head, each.delivery)
@@ -231,6 +227,10 @@ class StoreFile:
                 (each.state, each.tries, each.number, each.due_us, each.delivery, each.number)
                 for each in attempts
             ],
+        )
+        self._db.executemany(
+            "UPDATE delivery SET state = ?, tries = ?, due_us = ? WHERE id = ? AND due_us IS NOT NULL",
+            [(state, tries, due_us, delivery) for delivery, state, tries, due_us in moved],
         )
 
     def replay(self, deliveries: list[int], at_us: int) -> list[str]:

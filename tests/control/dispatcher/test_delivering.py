@@ -15,12 +15,12 @@ from demo_parts.receiver import Delivery, Manner, Receiver, lanes
 from writing import NODE, SECRET, Writing, event, row, until, webhook, writing
 
 from roomtone.control.core.effects import WebhookDisabled
-from roomtone.control.dispatcher import dispatcher, target
+from roomtone.control.core.rest.store_questions import Chosen, DeliveryView
+from roomtone.control.dispatcher import breaker, dispatcher, target
 from roomtone.control.dispatcher.dispatcher import Dispatcher
 from roomtone.control.dispatcher.outbox_reader import OutboxReader
 from roomtone.control.dispatcher.sender import Sender
 from roomtone.control.io.dispatcher_link import DispatcherLink
-from roomtone.control.io.store_reader import Chosen
 from roomtone.engine.log import Log
 
 Run = Callable
@@ -63,6 +63,12 @@ class Delivering:
         dead, self.dispatcher = self.dispatcher, None
         dead._link.close()
         await dead.close()
+
+    async def noted(self) -> None:
+        """Until everything that the dispatcher knows is on disk."""
+        assert self.dispatcher is not None
+        link = self.dispatcher._link
+        await until(lambda: link.idle)
 
     async def states(self) -> list[str]:
         """Of all deliveries, the first first."""
@@ -353,5 +359,49 @@ def test_a_dispatcher_that_cannot_read_the_store_ends_and_the_next_one_delivers(
                 await one.kill()
             one.start()
             await one.ended(1)
+
+    run(body())
+
+
+def test_what_leaves_the_order_with_its_own_attempt_is_not_forgotten(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempt that finds the endpoint down and the end of the event's patience are told together."""
+    monkeypatch.setattr(breaker, "BREAKER_FAILURES", 1)
+    monkeypatch.setattr(breaker, "BREAKER_OVER_S", 0)
+
+    async def body() -> None:
+        async with delivering(tmp_path, hold_s=0) as one:
+            one.receiver.manner = lambda path, event: Manner(status=500)
+            await one.writing.commit(rows=[one.endpoint()])
+            await one.writing.commit(*(event(f"r{n}") for n in range(20)))
+
+            told: list[DeliveryView] = []
+            while [each.attempts for each in told] != [1] * 20:
+                await asyncio.sleep(0.01)
+                told, _ = await one.writing.reader.deliveries(Chosen(app_id="app"), limit=99)
+            await one.noted()
+            told, _ = await one.writing.reader.deliveries(Chosen(app_id="app"), limit=99)
+            assert [each.late for each in told] == [True] * 20
+
+    run(body())
+
+
+def test_a_receiver_that_takes_long_leaves_room_for_others(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "IN_FLIGHT", 3)
+
+    async def body() -> None:
+        async with delivering(tmp_path) as one:
+            one.receiver.manner = lambda path, event: Manner(delay_s=0.01 if path == "/slow" else 0)
+            await one.writing.commit(rows=[one.endpoint("/slow", id="slow")])
+            await one.writing.commit(*(event(f"r{n}") for n in range(200)))
+            await until(lambda: one.receiver.log)
+            await one.writing.commit(event("q"), rows=[one.endpoint("/quick", id="quick")])
+            await until(lambda: any(each.path == "/quick" for each in one.receiver.log))
+            waited_for = len(one.receiver.log) - 1
+            await one.ended(202)
+            assert waited_for < 100, "it did not wait until the slow one had everything"
 
     run(body())

@@ -159,6 +159,12 @@ def test_nobody_is_left_alone_for_more_than_an_hour(endpoint: Endpoint) -> None:
     assert endpoint.wait() == HOUR_S
 
 
+def test_nobody_is_asked_without_a_pause(endpoint: Endpoint) -> None:
+    item = endpoint.event()
+    waits = [endpoint.fail(item, Answer(503, retry_after_s=0)) for _ in range(3)]
+    assert waits == [0, 1, 1]
+
+
 def down(endpoint: Endpoint, lanes: int = 3) -> list[Item]:
     """Events of several lanes, failing until the breaker is open."""
     items = [endpoint.event(f"room:{n}") for n in range(lanes)]

@@ -136,7 +136,14 @@ def test_a_redirect_is_an_answer_and_is_not_followed(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "seconds"), [("7", 7), ("Fri, 31 Dec 1999 23:59:59 GMT", 0), ("soon", None), ("-1", None)]
+    ("given", "seconds"),
+    [
+        ("7", 7),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 0),
+        ("soon", None),
+        ("-1", None),
+        ("Fri, 31 Dec 9999 23:59:59 +99999999999999", None),
+    ],
 )
 def test_retry_after_is_seconds_or_a_date(run: Run, given: str, seconds: int | None) -> None:
     async def body() -> None:
