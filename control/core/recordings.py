@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
@@ -135,6 +136,9 @@ def begin(
     undo = StopRecording(recording_id)
     answers = yield [Ask(worker, body, lambda _: core.tell(worker, undo))]
     started = expect(answers[0], messages.RecordingStarted)
+    if bus.ended:
+        core.tell(worker, undo)
+        raise Problem(RECORDING_ERROR, "What was to be recorded has ended meanwhile")
     recording = bus.recordings[recording_id] = Recording(
         id=recording_id,
         endpoint_id=body.endpoint,
@@ -197,24 +201,28 @@ def stop(core: Core, call: Call, params: api_recording.RecordingStop) -> Procedu
 
 
 def finish(
-    core: Core, bus: Bus, recording: Recording
+    core: Core, bus: Bus, recording: Recording, within_us: int | None = None
 ) -> Generator[list[Ask], list[Answer], messages.RecordingDone]:
-    """End an active recording.  Raises `Problem`."""
+    """End an active recording.  Raises `Problem`.
+
+    within_us: for the worker to write what is left; None: as long as it may take.
+    """
     recording.happened(RecordingFact.STOP_ASKED)
-    within_us = COMMAND_DEADLINE_US + core.config.recording_flush_timeout_secs * US_PER_S
+    within_us = within_us or COMMAND_DEADLINE_US + core.config.recording_flush_timeout_secs * US_PER_S
     body = StopRecording(recording.id)
-    keeper = Ask(recording.worker, body, lambda done: _finished(bus, recording, done), within_us=within_us)
+    keeper = Ask(recording.worker, body, partial(_finished, core, bus, recording), within_us=within_us)
     answers = yield [keeper, *(Ask(worker, body, within_us=within_us) for worker in recording.feeders)]
     if unanswered(answers[0]) and recording.state == "stopping":
         recording.happened(RecordingFact.STOP_UNANSWERED)
     done = expect(answers[0], messages.RecordingDone)
-    _finished(bus, recording, done)
+    _finished(core, bus, recording, done)
     return done
 
 
-def _finished(bus: Bus, recording: Recording, done: object) -> None:
+def _finished(core: Core, bus: Bus, recording: Recording, done: object) -> None:
     assert isinstance(done, messages.RecordingDone)
     _forget(bus, recording)
+    core.departed.pop(recording.id, None)  # where its session ended meanwhile
     recording.over(done.duration_ms, STOPPED)
 
 

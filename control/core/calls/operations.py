@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,9 +23,8 @@ from roomtone.control.core.calls.leg import HangupOn, Leg
 from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.problems import MAX_SESSIONS_REACHED, Problem
 from roomtone.control.core.rest import query
-from roomtone.control.core.rest.asked import Asked, Operation, Outcome
+from roomtone.control.core.rest.asked import Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import Refusal
-from roomtone.control.core.run import Answer, Ask
 from roomtone.control.core.session import Endpoint, Session, SessionFact
 
 if TYPE_CHECKING:
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
 FAILED = "failed"  # the documented cause of a hangup that has no word of its own
 
 # -- bodies --------------------------------------------------------------------------------------------------
-
-Steps = Generator[list[Ask], list[Answer], Outcome]
 
 
 class CreateSession(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -81,7 +81,8 @@ def _refusal(
         return "already_in_room"
     if wish.role is not None and wish.role not in room.routing.roles:
         return "unknown_role"
-    return joining.refusal(room)
+    on_its_way = session.member is not None and session.member.room is room  # and has its place there
+    return None if on_its_way else joining.refusal(room)
 
 
 def leave(core: Core, asked: Asked, body: Struct) -> Outcome:

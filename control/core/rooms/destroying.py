@@ -37,7 +37,8 @@ def destroy(
         leaving.unseen(core, room, row, "removed", why, asked)
     if hangup:
         for session in sessions:
-            life.end(core, session, SessionFact.HUNG_UP)
+            if not session.ended:  # else it was nothing but a member
+                life.end(core, session, SessionFact.HUNG_UP)
     for endpoint in list(room.endpoints.values()):
         core.tell(endpoint.worker, RemoveEndpoint(endpoint.id))
         placing.removed(core, room, endpoint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -12,11 +11,11 @@ from roomtone.control.core import placing
 from roomtone.control.core.endpoint_requests import rtp_command
 from roomtone.control.core.problems import ENDPOINT_ERROR
 from roomtone.control.core.rest import query
-from roomtone.control.core.rest.asked import Asked, Operation, Outcome
+from roomtone.control.core.rest.asked import Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import refuse
 from roomtone.control.core.rooms import plain_rtp
 from roomtone.control.core.rooms.model import Room
-from roomtone.control.core.run import Answer, Ask, expect
+from roomtone.control.core.run import Ask, expect
 from roomtone.control.core.session import Endpoint, EndpointFact
 from roomtone.engine.messages import CreateRtp, Done, Failed, RemoveEndpoint, RtpCreated, Seat, TakeSeat
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 MAX_FORWARDERS = 16  # of one room
-Steps = Generator[list[Ask], list[Answer], Outcome]
 
 
 class Forward(plain_rtp.Format, forbid_unknown_fields=True, kw_only=True):

@@ -40,8 +40,8 @@ def watch(core: Core, room: Room) -> None:
 
 
 def emptied(core: Core, room: Room) -> None:
-    """A member has left."""
-    if room.taken or room.state != "open":
+    """A member has left.  Who is still on his way in does not count: his join may fail."""
+    if room.member_count or room.state != "open":
         return
     room.emptied_us = core.now_us
     write(core, room)

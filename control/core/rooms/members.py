@@ -8,9 +8,9 @@ from msgspec import Meta, Struct
 
 from roomtone.control.core import naming
 from roomtone.control.core.rest import query
-from roomtone.control.core.rest.asked import Asked, Operation, Outcome
+from roomtone.control.core.rest.asked import Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import Refusal, refuse
-from roomtone.control.core.rooms import leaving, muting, views
+from roomtone.control.core.rooms import leaving, muting, seating, views
 from roomtone.control.core.rooms.model import Member, Room
 
 if TYPE_CHECKING:
@@ -66,9 +66,12 @@ def show(core: Core, asked: Asked, body: Struct) -> Outcome:
     return Outcome(views.member_view(core, _member(core, asked)))
 
 
-def change(core: Core, asked: Asked, body: ChangeMember) -> Outcome:
+def change(core: Core, asked: Asked, body: ChangeMember) -> Steps:
     member = _member(core, asked)
     if body.role is not None:
+        check_role(member.room, body.role)
+        yield from seating.tell_apart(core, member.room, body.role)
+        member = _member(core, asked)
         check_role(member.room, body.role)
     if body.deaf is not None:
         muting.deafen(core, member, body.deaf, asked)

@@ -23,13 +23,14 @@ class Pending(Struct, eq=False):
     """A join on its way.
 
     command: the one it came by.  before: the membership in another room that it ends.  awaiting: endpoints
-    that were not mixed there yet.  taken: those that are to be counted there, when every worker has said that
-    its endpoints sit there.
+    that were not mixed there yet.  asked: workers were told to seat its endpoints there.  taken: those that
+    are to be counted there, when every worker has said that its endpoints sit there.
     """
 
     command: Command | None
     before: Member | None
     awaiting: set[str]
+    asked: bool = False
     taken: Reserved | None = None
 
 

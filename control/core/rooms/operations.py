@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from roomtone.control.core import naming
 from roomtone.control.core.rest import query
-from roomtone.control.core.rest.asked import Asked, Operation, Outcome
+from roomtone.control.core.rest.asked import Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import Refusal, refuse
 from roomtone.control.core.rooms import (
     commands,
@@ -29,7 +28,6 @@ from roomtone.control.core.rooms import (
     views,
 )
 from roomtone.control.core.rooms.model import DAY_S, Room
-from roomtone.control.core.run import Answer, Ask
 from roomtone.engine.overload import Level
 
 if TYPE_CHECKING:
@@ -41,7 +39,6 @@ MAX_METADATA = 4096  # bytes as JSON
 
 Places = Annotated[int, Meta(ge=0, le=100_000)]
 Seconds = Annotated[int, Meta(ge=0, le=YEAR_S)]
-Steps = Generator[list[Ask], list[Answer], Outcome]
 
 
 class RoomOptions(Struct, kw_only=True):

@@ -11,18 +11,18 @@ from msgspec import Struct
 from roomtone.control.core import recordings
 from roomtone.control.core.problems import Problem
 from roomtone.control.core.recordings import MIX, WAV
-from roomtone.control.core.rest.asked import Asked, Operation, Outcome
+from roomtone.control.core.rest.asked import Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import Refusal, refuse
 from roomtone.control.core.rooms import events, lasting
 from roomtone.control.core.rooms.model import Recorded, Room
-from roomtone.control.core.run import Answer, Ask
+from roomtone.control.core.run import COMMAND_DEADLINE_US, Answer, Ask
+from roomtone.engine.messages import CloseSession
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 ROOT = "/recordings/"
 RESTART, ROOM_DESTROYED = "restart", "room_destroyed"  # reasons
-Steps = Generator[list[Ask], list[Answer], Outcome]
 
 
 class RecordRoom(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -69,6 +69,7 @@ def start(core: Core, asked: Asked, body: RecordRoom) -> Steps:
     except BaseException:
         room.recorded = None
         raise
+    _check_goes_on(room, recorded)
     recorded.id = recording.id
     lasting.write(core, room)
     core.publish(
@@ -80,9 +81,17 @@ def start(core: Core, asked: Asked, body: RecordRoom) -> Steps:
     return Outcome(RecordStarted(recording.id, ROOT + name))
 
 
+def _check_goes_on(room: Room, recorded: Recorded) -> None:
+    """Raises `Refusal`: it has ended while a worker was asked."""
+    if room.recorded is not recorded:
+        raise refuse("not_recording")
+
+
 def _completed(core: Core, room: Room, recorded: Recorded, duration_ms: int, reason: str) -> None:
-    """The file is whole."""
+    """The file is whole.  Of one whose beginning was not told its end is not, either."""
     room.recorded = None
+    if not recorded.id:
+        return
     if reason == recordings.STOPPED and room.state != "open":
         reason = ROOM_DESTROYED
     lasting.write(core, room)
@@ -113,6 +122,7 @@ def _pause(on: bool, core: Core, asked: Asked, body: Struct) -> Steps:
     room = asked.the_room
     recorded, recording = _running(room)
     changed = yield from recordings.pause(core, recording, on)
+    _check_goes_on(room, recorded)
     if changed:
         recorded.paused = on
         lasting.write(core, room)
@@ -124,13 +134,15 @@ def _pause(on: bool, core: Core, asked: Asked, body: Struct) -> Steps:
 def end_for_room(core: Core, room: Room) -> Generator[list[Ask], list[Answer], None]:
     """The room ends: its file is complete before that is told, as far as a worker can be asked."""
     for recording in list(room.recordings.values()):
-        if recording.state == "active":
-            try:
-                yield from recordings.finish(core, room, recording)
-            except Problem as refused:
-                core.log("warning", "recording_not_ended", room=room.id, reason=refused.message)
-                recording.over(0, ROOM_DESTROYED)
-    if room.recorded is not None and room.recorded.id:
+        try:
+            if recording.state == "active":
+                yield from recordings.finish(core, room, recording, COMMAND_DEADLINE_US)
+            else:  # a client has asked for its end: the worker's answer to this stands behind the one to that
+                yield [Ask(recording.worker, CloseSession(room.id))]
+        except Problem as refused:
+            core.log("warning", "recording_not_ended", room=room.id, reason=refused.message)
+        recording.over(0, ROOM_DESTROYED)
+    if room.recorded is not None:  # its worker was lost while no control process ran
         _completed(core, room, room.recorded, 0, ROOM_DESTROYED)
 
 

@@ -67,8 +67,7 @@ def _adopt(core: Core, room: Room, default: str, hears: dict[str, tuple[str, ...
     except ValueError as error:
         raise Refusal(400, "validation_error", f"{error}") from None
     for member in views.present(room):
-        if member.session.member is member:
-            seating.change(core, member)
+        seating.change(core, member.session)
     forwarding.reseat(core, room)
     lasting.write(core, room)
     return Outcome(room.routing.shown())

@@ -5,7 +5,6 @@ Such a member is a call of its own, told of from call.new to call.hangup, that e
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -18,18 +17,15 @@ from roomtone.control.core.calls import operations as calls
 from roomtone.control.core.calls.leg import Leg
 from roomtone.control.core.endpoint_requests import point, rtp_command
 from roomtone.control.core.problems import Problem
-from roomtone.control.core.rest.asked import Asked, Operation, Outcome
+from roomtone.control.core.rest.asked import Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import refuse
 from roomtone.control.core.rooms import joining, members, plain_rtp
 from roomtone.control.core.rooms.model import Member, Room
-from roomtone.control.core.run import Answer, Ask
 from roomtone.control.core.session import Endpoint, EndpointFact, Session, SessionFact
 from roomtone.engine.messages import RtpCreated
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
-
-Steps = Generator[list[Ask], list[Answer], Outcome]
 
 
 class AddRtpMember(plain_rtp.Format, forbid_unknown_fields=True, kw_only=True):

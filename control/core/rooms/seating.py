@@ -74,6 +74,8 @@ def take(
     try:
         yield from _prepare(core, room)
         if session.member is member:
+            if member.pending is not None:
+                member.pending.asked = True
             here = [e for e, _ in reserved if session.endpoints.get(e.id) is e]
             answers = yield [Ask(e.worker, _take_seat(core, member, e), within_us=SEAT_US) for e in here]
             for answer in answers:
@@ -175,11 +177,27 @@ def agree(core: Core, member: Member, endpoint: Endpoint) -> None:
 # -- sitting -------------------------------------------------------------------------------------------------
 
 
-def change(core: Core, member: Member) -> None:
-    """Its seats have become others: muted, deaf, another role."""
-    for endpoint in seatable(member.session):
-        if endpoint.seat_in is member.room and endpoint.kind in NETWORK:
+def change(core: Core, session: Session) -> None:
+    """How a member sits has become another: muted, deaf, another role.
+
+    Of one that is on its way to another room it is told where workers have been asked to seat it last.
+    """
+    member = session.member
+    if member is not None and member.pending is not None and not member.pending.asked:
+        member = member.pending.before
+    if member is None:
+        return
+    for endpoint in seatable(session):
+        sits = endpoint.seat_in is member.room or member.pending is not None
+        if sits and endpoint.kind in NETWORK:
             _tell(core, endpoint, _take_seat(core, member, endpoint))
+
+
+def tell_apart(core: Core, room: Room, role: str) -> Generator[list[Ask], list[Answer], None]:
+    """Before anybody sits in a room in that role its workers have to keep it apart.  Raises `Problem`."""
+    if room.routing.seat(role)[0]:
+        room.roles_apart = True
+    yield from spreading.join(core, room)
 
 
 def restore(core: Core, session: Session) -> None:

@@ -163,3 +163,14 @@ def test_a_recorded_call_that_no_worker_holds_after_a_restart_ends_in_order(desk
     desk.workers[0].commands.append(ms.StopRecording(body.recording))
     desk.reboot()
     assert names(desk, call)[-2:] == ["recording.completed", "call.hangup"]
+
+
+def test_a_recording_whose_end_was_asked_for_before_the_call_ended_is_forgotten(desk: Desk) -> None:
+    """And its file may be written again."""
+    call, _ = recorded(desk)
+    desk.workers[0].mute.add(ms.StopRecording)
+    command(desk, call, "record/stop")
+    command(desk, call, "hangup")
+    desk.answer_late(0)
+    assert names(desk, call)[-2:] == ["recording.completed", "call.hangup"]
+    assert desk.core.departed == {}

@@ -231,6 +231,17 @@ def test_a_later_join_takes_the_place_of_one_on_its_way(desk: Desk) -> None:
     assert of_room(desk, first) == ["created"]
 
 
+def test_who_joins_again_while_he_joins_does_not_stand_in_his_own_way(desk: Desk) -> None:
+    room, caller = room_of(desk, max_members=1), call(desk)
+    desk.workers[0].mute.add(ms.Seated)
+    first = join(desk, caller, room)
+    desk.workers[0].mute.clear()
+    again = join(desk, caller, room)
+    assert result(desk, first) == (False, False, "superseded")
+    assert result(desk, again) == (True, True, None)
+    assert members(desk, room) == [caller]
+
+
 def test_what_a_member_makes_sits_there_from_the_start(desk: Desk) -> None:
     client = desk.connect("app")
     session = client.call("session.create", caller_id=CALLER)["session_id"]

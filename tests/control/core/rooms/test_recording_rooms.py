@@ -122,3 +122,68 @@ def test_a_recording_of_which_no_worker_knows_after_a_restart_has_ended(desk: De
         worker.commands.clear()
     desk.reboot()
     assert [event["reason"] for event in desk.told("conference.recording.stopped")] == ["restart"]
+
+
+def home(desk: Desk, room: str) -> int:
+    """The worker that keeps the room's file."""
+    return int(next(n for n, worker in desk.workers.items() if worker.of(ms.StartRecording)))
+
+
+@pytest.mark.parametrize(
+    ("operation", "slow", "code"),
+    [
+        ("start", ms.StartRecording, "recording_error"),
+        ("pause", ms.PauseRecording, "not_recording"),
+        ("stop", ms.StopRecording, None),
+    ],
+)
+def test_a_room_deleted_while_its_recording_is_changed_has_a_last_event(
+    desk: Desk, operation: str, slow: type, code: str | None
+) -> None:
+    """And it does not come back with the next control process."""
+    room = room_of(desk)
+    for worker in desk.workers.values():
+        worker.mute.add(slow)
+    if operation != "start":
+        record(desk, room)
+    asked = desk.ask(f"conference.record.{operation}", room_id=room)
+    deleted = desk.ask("conference.delete", room_id=room)
+    desk.answer_late(home(desk, room))
+    assert desk.reply(deleted)[0] == 200
+    assert desk.reply(asked)[1].get("code") == code
+    told = of_room(desk, room)
+    assert (told[-1], told.count("recording.stopped")) == ("destroyed", told.count("recording.started"))
+    desk.reboot()
+    assert desk.rest("conference.get", room_id=room)[0] == 404
+
+
+def test_a_room_waits_five_seconds_for_its_file(desk: Desk) -> None:
+    room = room_of(desk)
+    record(desk, room)
+    desk.workers[home(desk, room)].mute.add(ms.StopRecording)
+    deleted = desk.ask("conference.delete", room_id=room)
+    desk.advance(5)
+    assert desk.reply(deleted)[0] == 200
+    desk.answer_late(home(desk, room))
+    assert of_room(desk, room) == ["created", "recording.started", "recording.stopped", "destroyed"]
+
+
+def test_a_recording_that_breaks_off_while_it_is_paused_is_not_paused(desk: Desk) -> None:
+    room = room_of(desk)
+    _, made = record(desk, room)
+    worker = home(desk, room)
+    desk.workers[worker].mute.add(ms.PauseRecording)
+    paused = desk.ask("conference.record.pause", room_id=room)
+    broken = ms.RecordingStopped(
+        session=room,
+        recording=made["recording_id"],
+        file_path="/rec/a.wav",
+        duration_ms=70,
+        packets=3,
+        dropped_packets=0,
+        reason="write_error",
+    )
+    desk.event(worker, broken)
+    desk.answer_late(worker)
+    assert desk.reply(paused)[1]["code"] == "not_recording"
+    assert of_room(desk, room)[-1] == "recording.stopped"

@@ -52,6 +52,15 @@ def test_an_rtp_member_ends_with_its_room(desk: Desk) -> None:
     assert not desk.core.sessions
 
 
+def test_a_room_that_is_deleted_with_its_calls_ends_each_once(desk: Desk) -> None:
+    room, caller = room_of(desk), call(desk)
+    join(desk, caller, room)
+    add(desk, room)
+    assert desk.reply(desk.ask("conference.delete", room_id=room, query={"hangup": "true"}))[0] == 200
+    assert of_room(desk, room)[-1] == "destroyed"
+    assert [ended["cause"] for ended in desk.told("call.hangup")] == ["room_destroyed", "api_hangup"]
+
+
 def test_an_rtp_member_is_pointed_to_another_address_and_codec(desk: Desk) -> None:
     room = room_of(desk)
     _, made = add(desk, room)

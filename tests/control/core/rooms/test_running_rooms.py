@@ -112,6 +112,20 @@ def test_a_room_that_all_have_left_ends_later(desk: Desk) -> None:
     assert desk.told("conference.destroyed")[0]["cause"] == "departure_timeout"
 
 
+def test_a_room_waits_from_its_last_member_on_even_if_one_was_joining(desk: Desk) -> None:
+    room = room_of(desk, departure_timeout_s=60)
+    member, late = call(desk), call(desk)
+    join(desk, member, room)
+    desk.advance(100)
+    desk.workers[0].mute.add(ms.Seated)
+    join(desk, late, room)
+    command(desk, member, "conference/leave")
+    desk.advance(59)
+    assert desk.rest("conference.get", room_id=room)[0] == 200
+    desk.advance(1)
+    assert desk.told("conference.destroyed")[0]["cause"] == "departure_timeout"
+
+
 def test_a_room_has_an_end_when_it_was_given_one(desk: Desk) -> None:
     room, caller = room_of(desk, time_limit_s=3600), call(desk)
     join(desk, caller, room)
@@ -175,6 +189,33 @@ def test_a_move_keeps_who_is_muted(desk: Desk) -> None:
     assert not seats(desk, second)[0].speaks
 
 
+def test_who_is_muted_while_he_moves_is_muted_there(desk: Desk) -> None:
+    first, second, caller = room_of(desk, "1"), room_of(desk, "2"), call(desk)
+    join(desk, caller, first)
+    desk.workers[0].mute.add(ms.Seated)
+    join(desk, caller, second)
+    assert result(desk, command(desk, caller, "conference/mute")) == (True, True, None)
+    command(desk, caller, "conference/deaf")
+    (seat,) = seats(desk, second)
+    assert (seat.speaks, seat.hears) == (False, 0)
+    (endpoint,) = desk.workers[0].endpoints
+    desk.event(0, ms.Seated(session=caller[6:], endpoint=endpoint, room=second))
+    assert desk.told("conference.member.joined")[-1]["muted"] is True
+    assert desk.rest("session.get", session_uuid=caller)[1]["muted"] is True
+
+
+def test_who_is_muted_before_his_move_begins_is_muted_where_he_is(desk: Desk) -> None:
+    """The other room has first to be made on his worker."""
+    first, second, caller = room_of(desk, "1"), room_of(desk, "2"), call(desk)
+    join(desk, caller, first)
+    desk.workers[0].mute.add(ms.OpenRoom)
+    join(desk, caller, second)
+    command(desk, caller, "conference/mute")
+    assert [seat.speaks for seat in seats(desk, first)] == [False]
+    desk.answer_late(0)
+    assert [seat.speaks for seat in seats(desk, second)] == [False]
+
+
 def test_who_is_deaf_hears_nothing(desk: Desk) -> None:
     room, caller = room_of(desk), call(desk)
     join(desk, caller, room)
@@ -231,6 +272,26 @@ def test_a_room_tells_roles_apart_before_the_first_one_sits_down(desk: Desk) -> 
     join(desk, call(desk), room, role="coach")
     kinds = [body for body in desk.workers[0].commands if isinstance(body, ms.OpenRoom | ms.TakeSeat)]
     assert [getattr(body, "roles", None) for body in kinds] == [False, None, True, None]
+
+
+def test_a_role_that_is_given_is_kept_apart_before_it_is_heard(desk: Desk) -> None:
+    """Else everybody would hear what a coach whispers to the agent."""
+    room, agent, coach = room_of(desk), call(desk), call(desk)
+    for caller in (agent, coach):
+        join(desk, caller, room)
+    assert desk.rest("conference.member.change", {"role": "coach"}, room_id=room, member=coach)[0] == 200
+    asked = [body for body in desk.workers[0].commands if isinstance(body, ms.OpenRoom | ms.TakeSeat)]
+    assert [getattr(body, "roles", None) for body in asked[-2:]] == [True, None]
+    assert asked[-1].seat.role == 2
+
+
+def test_a_role_that_no_worker_can_keep_apart_is_not_given(desk: Desk) -> None:
+    room, caller = room_of(desk), call(desk)
+    join(desk, caller, room)
+    desk.workers[0].refuse[ms.OpenRoom] = ms.Failed(code="ENDPOINT_ERROR", message="no slot left")
+    wish = {"role": "coach", "muted": True}
+    assert desk.rest("conference.member.change", wish, room_id=room, member=caller)[0] == 503
+    assert [(seat.role, seat.speaks) for seat in seats(desk, room)] == [(0, True)]
 
 
 def test_a_matrix_is_replaced_and_changed(desk: Desk) -> None:
