@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,33 +15,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 from bench_worker import BenchWorker
 from lab_worker import RATE, LabWorker, noise
+from loopback import port_range
 
 
 @pytest.fixture
-def port_range() -> Callable[[int], tuple[int, int]]:
-    """Finds a range of so many free UDP pairs on loopback: (first even port, last odd port)."""
-
-    def find(pairs: int) -> tuple[int, int]:
-        for first in range(20000, 30000, 2 * pairs):
-            taken = []
-            try:
-                for port in range(first, first + 2 * pairs):
-                    probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                    taken.append(probe)
-                    probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            finally:
-                for probe in taken:
-                    probe.close()
-            return first, first + 2 * pairs - 1
-        raise AssertionError("no free range")
-
-    return find
-
-
-@pytest.fixture
-def make_bench(port_range: Callable[[int], tuple[int, int]]) -> Iterator[Callable[..., BenchWorker]]:
+def make_bench() -> Iterator[Callable[..., BenchWorker]]:
     made: list[BenchWorker] = []
 
     def make(pairs: int = 16, **config: Any) -> BenchWorker:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from bench_worker import PCMU_AND_KEYS, PEER, WIDE, BenchWorker
+from loopback import HERE
 
 from roomtone.engine import asking
 from roomtone.engine import messages as m
@@ -30,7 +31,7 @@ def test_an_endpoint_from_an_offer_is_opened_told_and_put_on_its_bus(bench: Benc
         "bus_open", "endpoint_open", "endpoint_remote", "endpoint_media", "source_add", "destination_add",
     ]  # fmt: skip
     opened = bench.media.named("endpoint_open")[0]
-    assert opened["local"] == ("127.0.0.1", created.rtp_port)
+    assert opened["local"] == (HERE, created.rtp_port)
     assert (opened["ssrc"], opened["cname"]) == (created.ssrc, created.cname)
     assert bench.media.named("endpoint_remote")[0]["remote"] == ("127.0.0.1", 4000)
     media = bench.media.named("endpoint_media")[0]
@@ -54,7 +55,7 @@ def test_with_rtcp_mux_the_odd_port_is_never_bound(bench: BenchWorker) -> None:
     bench.tell()
     assert len(bench.held[created.handle]) == 1
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", created.rtp_port + 1))
+        other.bind((HERE, created.rtp_port + 1))
 
 
 def test_rtcp_mux_agreed_later_releases_the_odd_port(bench: BenchWorker) -> None:
@@ -64,7 +65,7 @@ def test_rtcp_mux_agreed_later_releases_the_odd_port(bench: BenchWorker) -> None
     bench.tell()
     assert len(bench.replaced) == 2 and len(bench.held[created.handle]) == 1
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", created.rtcp_port))
+        other.bind((HERE, created.rtcp_port))
 
 
 def test_the_odd_port_stays_bound_until_the_media_thread_has_let_go(bench: BenchWorker) -> None:
@@ -73,7 +74,7 @@ def test_the_odd_port_stays_bound_until_the_media_thread_has_let_go(bench: Bench
     bench.do(m.UpdateRtp(endpoint="e", rtcp_mux=True))
     bench.tell()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, pytest.raises(OSError):
-        other.bind(("127.0.0.1", created.rtcp_port))
+        other.bind((HERE, created.rtcp_port))
 
 
 def test_our_own_offer_is_on_no_bus_until_the_answer_came(bench: BenchWorker) -> None:
@@ -135,12 +136,12 @@ def test_port_and_slot_are_free_only_when_the_supervisor_let_go(bench: BenchWork
     bench.tell()
     assert created.handle in bench.media.in_use
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, pytest.raises(OSError):
-        other.bind(("127.0.0.1", created.rtp_port))
+        other.bind((HERE, created.rtp_port))
     bench.release([created.handle])
     bench.turn()
     assert created.handle not in bench.media.in_use
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", created.rtp_port))
+        other.bind((HERE, created.rtp_port))
 
 
 def test_who_comes_and_goes_at_once_leaves_nothing_behind(bench: BenchWorker) -> None:

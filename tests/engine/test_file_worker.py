@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from loopback import HERE, port_range
 from test_processes import PATIENCE_MS, Product
 
 from roomtone.engine import messages as m
@@ -28,7 +29,7 @@ WIDE = m.Media(
 
 
 @pytest.fixture
-def running(port_range: Callable[[int], tuple[int, int]]) -> Iterator[Product]:
+def running() -> Iterator[Product]:
     made = Product(1, port_range(8))
     assert made.told() == "up"
     assert isinstance(made.told(), WorkerSpawned)
@@ -50,7 +51,7 @@ def listen(running: Product, port: int) -> None:
         0,
         1,
         m.CreateRtp(
-            session="s", endpoint="e", phase=0, media_ip="127.0.0.1", rtcp_mux=True, is_source=False,
+            session="s", endpoint="e", phase=0, media_ip=HERE, rtcp_mux=True, is_source=False,
             is_destination=True, send_at_once=True, media=WIDE, remote=remote,
         ),
     )  # fmt: skip

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from loopback import HERE, port_range
 
 from roomtone.engine.errors import CommandError
 from roomtone.engine.ports import BUSY_SKIPS, PORT_REST_US, PortPair, PortPool, Ports, loopback_pair
-
-HERE = "127.0.0.1"
-Range = Callable[[int], tuple[int, int]]
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def take(pool: PortPool, taken: list[PortPair], now_us: int = 0, rtcp_mux: bool 
     return pair
 
 
-def test_workers_share_the_range_without_overlap(port_range: Range, taken: list[PortPair]) -> None:
+def test_workers_share_the_range_without_overlap(taken: list[PortPair]) -> None:
     first, last = port_range(9)
     seen = []
     for index in range(4):
@@ -58,7 +56,7 @@ def test_workers_share_the_range_without_overlap(port_range: Range, taken: list[
     assert sorted(seen) == list(range(first, last, 2))
 
 
-def test_an_odd_start_and_an_even_end_hold_only_whole_pairs(port_range: Range, taken: list[PortPair]) -> None:
+def test_an_odd_start_and_an_even_end_hold_only_whole_pairs(taken: list[PortPair]) -> None:
     first, last = port_range(3)
     pool = pool_of((first + 1, last - 1))
     assert take(pool, taken).rtp_port == first + 2
@@ -66,7 +64,7 @@ def test_an_odd_start_and_an_even_end_hold_only_whole_pairs(port_range: Range, t
         pool.take(0, False)
 
 
-def test_a_pair_with_one_busy_port_is_skipped(port_range: Range, taken: list[PortPair]) -> None:
+def test_a_pair_with_one_busy_port_is_skipped(taken: list[PortPair]) -> None:
     first, last = port_range(3)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind((HERE, first + 1))
@@ -78,7 +76,7 @@ def test_a_pair_with_one_busy_port_is_skipped(port_range: Range, taken: list[Por
     assert take(pool, taken, PORT_REST_US).rtp_port == first
 
 
-def test_freed_pairs_rest_and_come_back_after_all_others(port_range: Range, taken: list[PortPair]) -> None:
+def test_freed_pairs_rest_and_come_back_after_all_others(taken: list[PortPair]) -> None:
     pool = pool_of(port_range(3))
     pairs = [take(pool, taken), take(pool, taken)]
     for pair in reversed(pairs):
@@ -92,7 +90,7 @@ def test_freed_pairs_rest_and_come_back_after_all_others(port_range: Range, take
     assert again == [pair.rtp_port for pair in pairs]
 
 
-def test_a_freed_pair_is_not_used_before_it_has_rested(port_range: Range, taken: list[PortPair]) -> None:
+def test_a_freed_pair_is_not_used_before_it_has_rested(taken: list[PortPair]) -> None:
     pool = pool_of(port_range(1))
     pair = take(pool, taken)
     close(taken.pop())
@@ -102,7 +100,7 @@ def test_a_freed_pair_is_not_used_before_it_has_rested(port_range: Range, taken:
     assert take(pool, taken, 1000 + PORT_REST_US).rtp_port == pair.rtp_port
 
 
-def test_what_was_used_once_takes_no_more_memory_than_what_never_was(port_range: Range) -> None:
+def test_what_was_used_once_takes_no_more_memory_than_what_never_was() -> None:
     """Thousands of calls an hour over a wide range."""
     pairs = 2000
     pool = pool_of(port_range(pairs))
@@ -126,7 +124,7 @@ def test_what_was_used_once_takes_no_more_memory_than_what_never_was(port_range:
     assert after - before < pairs
 
 
-def test_many_busy_pairs_are_skipped_in_pieces(port_range: Range, taken: list[PortPair]) -> None:
+def test_many_busy_pairs_are_skipped_in_pieces(taken: list[PortPair]) -> None:
     first, last = port_range(BUSY_SKIPS + 1)
     busy = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(BUSY_SKIPS)]
     for number, other in enumerate(busy):
@@ -138,13 +136,13 @@ def test_many_busy_pairs_are_skipped_in_pieces(port_range: Range, taken: list[Po
         other.close()
 
 
-def test_a_restarted_worker_begins_elsewhere(port_range: Range, taken: list[PortPair]) -> None:
+def test_a_restarted_worker_begins_elsewhere(taken: list[PortPair]) -> None:
     ports = port_range(8)
     starts = [take(pool_of(ports, epoch=epoch), taken).rtp_port for epoch in range(1, 4)]
     assert len(set(starts)) == 3
 
 
-def test_sockets_do_not_block_and_no_child_inherits_them(port_range: Range, taken: list[PortPair]) -> None:
+def test_sockets_do_not_block_and_no_child_inherits_them(taken: list[PortPair]) -> None:
     pair = take(pool_of(port_range(1)), taken)
     for fd in (pair.rtp_fd, pair.rtcp_fd):
         assert not os.get_blocking(fd) and not os.get_inheritable(fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -20,6 +21,7 @@ from typing import Any
 import msgspec
 import pytest
 import zmq
+from loopback import HERE, port_range
 from stand_in_control import TOLD_ENDPOINT
 
 from roomtone.control.core.config import Config
@@ -110,7 +112,7 @@ class Product:
             worker,
             epoch,
             m.CreateRtp(
-                session="s", endpoint=endpoint, phase=0, media_ip="127.0.0.1", rtcp_mux=False, is_source=True,
+                session="s", endpoint=endpoint, phase=0, media_ip=HERE, rtcp_mux=False, is_source=True,
                 is_destination=True, media=MEDIA, remote=m.Remote(ip="127.0.0.1", port=9, rtcp_port=10),
             ),
         )  # fmt: skip
@@ -125,16 +127,15 @@ class Product:
             self.process.kill()
             self.process.wait()
             for pid in [self.control_pid, *(spawned.pid for spawned in self.spawned.values())]:
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+                assert ends(pid), "its ports are the next test's"
         self._context.destroy(linger=0)
         self._folder.cleanup()
 
 
 @pytest.fixture
-def product(port_range: Callable[[int], tuple[int, int]]) -> Iterator[Callable[..., Product]]:
+def product() -> Iterator[Callable[..., Product]]:
     made: list[Product] = []
 
     def start(workers: int = 1, **environment: str) -> Product:
@@ -157,7 +158,7 @@ def rtp(seq: int, ssrc: bytes) -> bytes:
 def is_bound(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((HERE, port))
         except OSError as error:
             return error.errno == errno.EADDRINUSE
     return False
@@ -196,11 +197,11 @@ def test_a_killed_worker_returns_and_its_endpoints_and_ports_can_still_be_seen(
     assert reports[0, 2].state == "alive" and not reports[0, 2].endpoints
     for created, endpoint in zip(made, dead.endpoints, strict=True):
         assert endpoint["handle"] == created.handle and endpoint["ssrc_tx"] == created.ssrc
-        assert endpoint["local"] == f"127.0.0.1:{created.rtp_port}"
+        assert endpoint["local"] == f"{HERE}:{created.rtp_port}"
         assert endpoint["bound"] == [created.rtp_port, created.rtcp_port]
         assert is_bound(created.rtp_port) and is_bound(created.rtcp_port)
 
-    assert f"127.0.0.1:{made[0].rtp_port}" in table(list(reports.values()))
+    assert f"{HERE}:{made[0].rtp_port}" in table(list(reports.values()))
     assert run_inspect(str(running.runtime_dir), as_json=True) == 0
     printed = msgspec.json.decode(capsys.readouterr().out)
     assert [len(report["sockets"]) for report in printed if report["epoch"] == 1] == [6, 0]
@@ -230,7 +231,7 @@ def test_packets_of_two_endpoints_are_relayed_and_a_removed_port_is_free(
             peer.bind(("127.0.0.1", 0))
             peer.settimeout(PATIENCE_MS / 1000)
             made.append(running.create(0, 1, f"e{number}"))
-            peer.connect(("127.0.0.1", made[-1].rtp_port))
+            peer.connect((HERE, made[-1].rtp_port))
         for seq in range(3):
             b.send(rtp(seq, b"ssrc"))
         learned = running.event(m.PeerLearned, 0, 1)

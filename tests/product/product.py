@@ -60,7 +60,7 @@ class Product:
             "listen": f"127.0.0.1:{self.port}",
             "media_ip": "127.0.0.1",
             "workers": 2,
-            "rtp_port_range": [20000, 29999],
+            "rtp_port_range": [10000, 19999],
             "runtime_dir": f"{self.folder.name}/run",
             "state_dir": f"{self.folder.name}/state",
             "shutdown_max_wait_secs": 1,

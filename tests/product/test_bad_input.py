@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 
 import pytest
+from loopback import HERE, port_range
 from product import Phone, Product, gaps, wait_for
 
 from roomtone.client import Client, RoomtoneError, connect
@@ -99,7 +100,7 @@ def test_requests_that_make_no_sense_are_answered_by_name_and_leave_nothing_behi
 def test_when_the_ports_run_out_the_error_says_so_and_a_freed_port_serves_again(
     serve: Callable[..., Product], phone: Callable[..., Phone]
 ) -> None:
-    product = serve(workers=1, rtp_port_range=[20000, 20007])
+    product = serve(workers=1, media_ip=HERE, rtp_port_range=list(port_range(4)))
 
     async def scenario() -> None:
         async with await connect(product.url) as client:

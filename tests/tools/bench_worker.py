@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import zmq
 from fake_media import FakeArena, FakeMedia
+from loopback import HERE, close_all
 
 from roomtone.engine import messages as m
 from roomtone.engine import process_messages as pm
@@ -92,6 +93,7 @@ class BenchWorker:
                 os.close(fd)
         self.supervisor.close()
         os.close(self._fact_fd)
+        close_all()
 
     def recv(self, flags: int) -> bytes:
         if not self._commands:
@@ -188,7 +190,7 @@ class BenchWorker:
 
     def rtp(self, session: str = "s", endpoint: str = "e", **changes: Any) -> Any:
         values: dict[str, Any] = {
-            "phase": 3, "media_ip": "127.0.0.1", "rtcp_mux": False, "is_source": True, "is_destination": True,
+            "phase": 3, "media_ip": HERE, "rtcp_mux": False, "is_source": True, "is_destination": True,
             "media": PCMU_AND_KEYS, "remote": PEER,
         }  # fmt: skip
         return self.do(m.CreateRtp(session=session, endpoint=endpoint, **{**values, **changes}))
