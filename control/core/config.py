@@ -11,6 +11,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
+from roomtone.control.core.addresses import LOOPBACK
+
 MAX_PORT = 65535
 LOG_LEVELS = ("debug", "info", "warning", "error")
 WITHOUT_MEANING = frozenset({
@@ -53,10 +55,16 @@ class Watchdog(Struct, frozen=True, forbid_unknown_fields=True):
 class Webhooks(Struct, frozen=True, forbid_unknown_fields=True):
     allow_http: bool = False
     allow_localhost: bool = False
+    allow_networks: tuple[str, ...] = ()
     timeout_secs: int = 10  # of an attempt
     max_in_flight: int = 64  # attempts at a time, of one endpoint
     breaker_hold_secs: int = 86400  # events that waited so long for an endpoint that is down leave the order
     retention_secs: int = 604800  # events and what became of them
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Where receivers may be though it is not public."""
+        return (LOOPBACK if self.allow_localhost else ()) + self.allow_networks
 
 
 class Compat(Struct, frozen=True, forbid_unknown_fields=True):
@@ -331,8 +339,13 @@ def _check_media(config: Config) -> list[str]:
 
 def _check_networks(config: Config) -> list[str]:
     faults = []
-    for name in ("rtp_source_networks", "file_download_networks"):
-        for text in getattr(config, name):
+    given = {
+        "rtp_source_networks": config.rtp_source_networks,
+        "file_download_networks": config.file_download_networks,
+        "webhooks.allow_networks": config.webhooks.allow_networks,
+    }
+    for name, networks in given.items():
+        for text in networks:
             try:
                 ipaddress.ip_network(text)
             except ValueError as error:

@@ -31,7 +31,7 @@ async def serve(config: Config, runtime_dir: str, log: Log) -> int:
     """Until the supervisor ends it, or is gone; the exit code."""
     sender = Sender(
         allow_http=config.webhooks.allow_http,
-        allow_localhost=config.webhooks.allow_localhost,
+        networks=config.webhooks.networks,
         timeout_s=config.webhooks.timeout_secs,
         user_agent=f"roomtone/{installed('roomtone')}",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 
 import aiohttp
@@ -21,7 +22,6 @@ CONNECT_S = 3.0
 KEEP_ALIVE_S = 4.0  # less than what servers keep an idle connection for
 HEAD_WAIT_S = 1.0
 HEAD_BYTES = 1024  # of an answer's body that are kept
-LOCAL_NETWORKS = ("127.0.0.0/8", "::1/128")
 MEDIA_TYPES = {"cloudevents": "application/cloudevents+json"}
 US_PER_S = 1_000_000
 
@@ -38,27 +38,24 @@ class Request(Struct):
 
 
 class Sender:
-    """timeout_s: of a whole attempt.  resolver None: the system's.  Used on one loop, to be closed."""
+    """networks: CIDRs of receivers that are allowed though not public.  timeout_s: of a whole attempt.
+
+    resolver None: the system's.  Used on one loop, to be closed.
+    """
 
     def __init__(
         self,
         *,
         allow_http: bool,
-        allow_localhost: bool,
+        networks: Iterable[str],
         timeout_s: float,
         user_agent: str,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._schemes = ("https", "http") if allow_http else ("https",)
-        self._guard = AddressGuard(LOCAL_NETWORKS if allow_localhost else ())
+        self._guard = AddressGuard(networks)
         self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                resolver=resolver,
-                use_dns_cache=False,
-                limit=0,
-                keepalive_timeout=KEEP_ALIVE_S,
-                socket_factory=self._guard.open_socket,
-            ),
+            connector=self._guard.connector(resolver, KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": user_agent},
             timeout=aiohttp.ClientTimeout(total=timeout_s, connect=min(CONNECT_S, timeout_s)),

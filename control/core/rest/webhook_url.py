@@ -5,13 +5,16 @@ The address behind a name is checked where it can no longer change: by the dispa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from roomtone.control.core.addresses import Allowed, is_odd_number
 from roomtone.control.core.config import Webhooks
 from roomtone.control.core.rest.refusal import Fault, Refusal
 
 MAX_URL = 2048
+LOCALHOST = (ip_address("127.0.0.1"), ip_address("::1"))
 
 
 def check(config: Webhooks, url: str, pointer: str) -> None:
@@ -35,18 +38,20 @@ def _fault(config: Webhooks, url: str) -> str | None:
         return "Must be https"
     if parts.username is not None or parts.password is not None:
         return "Must not carry credentials"
-    if _local(host, config.allow_localhost):
+    if is_odd_number(host):
+        return "The host is a number, but no IPv4 address in four parts"
+    if not _reachable(host, config.networks):
         return "The host's address is not public"
     return None
 
 
-def _local(host: str, loopback: bool) -> bool:
-    """Whether nothing is ever sent there.  loopback: this machine's own addresses are permitted."""
+def _reachable(host: str, networks: Iterable[str]) -> bool:
+    """Whether anything is ever sent there.  networks: permitted though they are not public."""
+    allowed = Allowed(networks)
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
-        return not loopback
+        return any(address in allowed for address in LOCALHOST)
     try:
-        address = ip_address(host)
+        return ip_address(host) in allowed
     except ValueError:
-        return False
-    return not (address.is_global or (loopback and address.is_loopback))
+        return True

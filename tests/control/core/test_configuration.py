@@ -121,6 +121,7 @@ def test_every_fault_has_its_message_and_all_are_told_together() -> None:
         ("rtp_port_range = [60000, 65536]", "rtp_port_range: must be two ports"),
         ('rtp_source_networks = ["10.0.0.1/8"]', "rtp_source_networks"),
         ('file_download_networks = ["x"]', "file_download_networks"),
+        ('webhooks.allow_networks = ["10.0.0.1/8"]', "webhooks.allow_networks"),
         ('file_download_origins = ["example.org"]', "file_download_origins"),
         ('cpu_affinity = "0-"', "cpu_affinity"),
         ("cpu_affinity = []", "cpu_affinity"),

@@ -112,6 +112,7 @@ BAD_URLS = [
     "https://127.0.0.1/", "https://[::1]/", "https://10.1.2.3/", "https://169.254.169.254/", "https://localhost/",
     "https://a.localhost./", "https://[::ffff:10.0.0.1]/", "https://u:p@hooks.example/", "https://h.example:99999/",
     "https://h.example/\n", "https://h.example/a b", "https://hé.example/",
+    "https://2130706433/", "https://0x7f.1/", "https://127.1/", "https://[64:ff9b::a00:1]/", "https://[2002:a00:1::]/",
 ]  # fmt: skip
 
 
@@ -130,6 +131,21 @@ def test_configuration_lets_webhooks_go_where_they_otherwise_may_not() -> None:
         assert desk.rest("webhook.create", {"url": f"http://{host}/in"})[0] == 201
     for private in ("10.1.2.3", "169.254.169.254", "[fd00::1]"):
         assert desk.rest("webhook.create", {"url": f"http://{private}/in"})[1]["code"] == "validation_error"
+
+
+def test_receivers_in_networks_of_ones_own_are_permitted_by_their_numbers() -> None:
+    desk = Desk(config='[webhooks]\nallow_networks = ["10.20.0.0/16", "fd00:1::/32"]')
+    for host in ("10.20.1.2", "[fd00:1::5]:8443", "[::ffff:10.20.1.2]"):
+        assert desk.rest("webhook.create", {"url": f"https://{host}/in"})[0] == 201, host
+    for other in (
+        "10.21.0.1",
+        "[fd00:2::5]",
+        "127.0.0.1",
+        "localhost",
+        "[::ffff:10.21.0.1]",
+        "[64:ff9b::a00:1]",
+    ):
+        assert desk.rest("webhook.create", {"url": f"https://{other}/in"})[0] == 400, other
 
 
 def test_a_mistyped_event_is_not_silently_nothing(desk: Desk) -> None:

@@ -14,6 +14,7 @@ import pytest
 from demo_parts.receiver import Delivery, Manner, Receiver, lanes
 from writing import NODE, SECRET, Writing, event, row, until, webhook, writing
 
+from roomtone.control.core.addresses import LOOPBACK
 from roomtone.control.core.effects import WebhookDisabled
 from roomtone.control.core.rest.store_questions import Chosen, DeliveryView
 from roomtone.control.dispatcher import breaker, dispatcher, target
@@ -50,7 +51,7 @@ class Delivering:
         self.dispatcher = Dispatcher(
             runtime_dir=str(self.path),
             open_reader=lambda: OutboxReader(str(self.path / "state")),
-            sender=Sender(allow_http=True, allow_localhost=True, timeout_s=5.0, user_agent="roomtone/test"),
+            sender=Sender(allow_http=True, networks=LOOPBACK, timeout_s=5.0, user_agent="roomtone/test"),
             node=NODE,
             log=Log("error"),
             **({"max_in_flight": 64, "hold_s": 86400} | options),

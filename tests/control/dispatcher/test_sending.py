@@ -17,6 +17,7 @@ from certificate import certificate
 from writing import webhook
 
 from roomtone.control.core import webhooks
+from roomtone.control.core.addresses import LOOPBACK
 from roomtone.control.dispatcher.sender import Request, Sender
 
 Run = Callable
@@ -85,7 +86,7 @@ async def site(
 
 @asynccontextmanager
 async def sender(**options: Any) -> AsyncIterator[Sender]:
-    known = {"allow_http": True, "allow_localhost": True, "timeout_s": 5.0, "user_agent": "roomtone/test"}
+    known = {"allow_http": True, "networks": LOOPBACK, "timeout_s": 5.0, "user_agent": "roomtone/test"}
     one = Sender(**(known | options))
     try:
         yield one
@@ -219,7 +220,7 @@ def test_a_port_where_nobody_listens(run: Run) -> None:
     ("url", "options", "error"),
     [
         ("http://a.example/", {"allow_http": False}, "Only https is allowed (webhooks.allow_http)"),
-        ("http://127.0.0.1:9/", {"allow_localhost": False}, "The host's address is not allowed"),
+        ("http://127.0.0.1:9/", {"networks": ()}, "The host's address is not allowed"),
         ("http://169.254.169.254/latest", {}, "The host's address is not allowed"),
         ("http://[::ffff:10.0.0.1]/", {}, "The host's address is not allowed"),
         ("http://2130706433/", {}, "The host is a number, but no IPv4 address in four parts"),
