@@ -11,14 +11,14 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 MAX_LOOKUPS = 100  # at a time
 
-Found = list[tuple[int, int, int, str, tuple[Any, ...]]]  # as getaddrinfo gives them
+Found = Sequence[tuple[int, int, int, str, tuple[Any, ...]]]  # as getaddrinfo gives them
 
 
 class Resolver(AbstractResolver):
