@@ -11,8 +11,6 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from roomtone.control.core.addresses import LOOPBACK
-
 MAX_PORT = 65535
 LOG_LEVELS = ("debug", "info", "warning", "error")
 WITHOUT_MEANING = frozenset({
@@ -60,11 +58,6 @@ class Webhooks(Struct, frozen=True, forbid_unknown_fields=True):
     max_in_flight: int = 64  # attempts at a time, of one endpoint
     breaker_hold_secs: int = 86400  # events that waited so long for an endpoint that is down leave the order
     retention_secs: int = 604800  # events and what became of them
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        """Where receivers may be though it is not public."""
-        return (LOOPBACK if self.allow_localhost else ()) + self.allow_networks
 
 
 class Compat(Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from setproctitle import setproctitle
 
 from roomtone.control.core import naming
 from roomtone.control.core.config import Config, state_dir
+from roomtone.control.core.rest import webhook_url
 from roomtone.control.dispatcher.dispatcher import Dispatcher
 from roomtone.control.dispatcher.outbox_reader import OutboxReader
 from roomtone.control.dispatcher.sender import Sender
@@ -31,7 +32,7 @@ async def serve(config: Config, runtime_dir: str, log: Log) -> int:
     """Until the supervisor ends it, or is gone; the exit code."""
     sender = Sender(
         allow_http=config.webhooks.allow_http,
-        networks=config.webhooks.networks,
+        networks=webhook_url.networks(config.webhooks),
         timeout_s=config.webhooks.timeout_secs,
         user_agent=f"roomtone/{installed('roomtone')}",
     )

@@ -9,12 +9,17 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from roomtone.control.core.addresses import Allowed, is_odd_number
+from roomtone.control.core.addresses import LOOPBACK, Allowed, is_odd_number
 from roomtone.control.core.config import Webhooks
 from roomtone.control.core.rest.refusal import Fault, Refusal
 
 MAX_URL = 2048
 LOCALHOST = (ip_address("127.0.0.1"), ip_address("::1"))
+
+
+def networks(config: Webhooks) -> tuple[str, ...]:
+    """Where receivers may be though it is not public."""
+    return (LOOPBACK if config.allow_localhost else ()) + config.allow_networks
 
 
 def check(config: Webhooks, url: str, pointer: str) -> None:
@@ -40,14 +45,14 @@ def _fault(config: Webhooks, url: str) -> str | None:
         return "Must not carry credentials"
     if is_odd_number(host):
         return "The host is a number, but no IPv4 address in four parts"
-    if not _reachable(host, config.networks):
+    if not _reachable(host, networks(config)):
         return "The host's address is not public"
     return None
 
 
-def _reachable(host: str, networks: Iterable[str]) -> bool:
-    """Whether anything is ever sent there.  networks: permitted though they are not public."""
-    allowed = Allowed(networks)
+def _reachable(host: str, permitted: Iterable[str]) -> bool:
+    """Whether anything is ever sent there.  permitted: networks that need not be public."""
+    allowed = Allowed(permitted)
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return any(address in allowed for address in LOCALHOST)
