@@ -9,12 +9,13 @@ from __future__ import annotations
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 
 from roomtone.control.core import effects
 from roomtone.control.core.placement import Workers
-from roomtone.control.core.problems import INTERNAL_ERROR, Problem
+from roomtone.control.core.problems import INTERNAL_ERROR, SESSION_GONE, Problem
 from roomtone.control.core.run import (
     COMMAND_DEADLINE_US,
     FILES,
@@ -23,12 +24,17 @@ from roomtone.control.core.run import (
     STORE,
     Answer,
     Ask,
+    Ended,
     Open,
+    Procedure,
     Run,
     Unanswered,
     Work,
+    defer,
+    next_deferred,
     unanswered,
 )
+from roomtone.control.core.session import Session
 from roomtone.engine.messages import CommandBody, Failed
 
 LATE_KEPT_US = 60_000_000  # how long an answer after its deadline is waited for, to undo it
@@ -68,6 +74,33 @@ class Procedures:
         """Run a procedure that no client waits for."""
         run = Run(procedure, lambda _result, _problem: None)
         self.step(run, [])
+
+    def in_turn(
+        self,
+        session: Session,
+        procedure: Procedure | Work,
+        done: Ended,
+    ) -> None:
+        """Run a procedure behind what is open in its session; it does not outlive that."""
+        if session.ended:
+            procedure.close()
+            done(None, Problem(SESSION_GONE, "The session has ended"))
+        elif session.run is not None:
+            defer(session, partial(self.in_turn, session, procedure, done))
+        else:
+            run = session.run = Run(procedure, partial(self._turn_over, session, done))
+            self.step(run, [])
+
+    def _turn_over(
+        self,
+        session: Session,
+        done: Ended,
+        result: Struct | None,
+        problem: Problem | None,
+    ) -> None:
+        session.run = None
+        done(result, problem)
+        next_deferred(session)
 
     def step(self, run: Run, answers: list[Answer]) -> None:
         """Resume a procedure until it waits for a worker or ends."""

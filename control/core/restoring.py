@@ -25,7 +25,7 @@ READERS: dict[str, Callable[[Core, str, bytes], None]] = {
     play_model.KIND: play_restore.read,
 }
 # What is done, in this order, when every worker has said what it held before this process began.
-SWEEPERS: list[Callable[[Core], None]] = [sweeping.sweep, remembering.sweep]
+SWEEPERS: list[Callable[[Core], None]] = [remembering.sweep, sweeping.sweep]
 
 
 def restore(core: Core, given: Restored) -> None:

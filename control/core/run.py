@@ -66,13 +66,14 @@ class Unanswered(Struct):
 Answer = ReplyBody | Located | Said | Unanswered
 Procedure = Generator[list[Ask], list[Answer], Struct]
 Work = Generator[list[Ask], list[Answer], None]  # a procedure without a client
+Ended = Callable[[Struct | None, Problem | None], None]  # what a procedure came to
 
 
 class Run(Struct, eq=False):
     """A procedure between two steps.  open: the places of the answers still missing, by command number."""
 
     procedure: Procedure | Work
-    done: Callable[[Struct | None, Problem | None], None]
+    done: Ended
     call: Call | None = None
     started: bool = False
     answers: list[Answer | None] = field(default_factory=list)

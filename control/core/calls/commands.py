@@ -11,7 +11,6 @@ Work that asks workers takes its turn in the session like methods of the WebSock
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from roomtone.control.core.calls import events, telling
 from roomtone.control.core.problems import Problem
 from roomtone.control.core.rest.asked import Accepted, Asked, Handler, Operation, Outcome
 from roomtone.control.core.rest.refusal import as_refusal
-from roomtone.control.core.run import Run, Work, defer, next_deferred
+from roomtone.control.core.run import Work
 from roomtone.control.core.session import Session
 
 if TYPE_CHECKING:
@@ -136,28 +135,13 @@ def give_up(core: Core, session: Session) -> None:
 
 def carry_out(core: Core, command: Command, work: Work) -> None:
     """Do what a command does, behind what is open in its session; its result is told when it has ended."""
-    take_turn(core, command.asked.the_session, work, partial(_done, core, command))
+    core.in_turn(command.asked.the_session, work, partial(_done, core, command))
 
 
-def _done(core: Core, command: Command, problem: Problem | None) -> None:
-    if problem is not None:
-        fail(core, command, as_refusal(problem).code)
-    else:
+def _done(core: Core, command: Command, _: Struct | None, problem: Problem | None) -> None:
+    if problem is None:
         succeed(core, command)
-
-
-def take_turn(core: Core, session: Session, work: Work, done: Callable[[Problem | None], None]) -> None:
-    """Do work behind what is open in the session; when the session ends before its turn, not at all."""
-    if session.ended:
-        work.close()
-    elif session.run is not None:
-        defer(session, partial(take_turn, core, session, work, done))
+    elif command.asked.the_session.ended:
+        fail(core, command, CALL_ENDED)
     else:
-        run = session.run = Run(work, lambda _, problem: _finish(session, done, problem))
-        core.step(run, [])
-
-
-def _finish(session: Session, done: Callable[[Problem | None], None], problem: Problem | None) -> None:
-    session.run = None
-    done(problem)
-    next_deferred(session)
+        fail(core, command, as_refusal(problem).code)

@@ -20,7 +20,6 @@ from msgspec import Meta, Struct, field
 
 from roomtone.control.core import api, notes, placing, tones
 from roomtone.control.core.calls import events, telling
-from roomtone.control.core.calls.commands import take_turn
 from roomtone.control.core.downloads import Copy, Reason, Source
 from roomtone.control.core.problems import Problem
 from roomtone.control.core.rest.refusal import as_refusal
@@ -156,7 +155,7 @@ def _fetched(
 def _open(core: Core, session: Session, playback: Playback) -> None:
     """All files are there: make what plays them."""
     work = (make if playback.urls else _make_silence)(core, session, playback)
-    take_turn(core, session, work, partial(_made, core, session, playback))
+    core.in_turn(session, work, partial(_made, core, session, playback))
 
 
 def make(core: Core, session: Session, playback: Playback) -> Work:
@@ -217,7 +216,9 @@ def _queue(core: Core, session: Session, playback: Playback, item: int) -> Work:
             _unplayable(core, session, playback, item, problem.cause or as_refusal(problem).code)
 
 
-def _made(core: Core, session: Session, playback: Playback, problem: Problem | None) -> None:
+def _made(
+    core: Core, session: Session, playback: Playback, _: Struct | None, problem: Problem | None
+) -> None:
     if problem is not None and not session.ended:
         _unplayable(core, session, playback, 0, problem.cause or as_refusal(problem).code)
 

@@ -18,6 +18,7 @@ from roomtone.control.core.calls.playback_commands import tell_stopped
 from roomtone.control.core.calls.playing import Playback, Playhead
 from roomtone.control.core.calls.telling import KIND
 from roomtone.control.core.event_queue import EventQueue
+from roomtone.control.core.rooms import sweeping
 from roomtone.control.core.session import Session
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def sweep(core: Core) -> None:
         )
         session.leg.ending = ending.RESTART
         _end_playback(core, session)
+        sweeping.gone(core, session_id)
         if row.recorded is not None:
             recording.completed(core, session, row.recorded, 0, ending.RESTART.cause)
         else:

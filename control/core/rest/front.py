@@ -10,6 +10,7 @@ first; it refuses by raising `Refusal`.  The answer waits until everything that 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -70,7 +71,11 @@ def handle(core: Core, given: RestRequest) -> None:
     if isinstance(result, Outcome):
         _answer(core, request, result)
     elif result is not None:
-        core.step(Run(result, lambda outcome, problem: _done(core, request, outcome, problem)), [])
+        done = partial(_done, core, request)
+        if asked.session is not None:
+            core.in_turn(asked.session, result, done)
+        else:
+            core.step(Run(result, done), [])
 
 
 def _begin(core: Core, request: _Open, given: RestRequest) -> Any:
@@ -114,6 +119,8 @@ def _find(core: Core, asked: Asked, operation: Operation) -> None:
         session_id = naming.session_id(core.node, named)
         session = core.sessions.get(session_id) if session_id is not None else None
         if session is None:
+            if session_id is not None and core.unheard:  # a worker may hold it since before this process
+                raise refuse("node_unavailable", retry_after_ms=1000)
             raise refuse("session_not_found")
         _owned(core, session.app_id, asked.app_id, "session_not_found")
         asked.session = session

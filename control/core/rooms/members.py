@@ -51,6 +51,8 @@ def _member(core: Core, asked: Asked) -> Member:
     """Raises `Refusal`."""
     session_id = naming.session_id(core.node, asked.path["member"])
     member = asked.the_room.members.get(session_id or "")
+    if session_id in asked.the_room.returning:
+        raise refuse("node_unavailable", retry_after_ms=1000)
     if member is None or member.state != "in":
         raise refuse("member_not_found")
     return member
@@ -89,6 +91,12 @@ def kick(core: Core, asked: Asked, body: Struct) -> Outcome:
     return Outcome(MemberRemoved(asked.path["member"], "removed"))
 
 
+def check_known(room: Room) -> None:
+    """Raises `Refusal`: after a restart it is not known yet who is still there."""
+    if room.returning:
+        raise refuse("node_unavailable", retry_after_ms=1000)
+
+
 def check_role(room: Room, role: str) -> None:
     """Raises `Refusal`."""
     if role not in room.routing.roles:
@@ -97,6 +105,7 @@ def check_role(room: Room, role: str) -> None:
 
 def bulk(core: Core, asked: Asked, body: Bulk) -> Outcome:
     room = asked.the_room
+    check_known(room)
     for role in body.except_roles:
         check_role(room, role)
     changed = [

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from roomtone.control.core.rest.asked import Asked, Operation, Outcome
 from roomtone.control.core.rest.refusal import Refusal
 from roomtone.control.core.rooms import forwarding, lasting, routing, seating, views
-from roomtone.control.core.rooms.members import RoleName
+from roomtone.control.core.rooms.members import RoleName, check_known
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
@@ -59,6 +59,7 @@ def change(core: Core, asked: Asked, body: ChangeRouting) -> Outcome:
 
 
 def _adopt(core: Core, room: Room, default: str, hears: dict[str, tuple[str, ...]]) -> Outcome:
+    check_known(room)
     for member in room.members.values():
         if member.role and member.role not in hears:
             raise Refusal(400, "validation_error", f"A member has the role {member.role!r}")

@@ -136,11 +136,18 @@ def _put_right(core: Core, session: Session, endpoint: Endpoint, entry: Snapshot
     seating.settle(core, session, endpoint)
 
 
+def gone(core: Core, session_id: str) -> None:
+    """A session that no worker holds has left its room."""
+    room = core.returning.get(session_id)
+    if room is not None:
+        leaving.unseen(core, room, room.returning[session_id], "orphan", "restart")
+
+
 def sweep(core: Core) -> None:
     """Every worker was heard."""
+    for session_id in list(core.returning):
+        gone(core, session_id)
     for room in core.rooms.values():
-        for row in list(room.returning.values()):
-            leaving.unseen(core, room, row, "orphan", "restart")
         recording.returned(core, room)
         if room.size:
             core.work(_open_again(core, room))

@@ -51,6 +51,25 @@ def test_a_call_with_our_offer_is_answered_by_its_peer(desk: Desk) -> None:
     assert names(desk, call) == ["call.new", "call.answered", "call.answered", "command.result"]
 
 
+def test_a_call_that_ends_while_its_answer_is_taken_has_its_last_event_last(desk: Desk) -> None:
+    call = desk.rest("session.create", {"codecs": ["PCMA"]})[1]["session_uuid"]
+    desk.workers[0].mute.add(ms.UpdateRtp)
+    answer = desk.ask("session.answer", {"sdp": ANSWER}, session_uuid=call)
+    command(desk, call, "hangup")
+    desk.answer_late(0)
+    assert desk.reply(answer) == (404, {"code": "session_not_found", "detail": None})
+    assert names(desk, call) == ["call.new", "command.result", "call.hangup"]
+
+
+def test_of_two_answers_at_once_the_first_is_taken(desk: Desk) -> None:
+    call = desk.rest("session.create", {"codecs": ["PCMA"]})[1]["session_uuid"]
+    desk.workers[0].mute.add(ms.UpdateRtp)
+    asked = [desk.ask("session.answer", {"sdp": ANSWER}, session_uuid=call) for _ in range(2)]
+    desk.answer_late(0)
+    assert [desk.reply(n)[0] for n in asked] == [200, 409]
+    assert names(desk, call) == ["call.new", "call.answered"]
+
+
 def test_a_call_that_was_answered_is_not_answered_again(desk: Desk) -> None:
     call = made(desk)
     command(desk, call, "answer")

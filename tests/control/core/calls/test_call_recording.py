@@ -174,3 +174,12 @@ def test_a_recording_whose_end_was_asked_for_before_the_call_ended_is_forgotten(
     desk.answer_late(0)
     assert names(desk, call)[-2:] == ["recording.completed", "call.hangup"]
     assert desk.core.departed == {}
+
+
+def test_commands_under_way_when_their_call_ends_say_so(desk: Desk) -> None:
+    call = made(desk)
+    desk.workers[0].mute.add(ms.StartRecording)
+    command(desk, call, "record/start")
+    command(desk, call, "record/stop")  # waits for its turn
+    command(desk, call, "hangup")
+    assert [r["error"] for r in desk.told("command.result")] == [None, "call_ended", "call_ended"]

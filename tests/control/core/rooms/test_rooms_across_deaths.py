@@ -6,6 +6,8 @@ from gathering import AT_ONCE, call, command, join, members, of_call, of_room, r
 
 from roomtone.engine import messages as ms
 
+UNKNOWN = "550e8400-e29b-41d4-a716-446655440000"
+
 
 @pytest.fixture
 def two() -> Desk:
@@ -159,3 +161,32 @@ def test_a_session_of_a_websocket_is_still_a_member_after_a_restart(desk: Desk) 
     (left,) = desk.told("conference.member.left")
     assert left["cause"] == "session_destroyed"
     assert desk.core.workers.loads() == {0: 0}
+
+
+def test_until_workers_were_heard_nothing_is_said_of_who_is_there(desk: Desk) -> None:
+    """Neither that a call is gone, which may go on, nor that all are muted, of whom some come back."""
+    room, caller = room_of(desk), call(desk)
+    join(desk, caller, room, role="coach")
+    desk.reboot(heard=False)
+    of_member = {"room_id": room, "member": caller}
+    asked = [
+        desk.rest("session.get", session_uuid=caller),
+        desk.rest("command.hangup", session_uuid=caller),
+        desk.rest("conference.member.change", {"muted": True}, **of_member),
+        desk.rest("conference.members.bulk", {"action": "mute"}, room_id=room),
+        desk.rest("conference.routing.change", {"roles": {"coach": None}}, room_id=room),
+    ]
+    assert {(status, refused["code"]) for status, refused in asked} == {(503, "node_unavailable")}
+    desk.hear()
+    assert desk.rest("conference.member.change", {"muted": True}, **of_member)[1]["role"] == "coach"
+    assert desk.rest("session.get", session_uuid=f"{desk.core.node}-{UNKNOWN}")[0] == 404
+
+
+def test_what_a_lost_call_was_played_ends_before_it_leaves(desk: Desk) -> None:
+    room, caller = room_of(desk), call(desk)
+    join(desk, caller, room)
+    command(desk, caller, "playback/silence")
+    desk.workers[0].endpoints.clear()
+    desk.workers[0].seats.clear()
+    desk.reboot()
+    assert of_call(desk, caller)[-3:] == ["playback.stopped", "conference.member.left", "call.hangup"]
