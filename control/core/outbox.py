@@ -17,6 +17,7 @@ made here, once; they are stored, signed and sent as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -29,7 +30,7 @@ from roomtone.control.core.webhooks import Webhook
 
 MAX_BODY_BYTES = 20_000
 EXTRA_BYTES = 1_500  # of a body, at most, beside the documented keys
-LANES_KEPT = 100_000  # in memory; the others are looked up when they are needed
+LANES_KEPT = 30_000  # in memory, those used last, some 5 MB; the others are looked up when they are needed
 ORDINAL_BITS = 10  # of a delivery's id: which of the event's deliveries
 MAX_DELIVERIES = 1 << ORDINAL_BITS  # of one event
 
@@ -68,7 +69,7 @@ class Lanes:
         self._changed: dict[str, int] = {}
 
     def next(self, lane: str) -> int:
-        last = self._last.get(lane)
+        last = self._last.pop(lane, None)  # and back as the latest
         number = (self._load(lane) if last is None else last) + 1
         self._last[lane] = self._changed[lane] = number
         return number
@@ -79,8 +80,8 @@ class Lanes:
 
     def committed(self) -> None:
         self._changed = {}
-        if len(self._last) > LANES_KEPT:
-            self._last = {}
+        for lane in list(islice(self._last, max(len(self._last) - LANES_KEPT, 0))):
+            del self._last[lane]
 
     def rolled_back(self) -> None:
         self._last, self._changed = {}, {}

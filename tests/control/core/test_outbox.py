@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from writing import NODE, event, row, webhook
 
+from roomtone.control.core import outbox as outbox_module
 from roomtone.control.core.api import EventData
 from roomtone.control.core.committing import Published
 from roomtone.control.core.outbox import MAX_BODY_BYTES, Lanes, Outbox, event_id
@@ -31,6 +32,25 @@ def fresh(*webhooks: Any, numbers: dict[str, int] | None = None) -> Outbox:
         outbox.webhook(row(each))
     outbox.committed()
     return outbox
+
+
+def test_lanes_not_used_for_long_are_looked_up_again_and_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "LANES_KEPT", 2)
+    disk: dict[str, int] = {}
+    looked_up: list[str] = []
+
+    def load(lane: str) -> int:
+        looked_up.append(lane)
+        return disk.get(lane, 0)
+
+    lanes = Lanes(load)
+    given = []
+    for lane in "abacaba":
+        given.append((lane, lanes.next(lane)))
+        disk.update(lanes.changed())
+        lanes.committed()
+    assert given == [("a", 1), ("b", 1), ("a", 2), ("c", 1), ("a", 3), ("b", 2), ("a", 4)]
+    assert looked_up == ["a", "b", "c", "b"]  # "a" is the busy one
 
 
 def bodies(outbox: Outbox, published: Published) -> list[dict[str, Any]]:
