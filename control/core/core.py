@@ -136,9 +136,9 @@ class Core(Procedures):
             case effects.WorkerHolds():
                 audio.sockets_lost(self, recall.adopt(self, given.worker, given.endpoints))
                 play.heard(self, given.worker, given.endpoints)
-                self._heard(given.worker)
                 recordings.adopt(self, given.worker, given.recordings)
                 remembering.go_on(self)
+                self._heard(given.worker)
             case effects.WorkerDied():
                 self._worker_died(given.worker, given.left)
             case effects.ShutdownBegan():

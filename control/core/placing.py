@@ -54,6 +54,8 @@ def book(core: Core, bus: Bus, endpoint: Endpoint) -> Generator[list[Ask], list[
         yield from spreading.join(core, bus)
         yield from recordings.join(core, bus)
         yield from seating.book(core, bus, endpoint)
+        if bus.ended:  # its workers have closed it, and would make it anew
+            raise Problem(ENDPOINT_ERROR, "The session ended meanwhile")
     except (Problem, GeneratorExit):
         places.release(core, bus, endpoint.worker, endpoint.kind)
         raise

@@ -150,8 +150,7 @@ def begin(
     try:
         yield from _feed(core, bus, recording, body.legs)
     except Problem as refused:
-        _forget(bus, recording)
-        _stop_all(core, recording)
+        drop(core, bus, recording)
         raise Problem(RECORDING_ERROR, f"Not recorded: {refused.message}") from None
     core.log("info", "recording_started", session=bus.id, recording=recording_id, worker=worker)
     return started, recording
@@ -306,6 +305,12 @@ def _feed_by(bus: Bus, recording: Recording, path: str, legs: list[str]) -> Star
         legs=legs,
         wav=recording.file_path.endswith(WAV),
     )
+
+
+def drop(core: Core, bus: Bus, recording: Recording) -> None:
+    """End one that nobody was told of."""
+    _forget(bus, recording)
+    _stop_all(core, recording)
 
 
 def _stop_all(core: Core, recording: Recording) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import webhooks
+from roomtone.control.core import recordings, webhooks
 from roomtone.control.core.calls import remembering
 from roomtone.control.core.effects import Restored
 from roomtone.control.core.rest import apps, remembered
@@ -25,7 +25,12 @@ READERS: dict[str, Callable[[Core, str, bytes], None]] = {
     play_model.KIND: play_restore.read,
 }
 # What is done, in this order, when every worker has said what it held before this process began.
-SWEEPERS: list[Callable[[Core], None]] = [remembering.sweep, sweeping.sweep]
+SWEEPERS: list[Callable[[Core], None]] = [
+    recordings.claim,
+    remembering.go_on,
+    remembering.sweep,
+    sweeping.sweep,
+]
 
 
 def restore(core: Core, given: Restored) -> None:

@@ -94,7 +94,9 @@ def succeed(core: Core, command: Command, *, changed: bool = True) -> None:
 
 
 def fail(core: Core, command: Command, error: str) -> None:
-    _tell(core, command, error, changed=False)
+    """Where its call has ended, for that."""
+    ended = command.asked.the_session.ended
+    _tell(core, command, CALL_ENDED if ended else error, changed=False)
 
 
 def _tell(core: Core, command: Command, error: str | None, *, changed: bool, late: bool = False) -> None:
@@ -141,7 +143,5 @@ def carry_out(core: Core, command: Command, work: Work) -> None:
 def _done(core: Core, command: Command, _: Struct | None, problem: Problem | None) -> None:
     if problem is None:
         succeed(core, command)
-    elif command.asked.the_session.ended:
-        fail(core, command, CALL_ENDED)
     else:
         fail(core, command, as_refusal(problem).code)

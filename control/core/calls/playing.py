@@ -165,6 +165,7 @@ def make(core: Core, session: Session, playback: Playback) -> Work:
     placing.check_room(core, session)
     endpoint = Endpoint(id=core.next_id(), kind="file", worker=-1, policy="sendonly")
     playback.endpoint, playback.item = endpoint.id, 0
+    telling.remember(core, session)  # a process after this one has to find it
     copy = playback.copies[0]
 
     def body() -> CreateFile:

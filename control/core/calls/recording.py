@@ -15,7 +15,7 @@ from roomtone.control.core import recordings
 from roomtone.control.core.calls import commands, ending, events, telling
 from roomtone.control.core.calls.commands import Command, command
 from roomtone.control.core.calls.leg import Recorded
-from roomtone.control.core.recordings import MIX
+from roomtone.control.core.recordings import MIX, Recording
 from roomtone.control.core.rest.asked import Asked, Operation, Outcome
 from roomtone.control.core.rest.refusal import Refusal, refuse
 from roomtone.control.core.run import Work
@@ -42,10 +42,20 @@ def start(core: Core, asked: Asked, body: StartRecord) -> Outcome:
     if session.leg.recorded is not None:
         raise refuse("recording_active")
     accepted = commands.accept(core, asked)
-    name = f"{session.id}-{asked.operation_id}.{body.format}"
+    name = f"{_prefix(session)}{asked.operation_id}.{body.format}"
     recorded = session.leg.recorded = Recorded(accepted.uid, name)
     commands.carry_out(core, accepted, _start(core, session, recorded, accepted))
     return commands.accepted(core, asked)
+
+
+def _prefix(session: Session) -> str:
+    """Of the names of its files."""
+    return f"{session.id}-"
+
+
+def is_ours(session: Session, recording: Recording) -> bool:
+    """Begun by a command here, not by a client of the WebSocket."""
+    return recording.file_path.rpartition("/")[2].startswith(_prefix(session))
 
 
 def _start(core: Core, session: Session, recorded: Recorded, accepted: Command) -> Work:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roomtone.control.core import naming
+from roomtone.control.core import naming, recordings
 from roomtone.control.core.calls import digits, ending, events, playing, recording, telling
 from roomtone.control.core.calls.leg import CallRow, Leg, Played
 from roomtone.control.core.calls.playback_commands import tell_stopped
@@ -103,8 +103,12 @@ def go_on(core: Core) -> None:
 
 
 def _claim_recording(core: Core, session: Session) -> None:
+    """What was begun and not told of yet is ended: its command has failed."""
     recorded = session.leg.recorded
-    if recorded is None or not recorded.id:
+    for untold in [r for r in session.recordings.values() if recording.is_ours(session, r)]:
+        if recorded is None or untold.id != recorded.id:
+            recordings.drop(core, session, untold)
+    if recorded is None:
         return
     kept = session.recordings.get(recorded.id)
     then = partial(recording.completed, core, session, recorded)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from roomtone.control.core import placing
 from roomtone.control.core.endpoint_requests import rtp_command
-from roomtone.control.core.problems import ENDPOINT_ERROR
+from roomtone.control.core.problems import ENDPOINT_ERROR, Problem
 from roomtone.control.core.rest import query
 from roomtone.control.core.rest.asked import Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import refuse
@@ -76,7 +76,12 @@ def create(core: Core, asked: Asked, body: Forward) -> Steps:
         made = rtp_command(core, room, endpoint, media_ip)
         return msgspec.structs.replace(made, room=room.id, seat=seat(room), key_relay_limit=0)
 
-    endpoint.created = yield from placing.create(core, room, endpoint, command, RtpCreated)
+    try:
+        endpoint.created = yield from placing.create(core, room, endpoint, command, RtpCreated)
+    except Problem:
+        if room.ended:
+            raise refuse("room_not_found") from None
+        raise
     endpoint.happened(EndpointFact.OFFER_ANSWERED)
     core.log("info", "forwarder_made", room=room.id, forwarder=endpoint.id)
     return Outcome(_view(endpoint))

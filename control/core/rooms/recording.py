@@ -147,8 +147,14 @@ def end_for_room(core: Core, room: Room) -> Generator[list[Ask], list[Answer], N
 
 
 def returned(core: Core, room: Room) -> None:
-    """After a restart, when every worker was heard: it goes on, or has ended meanwhile."""
+    """After a restart, when every worker was heard: it goes on, or has ended meanwhile.
+
+    One that was begun and not told of yet is ended: its request got no answer.
+    """
     recorded = room.recorded
+    for untold in list(room.recordings.values()):
+        if recorded is None or untold.id != recorded.id:
+            recordings.drop(core, room, untold)
     if recorded is None:
         return
     kept = room.recordings.get(recorded.id)

@@ -178,6 +178,7 @@ def worker_lost(core: Core, worker: int) -> None:
 
 def _leave_worker(core: Core, room: Room, worker: int) -> None:
     for endpoint in [e for e in room.endpoints.values() if e.worker == worker]:
+        core.log("warning", "forwarder_lost", room=room.id, forwarder=endpoint.id)
         placing.removed(core, room, endpoint)
     room.counts.pop(worker, None)
     room.opened.pop(worker, None)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from calling import command, made, names
 from desk import Desk
+from fake_worker import held
 
 from roomtone.control.core import effects as fx
 from roomtone.engine import messages as ms
@@ -116,7 +117,7 @@ def test_a_hangup_before_the_recording_has_its_turn(desk: Desk) -> None:
     assert command(desk, call, "record/start")[0] == 202
     command(desk, call, "hangup")
     assert names(desk, call)[-1] == "call.hangup"
-    assert [told["error"] for told in desk.told("command.result")] == [None, "hangup", "call_ended"]
+    assert [told["error"] for told in desk.told("command.result")] == [None, "call_ended", "call_ended"]
 
 
 def test_what_was_told_of_a_call_whose_recording_is_not_whole_yet_is_not_told_again(desk: Desk) -> None:
@@ -183,3 +184,34 @@ def test_commands_under_way_when_their_call_ends_say_so(desk: Desk) -> None:
     command(desk, call, "record/stop")  # waits for its turn
     command(desk, call, "hangup")
     assert [r["error"] for r in desk.told("command.result")] == [None, "call_ended", "call_ended"]
+
+
+def test_a_recording_that_was_not_told_of_ends_with_the_control_process(desk: Desk) -> None:
+    """One that a client of the WebSocket has begun goes on."""
+    call = made(desk)
+    client = desk.connect("app")
+    client.call("session.attach", session_id=call.partition("-")[2])
+    theirs = client.call("recording.start", file_path="/rec/theirs.pcap")["recording_id"]
+    desk.workers[0].mute.add(ms.StartRecording)
+    command(desk, call, "record/start", {"command_uid": "r-1"})
+    ours = desk.workers[0].of(ms.StartRecording)[-1].recording
+    desk.reboot()
+    assert [body.recording for body in desk.workers[0].of(ms.StopRecording)] == [ours]
+    assert [told["error"] for told in desk.told("command.result")] == ["interrupted"]
+    assert theirs in {
+        recording.id for session in desk.core.sessions.values() for recording in session.recordings.values()
+    }
+
+
+def test_a_recording_that_died_while_no_control_process_ran_is_completed() -> None:
+    """Else its call would never be told to have ended."""
+    desk = Desk(workers=2, config='recording_dir = "/rec"')
+    call, _ = recorded(desk)
+    desk.reboot(heard=False)
+    desk.give(fx.WorkerStarted(0, 1, running=True))
+    desk.give(fx.WorkerHolds(0, held(desk.workers[0]), []))
+    assert completed(desk) == []
+    desk.kill(1)
+    assert [cause for *_, cause in completed(desk)] == ["restart"]
+    command(desk, call, "hangup")
+    assert names(desk, call)[-1] == "call.hangup"

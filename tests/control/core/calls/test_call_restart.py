@@ -125,3 +125,13 @@ def test_a_call_that_was_told_to_be_over_does_not_come_back(desk: Desk) -> None:
     assert names(desk, call)[-1] == "call.hangup"
     assert desk.rest("session.get", session_uuid=call)[0] == 404
     assert not desk.workers[0].endpoints
+
+
+def test_a_file_that_was_about_to_be_heard_is_not_heard_after_a_restart(desk: Desk) -> None:
+    """Its command has failed, so the application plays something else."""
+    call = made(desk)
+    start(desk, call, ONE)
+    desk.arrive(ONE)
+    desk.reboot()
+    assert desk.workers[0].files == {}
+    assert results(desk) == [("playback/start", False, False, "interrupted")]

@@ -92,3 +92,15 @@ def test_what_cannot_be_sent_is_refused_with_its_place(
     assert desk.reply(n) == (400, {"code": "validation_error", "detail": None})
     assert [fault.pointer for fault in desk.replies[n].refusal.faults] == [pointer]
     assert not desk.workers[0].endpoints
+
+
+def test_a_forwarder_of_a_room_that_is_deleted_meanwhile_leaves_nothing(desk: Desk) -> None:
+    room = room_of(desk)
+    desk.workers[0].stalled = True
+    asked = desk.ask("conference.forwarder.create", {"remote": THERE}, room_id=room)
+    desk.rest("conference.delete", room_id=room)
+    desk.workers[0].stalled = False
+    desk.answer_late(0)
+    assert desk.reply(asked) == (404, {"code": "room_not_found", "detail": None})
+    assert not desk.workers[0].endpoints
+    assert desk.core.workers.loads() == {0: 0}

@@ -107,7 +107,9 @@ def test_a_dead_worker_s_recording_is_told_of_once(desk: Desk) -> None:
     assert record(desk, room)[0] == 201
 
 
-def test_a_recording_goes_on_across_a_restart(desk: Desk) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_recording_goes_on_across_a_restart(workers: int) -> None:
+    desk = Desk(workers=workers, config=CONFIG)
     room = room_of(desk)
     _, made = record(desk, room)
     desk.reboot()
@@ -187,3 +189,18 @@ def test_a_recording_that_breaks_off_while_it_is_paused_is_not_paused(desk: Desk
     desk.answer_late(worker)
     assert desk.reply(paused)[1]["code"] == "not_recording"
     assert of_room(desk, room)[-1] == "recording.stopped"
+
+
+def test_a_recording_that_nobody_was_told_of_ends_with_the_control_process(desk: Desk) -> None:
+    room = room_of(desk)
+    for worker in desk.workers.values():
+        worker.mute.add(ms.StartRecording)
+    desk.ask("conference.record.start", room_id=room)
+    (started,) = desk.workers[home(desk, room)].of(ms.StartRecording)
+    desk.reboot()
+    (stopped,) = desk.workers[home(desk, room)].of(ms.StopRecording)
+    assert stopped.recording == started.recording
+    assert of_room(desk, room) == ["created"]
+    for worker in desk.workers.values():
+        worker.mute.clear()
+    assert record(desk, room)[0] == 201
