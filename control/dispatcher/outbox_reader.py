@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-
 import msgspec
 
 from roomtone.control.core import webhooks
 from roomtone.control.core.outbox import ORDINAL_BITS, lanes_of
 from roomtone.control.core.webhooks import Webhook
 from roomtone.control.dispatcher.lanes import Item
-from roomtone.control.io.store_file import FILE, IS_LOOSE, IS_PENDING, opened
+from roomtone.control.io import store_file
+from roomtone.control.io.store_file import IS_LOOSE, IS_PENDING, opened
 from roomtone.control.io.vault import Vault
 
 _ITEM = (
@@ -25,8 +23,7 @@ class OutboxReader:
 
     def __init__(self, state_dir: str) -> None:
         self._vault = Vault.open(state_dir, make=False)
-        path = os.path.join(state_dir, FILE)
-        self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+        self._db = store_file.reader(state_dir)
 
     def close(self) -> None:
         self._db.close()

@@ -165,7 +165,8 @@ class Store:
 
     def _put(self, job: Job) -> None:
         with self._news:
-            if self._trouble == "store_unavailable" and self._waiting >= QUEUED_LOW_VALUE:
+            stuck = self._stalled or self._trouble == "store_unavailable"
+            if stuck and self._waiting >= QUEUED_LOW_VALUE:
                 low = [event.app_id for event in job.events if event.fields.LOW_VALUE]
                 self._dropped.update(low)
                 self.totals.shed_waiting += len(low)
@@ -332,6 +333,7 @@ class Store:
             if self._share >= PRUNE_AT:
                 more |= self._file.prune_delivered()
             self._file.commit()
+            self._file.shorten_log()
         except (sqlite3.Error, OSError) as error:
             self._file.roll_back()
             self._set_trouble("store_unavailable", error=str(error))

@@ -32,11 +32,14 @@ VERSION = 1
 APPLICATION = 0x726F6F6D  # "room"; PRAGMA application_id
 SEALED = frozenset({webhooks.KIND, "app", "uid"})  # a reply may hold a fresh secret
 NODE = ""  # the node's counter among the lanes
-# A store that begins anew must not give ids that an earlier one has given: receivers remember them for days.
-# It begins at the time, in units that 15,000 events a second do not overtake.
+# No id is given twice: receivers remember them for days.  A store that begins anew, was put back from a copy
+# or lost its last commits with the power does not know what was given.  So it goes on at the time, in units
+# that 15,000 events a second do not overtake.
 FIRST_SHIFT = 6  # microseconds since 1970, shifted right
 STEP = 500  # events or lanes that are looked at in one transaction
 WAL_PAGES = 4000  # of 4 KiB before they go to the file
+WAL_BYTES = 64 << 20  # readers who follow one upon another let it grow; from here on it waits for them
+READERS_WAIT_S = 1.0  # so long, then it tries again later
 
 # Literally so in queries too: else SQLite does not see that it may use the index.
 IS_PENDING = f"state = {PENDING}"
@@ -87,7 +90,9 @@ class StoreFile:
                 os.mkdir(self._dir, 0o700)
             self._lock = _locked(os.path.join(self._dir, LOCK))
             self._vault = Vault.open(self._dir, make=not os.path.exists(path))
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                path, timeout=READERS_WAIT_S, isolation_level=None, check_same_thread=False
+            )
             os.chmod(path, 0o600)
             self._prepare(path)
             return self._load(at_us)
@@ -116,7 +121,7 @@ class StoreFile:
             raise StoreError(f"{path} has version {version}; this roomtone reads version {VERSION}")
 
     def _load(self, at_us: int) -> list[Row]:
-        last = self._last(NODE) or at_us >> FIRST_SHIFT
+        last = max(self._last(NODE), at_us >> FIRST_SHIFT)
         self._lanes = Lanes(self._last)
         self.outbox = Outbox(self._node, self._lanes, last)
         rows = []
@@ -161,6 +166,11 @@ class StoreFile:
             self._db.execute("ROLLBACK")
         self.outbox.rolled_back()
         self.events, self.expired = self._before
+
+    def shorten_log(self) -> None:
+        """Bring the write-ahead log to the file when it has become long.  Outside transactions."""
+        if os.path.getsize(os.path.join(self._dir, f"{FILE}-wal")) > WAL_BYTES:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _size(self) -> int:
         pages, free = (
@@ -234,12 +244,12 @@ class StoreFile:
         )
 
     def replay(self, deliveries: list[int], at_us: int) -> list[str]:
-        """They are to be sent again, out of order.  The endpoints they go to."""
+        """They are to be sent again, out of order, where the endpoint is still there.  The endpoints."""
         marks = ", ".join("?" * len(deliveries))
         self._db.execute(
             f"UPDATE delivery SET state = {REPLAY}, tries = 0, due_us = ? WHERE id IN ({marks})"
-            " AND due_us IS NULL",
-            (at_us, *deliveries),
+            " AND due_us IS NULL AND webhook IN (SELECT id FROM row WHERE kind = ?)",
+            (at_us, *deliveries, webhooks.KIND),
         )
         found = self._db.execute(f"SELECT DISTINCT webhook FROM delivery WHERE id IN ({marks})", deliveries)
         return [webhook for (webhook,) in found]
@@ -294,6 +304,12 @@ class StoreFile:
                 self._db.execute("DELETE FROM lane WHERE key = ?", (lane,))
             else:
                 self._db.execute("UPDATE lane SET at_us = ? WHERE key = ?", (before_us, lane))
+
+
+def reader(state_dir: str) -> sqlite3.Connection:
+    """A connection that writes nothing.  Raises sqlite3.Error."""
+    url = f"{Path(state_dir, FILE).absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(url, uri=True, isolation_level=None)
 
 
 def opened(vault: Vault, kind: str, id: str, body: bytes) -> bytes:

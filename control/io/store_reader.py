@@ -13,7 +13,6 @@ clock microseconds.  Each question names the app: what is another's is as if it 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -32,9 +31,9 @@ from roomtone.control.core.rest.store_questions import (
 )
 from roomtone.control.core.views import rfc3339
 from roomtone.control.dispatcher.messages import DEAD, DELIVERED, LATE, PENDING, REPLAY
+from roomtone.control.io import store_file
 from roomtone.control.io.disk import Disk
 from roomtone.control.io.store import Store
-from roomtone.control.io.store_file import FILE
 
 LIMIT_S = 2.0
 CHECK_EVERY = 20_000  # steps of SQLite's machine
@@ -64,7 +63,7 @@ class StoreReader:
     """node: the hash in events' ids."""
 
     def __init__(self, state_dir: str, node: str) -> None:
-        self._url = f"file:{os.path.join(state_dir, FILE)}?mode=ro"
+        self._state_dir = state_dir
         self._node = node
         self._disk = Disk("store-reader")
 
@@ -156,7 +155,7 @@ class StoreReader:
         """On a thread."""
         until_s = time.monotonic() + LIMIT_S
         try:
-            with contextlib.closing(sqlite3.connect(self._url, uri=True, isolation_level=None)) as db:
+            with contextlib.closing(store_file.reader(self._state_dir)) as db:
                 db.set_progress_handler(lambda: time.monotonic() > until_s, CHECK_EVERY)
                 return question(db, *args)
         except sqlite3.Error as error:

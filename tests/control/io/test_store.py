@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import sqlite3
 import stat
 import threading
@@ -17,6 +19,8 @@ from writing import Writing, event, key, row, until, webhook, writing
 from roomtone.control.core.effects import Row
 from roomtone.control.core.rest.store_questions import Chosen
 from roomtone.control.dispatcher.messages import DEAD, DELIVERED, LATE, Attempt
+from roomtone.control.dispatcher.outbox_reader import OutboxReader
+from roomtone.control.io import store, store_file
 from roomtone.control.io.store_file import FILE, StoreError
 from roomtone.control.io.vault import Unsealable, Vault
 
@@ -129,6 +133,35 @@ def test_a_store_that_begins_anew_gives_other_ids(tmp_path: Path, run: Run) -> N
     run(body())
 
 
+def test_no_id_is_given_twice_though_the_store_has_lost_its_last_events(tmp_path: Path, run: Run) -> None:
+    """The power failed before they were on the disk, or the directory was put back from a copy."""
+
+    async def body() -> None:
+        state, copy = tmp_path / "state", tmp_path / "copy"
+        async with writing(state) as one:
+            await one.commit(event("r"))
+        shutil.copytree(state, copy)
+        seen = []
+        for path in (state, copy):
+            async with writing(path, bare=True) as one:
+                await one.commit(key("s"))
+            seen += table(path, "SELECT seq FROM event")
+        assert len(set(seen)) == 3, seen
+
+    run(body())
+
+
+@pytest.mark.parametrize("name", ["what?", "100%25", "a#b", "a b"])
+def test_a_state_dir_may_have_any_name(tmp_path: Path, run: Run, name: str) -> None:
+    async def body() -> None:
+        async with writing(tmp_path / name) as one:
+            await one.commit(event("r"))
+            assert len((await one.reader.deliveries(ALL, limit=9))[0]) == 1
+            assert OutboxReader(str(tmp_path / name)).webhooks() == ["app/default"]
+
+    run(body())
+
+
 def test_endpoints_hold_for_what_is_published_after_them(tmp_path: Path, run: Run) -> None:
     async def body() -> None:
         async with writing(tmp_path, bare=True) as one:
@@ -220,6 +253,63 @@ def test_a_disk_that_does_not_answer_is_told_to_who_asks_meanwhile(tmp_path: Pat
             goes_on.set()
             await until(lambda: any(getattr(told, "n", 0) == begun for told in one.told))
             assert one.troubles == ["store_unavailable", None]
+
+    run(body())
+
+
+def test_keys_that_come_while_the_disk_does_not_answer_are_shed_and_told(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "QUEUED_LOW_VALUE", 10)
+
+    async def body() -> None:
+        async with writing(tmp_path, stall_s=0.01) as one:
+            goes_on = threading.Event()
+            commit = one.store._file.commit
+
+            def hang() -> None:
+                goes_on.wait()
+                commit()
+
+            one.store._file.commit = hang  # type: ignore[method-assign]
+            while not one.troubles:
+                one.begin(key("s"))
+                await asyncio.sleep(0.001)
+            for _ in range(1000):
+                one.begin(key("s"))
+            assert one.store._waiting < 1000
+            goes_on.set()
+            await one.commit(event("r"))
+            told = table(tmp_path, "SELECT body FROM event WHERE name = 'events.dropped'")
+            count = sum(json.loads(text)["count"] for (text,) in told)
+            assert count == one.store.totals.shed_waiting > 900
+
+    run(body())
+
+
+def test_readers_who_follow_one_upon_another_do_not_let_the_log_grow(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_file, "WAL_BYTES", 1 << 20)
+    monkeypatch.setattr(store, "PRUNE_EVERY_S", 0.01)
+
+    async def body() -> None:
+        log = tmp_path / f"{FILE}-wal"
+        async with writing(tmp_path) as one:
+            readers = [sqlite3.connect(tmp_path / FILE, isolation_level=None) for _ in range(2)]
+            for turn in range(20):  # one of them always reads
+                readers[turn % 2].execute("BEGIN")
+                readers[turn % 2].execute("SELECT count(*) FROM event").fetchone()
+                await one.commit(*(event("r") for _ in range(500)))
+                if turn:
+                    readers[(turn + 1) % 2].execute("COMMIT")
+            grown = log.stat().st_size
+            assert grown > 1 << 20
+            readers[1].execute("COMMIT")
+            await until(lambda: log.stat().st_size < 1 << 20)
+            for each in readers:
+                each.close()
+            assert table(tmp_path, "SELECT count(*) FROM event") == [(10_000,)]
 
     run(body())
 
@@ -363,5 +453,21 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path, run: Run) -> Non
         with pytest.raises(StoreError, match="state_dir"):
             Writing(tmp_path / "none" / "state").store.open()
         assert os.listdir(tmp_path) == []
+
+    run(body())
+
+
+def test_what_went_to_an_endpoint_that_is_gone_is_not_sent_again(tmp_path: Path, run: Run) -> None:
+    async def body() -> None:
+        async with writing(tmp_path) as one:
+            await one.commit(event("r"), rows=[row(webhook(id="b"))])
+            await one.report(*(attempt(id) for id in deliveries(tmp_path)))
+            await one.commit(rows=[row(webhook(), gone=True)])
+            await one.reader.replay(ALL, one.store)
+            found, _ = await one.reader.deliveries(ALL, limit=9)
+            assert {each.endpoint_id: each.status for each in found} == {
+                "default": "delivered",
+                "b": "pending",
+            }
 
     run(body())
