@@ -23,12 +23,14 @@ import msgspec
 from roomtone.control.core import webhooks
 from roomtone.control.core.outbox import ORDINAL_BITS, event_id
 from roomtone.control.core.rest.store_questions import (
+    DELIVERY_ID,
     AttemptView,
     Chosen,
     DeliveryDetails,
     DeliveryView,
     Status,
 )
+from roomtone.control.core.rest.webhook_events import WebhookTest
 from roomtone.control.core.views import rfc3339
 from roomtone.control.dispatcher.messages import DEAD, DELIVERED, LATE, PENDING, REPLAY
 from roomtone.control.io import store_file
@@ -39,7 +41,7 @@ LIMIT_S = 2.0
 CHECK_EVERY = 20_000  # steps of SQLite's machine
 PREFIX = "dlv_"
 REPLAY_STEP = 500
-LATEST = 50  # of an endpoint's deliveries, among which `asked_by` looks
+LATEST = 10_000  # deliveries among which `asked_by` looks: more than are made while it is on its way
 STATUSES: dict[Status, tuple[int, ...]] = {
     "pending": (PENDING, LATE, REPLAY),
     "delivered": (DELIVERED,),
@@ -95,12 +97,10 @@ class StoreReader:
         return number, DeliveryDetails(**view, tries=attempts)
 
     async def asked_by(self, app_id: str, webhook: str, request_id: str) -> str | None:
-        """The endpoint's latest delivery of an event that this request caused.  Raises `TooLong`."""
-        chosen = Chosen(app_id=app_id, webhook=webhook)
-        for row in await self._ask(_deliveries, chosen, None, LATEST, "DESC"):
-            body = msgspec.json.decode(await self._ask(_body, row[1]))
-            if body.get("request_id") == request_id:
-                return _shown(row[0])
+        """The delivery of the `webhook.test` that this request sent to the endpoint.  Raises `TooLong`."""
+        for number, body in await self._ask(_tests, app_id, webhook):
+            if msgspec.json.decode(body).get("request_id") == request_id:
+                return _shown(number)
         return None
 
     async def events(
@@ -168,13 +168,8 @@ def _shown(number: int) -> str:
 
 def _number(id: str | None) -> int | None:
     """None: it is no delivery's id."""
-    if id is None or not id.startswith(PREFIX):
-        return None
-    try:
-        number = int(id[len(PREFIX) :], 16)
-    except ValueError:
-        return None
-    return number if 0 <= number < 1 << 63 else None
+    found = None if id is None else DELIVERY_ID.fullmatch(id)
+    return None if found is None else int(found[1], 16)
 
 
 def _deliveries(
@@ -215,9 +210,14 @@ def _delivery(db: sqlite3.Connection, app_id: str, number: int) -> tuple[Any, li
     return row, tries
 
 
-def _body(db: sqlite3.Connection, seq: int) -> bytes:
-    found = db.execute("SELECT body FROM event WHERE seq = ?", (seq,)).fetchone()
-    return b"{}" if found is None else found[0]
+def _tests(db: sqlite3.Connection, app_id: str, webhook: str) -> list[tuple[int, bytes]]:
+    """Of the endpoint's latest tests the deliveries and the events' bodies."""
+    return db.execute(
+        "SELECT d.id, e.body FROM (SELECT id, webhook FROM delivery ORDER BY id DESC LIMIT ?) d"
+        f" JOIN event e ON e.seq = d.id >> {ORDINAL_BITS}"
+        " WHERE d.webhook = ? AND e.name = ? AND e.app_id = ? ORDER BY d.id DESC",
+        (LATEST, webhook, WebhookTest.NAME, app_id),
+    ).fetchall()
 
 
 def _events(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -14,6 +13,7 @@ from roomtone.control.core.rest import endpoints, query, remembered
 from roomtone.control.core.rest.asked import Accepted, Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import Refusal, refuse
 from roomtone.control.core.rest.store_questions import (
+    DELIVERY_ID,
     AwaitAttempt,
     Chosen,
     Deliveries,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
 US_PER_S = 1_000_000
-DELIVERY_ID = re.compile(r"dlv_[0-9a-f]{1,16}")  # the cursor of their list, too
 FIRST = "dlv_0"
 
 Time = Annotated[datetime, Meta(tz=True)]
@@ -89,6 +88,9 @@ def show(core: Core, asked: Asked, body: Struct) -> Steps:
 
 
 def retry(core: Core, asked: Asked, body: Struct) -> Steps:
+    went = yield from _ask(FindDelivery(asked.app_id, asked.path["delivery_id"]), DeliveryDetails)
+    if webhooks.find(core, asked.app_id, went.endpoint_id) is None:
+        raise refuse("endpoint_not_found")
     found = yield from _ask(Resend(asked.app_id, asked.path["delivery_id"]), DeliveryDetails)
     return Outcome(found)
 

@@ -5,12 +5,14 @@ Times are wall clock microseconds.  Each question names the app: what is another
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
 Status = Literal["pending", "delivered", "dead"]
+DELIVERY_ID = re.compile(r"dlv_([0-9a-f]{1,15})")  # its number; the cursor of their list, too
 
 
 class Chosen(Struct, kw_only=True, frozen=True):

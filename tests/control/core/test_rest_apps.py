@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from roomtone.control.core import webhooks
 from roomtone.control.core.rest.operations import OPERATIONS
+from roomtone.control.core.rest.store_questions import DeliveryDetails, FindDelivery, Resend
 from roomtone.control.core.rest.webhook_events import EVENTS
 
 KEY = {"api_key": "0123456789abcdef"}
@@ -100,6 +101,24 @@ def test_a_disabled_endpoint_is_enabled_again(desk: Desk) -> None:
     assert desk.rest("webhook.get", endpoint_id=id)[1]["disabled_because"] == "410 Gone"
     enabled = desk.rest("webhook.enable", endpoint_id=id)[1]
     assert enabled["enabled"] and enabled["disabled_because"] == ""
+
+
+def test_what_went_to_an_endpoint_that_is_gone_is_not_sent_again(desk: Desk) -> None:
+    id = desk.rest("webhook.create", HOOK)[1]["id"]
+    sent = DeliveryDetails(
+        id="dlv_1", event="call.new", event_id="evt_x_1", endpoint_id=id, room_id=None, session_uuid=None,
+        status="delivered", late=False, attempts=1, created_at="", next_attempt_at=None, tries=[],
+    )  # fmt: skip
+    desk.said = {FindDelivery: sent, Resend: sent}
+    assert desk.rest("delivery.retry", delivery_id="dlv_1")[0] == 200
+    desk.rest("webhook.delete", endpoint_id=id)
+    assert desk.rest("delivery.retry", delivery_id="dlv_1")[1]["code"] == "endpoint_not_found"
+
+
+@pytest.mark.parametrize("cursor", ["", "dlv_", "dlv_g", "dlv_ffffffffffffffff", "dlv_-1", "1"])
+def test_a_cursor_of_deliveries_is_one_of_ours(desk: Desk, cursor: str) -> None:
+    n = desk.ask("delivery.list", query={"cursor": cursor})
+    assert desk.reply(n)[1]["code"] == "validation_error"
 
 
 def test_an_app_has_so_many_endpoints(desk: Desk) -> None:

@@ -18,6 +18,7 @@ from writing import Writing, event, key, row, until, webhook, writing
 
 from roomtone.control.core.effects import Row
 from roomtone.control.core.rest.store_questions import Chosen
+from roomtone.control.core.rest.webhook_events import WebhookTest
 from roomtone.control.dispatcher.messages import DEAD, DELIVERED, LATE, Attempt
 from roomtone.control.dispatcher.outbox_reader import OutboxReader
 from roomtone.control.io import store, store_file
@@ -437,13 +438,29 @@ def test_events_are_pulled_by_the_number_of_their_lane(tmp_path: Path, run: Run)
     run(body())
 
 
-def test_the_delivery_of_a_request_is_found(tmp_path: Path, run: Run) -> None:
+def test_the_test_that_a_request_sent_is_found_among_all_that_is_sent(tmp_path: Path, run: Run) -> None:
     async def body() -> None:
         async with writing(tmp_path) as one:
-            await one.commit(event("r"), event("r", request_id="mine"), event("r", request_id="yours"))
+            for request in ("mine", "yours"):
+                tried = event(data=WebhookTest("default"), request_id=request, webhook="app/default")
+                await one.commit(event("r", request_id="mine"), tried)
+            await one.commit(*(event("r") for _ in range(100)))
             id = await one.reader.asked_by("app", "app/default", "mine")
             assert id == f"dlv_{deliveries(tmp_path)[1]:x}"
             assert await one.reader.asked_by("app", "app/default", "nobody's") is None
+            assert await one.reader.asked_by("other", "app/default", "mine") is None
+
+    run(body())
+
+
+def test_a_delivery_has_one_name(tmp_path: Path, run: Run) -> None:
+    async def body() -> None:
+        async with writing(tmp_path) as one:
+            await one.commit(event("r"))
+            (number,) = deliveries(tmp_path)
+            assert await one.reader.delivery("app", f"dlv_{number:x}") is not None
+            for id in (f"dlv_0x{number:x}", f"dlv_+{number:x}", f"dlv_ {number:x}", f"{number:x}", "dlv_"):
+                assert await one.reader.delivery("app", id) is None, id
 
     run(body())
 
