@@ -49,8 +49,9 @@ demo-rooms: setup ## a conference room over REST with webhooks, heard and checke
 serve: setup ## the server with defaults on 127.0.0.1:9100
 	@$(VENV)/bin/roomtone serve
 
+# A hundred servers are started: their modules are compiled once, whatever the environment says.
 test: setup ## every test
-	@$(PY) -m pytest
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest --beside
 
 bench: setup ## short benchmarks; bench/README.md explains the long ones
 	@$(PY) -m pytest bench --benchmark-only

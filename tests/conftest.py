@@ -10,10 +10,20 @@ from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+sys.path.insert(0, str(Path(__file__).parent))
+import beside
 from demo_parts.machine import Machine
 
 settings.register_profile("roomtone", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("roomtone")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    beside.options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    beside.configure(config)
 
 
 @pytest.fixture
@@ -26,7 +36,7 @@ def machine() -> Machine:
 
 AWAY_S = 0.02  # one tick of the engine, one packet of a caller
 TRIALS = 6
-CALM_S, CALM_LIMIT_S = 2.0, 30.0  # before another trial; neighbours come in spells
+CALM_S, CALM_LIMIT_S = 2.0, 10.0  # before another trial; neighbours come in spells
 repeated: list[str] = []  # told at the end, so that nobody takes a repeated test for a first success
 
 
@@ -44,13 +54,20 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         away_s = machine.away_s()
         if trial == TRIALS or away_s < AWAY_S or not any(report.failed for report in reports):
             break
-        repeated.append(f"{item.nodeid}: the machine was away for {away_s:.2f} s")
+        failed = next(report for report in reports if report.failed)
+        repeated.append(f"{item.nodeid}: the machine was away for {away_s:.2f} s: {reason(failed)}")
         machine.wait_until_calm(CALM_S, CALM_LIMIT_S)
         item._initrequest()  # type: ignore[attr-defined]  # fixtures anew
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def reason(report: pytest.TestReport) -> str:
+    """The first line of what it failed with."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message if crash else report.longreprtext).partition("\n")[0]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

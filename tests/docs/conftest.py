@@ -41,6 +41,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     with Server(
         workers=1,
         media_timeout_secs=1,
+        shutdown_max_wait_secs=0,
         media_dir=str(tmp_path),
         recording_dir=str(tmp_path),
         file_download_networks=["127.0.0.0/8"],

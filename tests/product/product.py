@@ -63,7 +63,7 @@ class Product:
             "rtp_port_range": [10000, 19999],
             "runtime_dir": f"{self.folder.name}/run",
             "state_dir": f"{self.folder.name}/state",
-            "shutdown_max_wait_secs": 1,
+            "shutdown_max_wait_secs": 0,
         }
         path = Path(self.folder.name) / "roomtone.toml"
         path.write_text("".join(f"{k} = {toml(v)}\n" for k, v in (defaults | config).items()))

@@ -46,7 +46,9 @@ class Telephone(asyncio.DatagramProtocol):
         self.codec = codec
         self._to: tuple[str, int] | None = None
         self._track: deque[np.ndarray] = deque()
-        self._packets: list[tuple[int, bytes]] = []  # (timestamp, payload) as they came
+        self._packets: list[tuple[int, bytes]] = []  # (place in the line, payload) as they came
+        self._first: int | None = None  # timestamp
+        self.length = 0  # samples of the line it has heard, from the first packet on
         self._number = 0
         self._ssrc = int.from_bytes(os.urandom(4), "big")
         self._task: asyncio.Task[None] | None = None
@@ -87,20 +89,15 @@ class Telephone(asyncio.DatagramProtocol):
 
     def heard(self) -> np.ndarray:
         """int16[n] from the first packet on; what did not come is silence."""
-        packets = list(self._packets)
-        if not packets:
-            return np.zeros(0, np.int16)
-        first, frame = packets[0][0], self.codec.frame
-        places = [(timestamp - first + (1 << 31) & 0xFFFFFFFF) - (1 << 31) for timestamp, _ in packets]
-        line = np.zeros(max(places) + frame, np.int16)
-        for place, (_, payload) in zip(places, packets, strict=True):
+        line = np.zeros(self.length, np.int16)
+        for place, payload in self._packets:
             if place >= 0:
-                line[place : place + frame] = self.codec.decode(payload)[:frame]
+                line[place : place + self.codec.frame] = self.codec.decode(payload)[: self.codec.frame]
         return line
 
     async def until_heard(self, seconds: float) -> None:
         """Until the line it has heard is that long."""
-        while len(self.heard()) < seconds * self.codec.rate:
+        while self.length < seconds * self.codec.rate:
             await asyncio.sleep(FRAME_S)
 
     def hang_up(self) -> None:
@@ -110,8 +107,13 @@ class Telephone(asyncio.DatagramProtocol):
             self._transport.close()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if data[1] & 0x7F == self.codec.payload_type:
-            self._packets.append((HEADER.unpack_from(data)[3], data[HEADER.size :]))
+        if data[1] & 0x7F != self.codec.payload_type:
+            return
+        timestamp = HEADER.unpack_from(data)[3]
+        self._first = timestamp if self._first is None else self._first
+        place = (timestamp - self._first + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
+        self._packets.append((place, data[HEADER.size :]))
+        self.length = max(self.length, place + self.codec.frame)
 
     async def _send(self) -> None:
         assert self._transport is not None

@@ -22,6 +22,7 @@ LIMIT_S = 60.0
 AMPLITUDE = 8000
 LOUD = AMPLITUDE / 4
 FRAME_MS = 20
+SAMPLE_BYTES = 2
 
 
 class Bot:
@@ -54,8 +55,8 @@ class Bot:
         return np.frombuffer(b"".join(self.frames), "<i2")
 
     async def until_heard(self, seconds: float) -> None:
-        while len(self.heard()) < seconds * self.rate:
-            await asyncio.sleep(0.02)
+        while sum(map(len, self.frames)) < seconds * self.rate * SAMPLE_BYTES:
+            await asyncio.sleep(FRAME_MS / 1000)
 
 
 class Scene:
@@ -170,7 +171,7 @@ def test_ten_seconds_sent_at_once_are_heard_in_their_own_time_without_a_gap(
             await bot.tell(event="mark", name="end")
             assert await bot.texts.get() == {"event": "mark", "name": "end", "played": True}
             heard_at_mark = loud_frames(caller.heard(), 8000).sum() * FRAME_MS
-            await caller.until_heard(len(caller.heard()) / 8000 + 0.5)
+            await caller.until_heard(caller.length / 8000 + 0.5)
             away_ms = 1000 * machine.away_s()
             loud_ms = int(loud_frames(caller.heard(), 8000).sum()) * FRAME_MS
             assert 10_000 - away_ms <= loud_ms <= 10_040
@@ -194,14 +195,14 @@ def test_a_flush_cuts_what_the_caller_hears(serve: Callable[..., Product], machi
             before_ms = int(loud_frames(caller.heard(), 8000).sum()) * FRAME_MS
             await bot.tell(event="clear")
             flushed = await bot.texts.get()
-            await caller.until_heard(len(caller.heard()) / 8000 + 1)
+            await caller.until_heard(caller.length / 8000 + 1)
             away_ms = 1000 * machine.away_s()
             heard_ms = int(loud_frames(caller.heard(), 8000).sum()) * FRAME_MS
             playout_ms = 60  # 40 as a rule, by the nearest tick, and the tick itself
             assert heard_ms - before_ms <= 60 + playout_ms + away_ms
             assert abs(heard_ms + flushed["discarded_ms"] - 20_000) <= 40 + away_ms, "nothing else was lost"
             await bot.say(tone(500, 16_000, 1))
-            await caller.until_heard(len(caller.heard()) / 8000 + 1.3)
+            await caller.until_heard(caller.length / 8000 + 1.3)
             assert longest_ms(caller.heard()[-12_000:], 8000) >= 960 - away_ms
             await bot.socket.close()
 
@@ -287,7 +288,7 @@ def test_after_control_died_its_bots_are_told_as_gone(serve: Callable[..., Produ
                 }
                 again = await play.bot(client=client)
                 await again.say(tone(600, 8000, 3))
-                heard = len(caller.heard())
+                heard = caller.length
                 while longest_ms(caller.heard()[heard:], 8000) < 900:
                     await asyncio.sleep(0.02)
                 await again.socket.close()

@@ -136,7 +136,7 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
 
 async def latest(phone: Telephone, seconds: float) -> np.ndarray:
     """What it hears from now on, so long."""
-    begin = len(phone.heard())
+    begin = phone.length
     await phone.until_heard(begin / RATE + seconds)
     return phone.heard()[begin : begin + int(seconds * RATE)]
 
@@ -155,14 +155,14 @@ def test_two_urls_are_heard_as_one_and_a_pause_and_the_volume_without_a_click(
             play = await stage.play("/a.wav", "/b.wav")
             started = await stage.told("started", play)
             assert started["urls"] == [web.url("/a.wav"), web.url("/b.wav")]
-            begin = len(phone.heard())
+            begin = phone.length
             await phone.until_heard(begin / RATE + 4)
             joined = phone.heard()[begin : begin + 4 * RATE]
             calm = sharpest(pcm)
             assert abs(rms(joined) / rms(pcm) - 1) < 0.02
             assert sharpest(joined) < 2 * calm, "a gap or a click"
 
-            begin = len(phone.heard())
+            begin = phone.length
             await stage.told("paused", await stage.did("pause"))
             held = await latest(phone, 0.5)
             assert rms(held[RATE // 5 :]) < QUIET_RMS
@@ -172,7 +172,7 @@ def test_two_urls_are_heard_as_one_and_a_pause_and_the_volume_without_a_click(
             assert sharpest(whole_of_it) < 2 * calm, "a click at the pause"
 
             before = rms(await latest(phone, 0.5))
-            begin = len(phone.heard())
+            begin = phone.length
             await stage.told("volume_changed", await stage.did("volume", volume=-6))
             await latest(phone, 0.2)
             after = rms(await latest(phone, 0.5))

@@ -290,8 +290,9 @@ def test_what_a_client_asked_for_happens_though_it_has_gone(
             text = b'{"name": "gone"}'
             _, writer = await raw(control, {**api.headers, "Content-Length": str(len(text))}, text)
             await until(lambda: bool(held))
+            (connection,) = control.app.http._web.connections
             writer.transport.abort()
-            await until(lambda: not control.app.http._web.connections)
+            await until(lambda: connection.transport is None)
             submit(held[0])
             await until(lambda: control.app.counters.rest_unheard == 1)
             assert [room.name for room in control.app.core.rooms.values()] == ["gone"]
@@ -303,6 +304,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(
     tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rest, "BODY_S", 0.05)
+    monkeypatch.setattr("roomtone.control.app.CLOSE_WAIT_S", 0.05)
 
     async def body() -> None:
         async with running(tmp_path) as control:
@@ -314,7 +316,11 @@ def test_a_body_that_does_not_come_is_not_waited_for(
     run(body())
 
 
-def test_who_asks_whether_to_send_the_body_is_told_to(tmp_path: Path, run: Any) -> None:
+def test_who_asks_whether_to_send_the_body_is_told_to(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roomtone.control.app.CLOSE_WAIT_S", 0.05)
+
     async def body() -> None:
         async with running(tmp_path) as control:
             api = await asyncio.to_thread(Api, control.http)
