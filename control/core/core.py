@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -38,6 +39,7 @@ from roomtone.control.core import (
 )
 from roomtone.control.core.audio_book import AUDIO_DIAL, AudioBook
 from roomtone.control.core.calls import janitor, remembering
+from roomtone.control.core.calls.endings import Ending
 from roomtone.control.core.calls.leg import CallRow
 from roomtone.control.core.committing import Commits, Published
 from roomtone.control.core.config import Config
@@ -50,10 +52,12 @@ from roomtone.control.core.rest import front, remembered
 from roomtone.control.core.rest.apps import App
 from roomtone.control.core.rest.asked import Asked
 from roomtone.control.core.rest.remembered import Remembered
-from roomtone.control.core.rooms import play
+from roomtone.control.core.rooms import play, play_life
 from roomtone.control.core.rooms.model import Room
+from roomtone.control.core.rooms.play_machine import Input
+from roomtone.control.core.rooms.play_model import Play
 from roomtone.control.core.run import Call, Run, defer, next_deferred
-from roomtone.control.core.session import Bus, Connection, Endpoint, Session
+from roomtone.control.core.session import Bus, Connection, Endpoint, Session, SessionFact
 from roomtone.engine.messages import SnapshotRecording
 from roomtone.engine.recording_counts import Left
 
@@ -94,6 +98,7 @@ class Core(Procedures):
         self.audio = AudioBook()
         self.node = naming.node_hash(self.hostname)
         self.rooms: dict[str, Room] = {}
+        self.room_names: dict[tuple[str, str], str] = {}  # room ids by app and name
         self.returning: dict[str, Room] = {}  # by sessions that no worker has reported yet
         self.webhooks: dict[str, webhooks.Webhook] = {}  # by their keys
         self.apps: dict[str, App] = {}
@@ -203,6 +208,14 @@ class Core(Procedures):
         """The other endpoint of a bridge; None: it is gone, or this is none."""
         session = self.sessions.get(bridge.far.session) if bridge.far is not None else None
         return None if session is None or bridge.far is None else session.endpoints.get(bridge.far.endpoint)
+
+    def end(self, session: Session, fact: SessionFact, how: Ending | None = None) -> None:
+        """End a session, from a part that life.py is built upon."""
+        life.end(self, session, fact, how)
+
+    def play_happened(self, room: Room, play: Play, given: Input, **keys: Any) -> None:
+        """What the worker's side of a play came to, for its machine, which is built upon that."""
+        play_life.reported(self, room, play, given, **keys)
 
     def next_id(self) -> str:
         return next(self.ids)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.core import api, downloads, effects, frame, places, placing, polling, recordings
 from roomtone.control.core.calls import collecting, commands, ending, keys, playing
-from roomtone.control.core.calls.ending import Ending
+from roomtone.control.core.calls.endings import ENDINGS, Ending
 from roomtone.control.core.calls.leg import HangupOn
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
-from roomtone.control.core.rooms import destroying, joining, leaving, play, sweeping, talking
+from roomtone.control.core.rooms import destroying, joining, play, sweeping, talking
 from roomtone.control.core.rooms.model import JOIN, Room
 from roomtone.control.core.run import PAUSED, Answer, Ask, Work, next_deferred
 from roomtone.control.core.session import Connection, Endpoint, EndpointFact, Session, SessionFact
@@ -99,9 +99,9 @@ def end(core: Core, session: Session, fact: SessionFact, how: Ending | None = No
     """
     session.happened(fact)
     del core.sessions[session.id]
-    told = how or ending.ENDINGS[fact]
+    told = how or ENDINGS[fact]
     ending.close(core, session)
-    leaving.out_of_everything(core, session, told.reason, told.cause)
+    joining.out_of_everything(core, session, told.reason, told.cause)
     polling.unsubscribe(core, session)
     for name in list(session.timers):
         core.cancel(session, name)

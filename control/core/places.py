@@ -10,6 +10,7 @@ from roomtone.control.core.session import Bus, Session
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
+    from roomtone.control.core.rooms.model import Room
 
 RETRY_HINT_S = 5  # an overload that passes is over then: two levels down, 2 s each (engine/overload.py)
 EMPTY = "empty"  # the timer of a session without endpoints
@@ -22,6 +23,14 @@ def settle(core: Core, bus: Bus) -> None:
         bus.home = core.workers.least_loaded()
         if bus.home is not None:
             bus.phase = core.workers.settle(bus.home)
+
+
+def settle_again(core: Core, room: Room, worker: int) -> None:
+    """The first thing of a room that is found again, on that worker, gives it its home back."""
+    if room.home is None:
+        home = worker if room.was_home is None else room.was_home
+        room.home = home if home in core.workers else worker
+        core.workers.settle_again(room.home, room.phase)
 
 
 def choose(core: Core, bus: Bus) -> int:

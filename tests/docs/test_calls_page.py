@@ -7,8 +7,7 @@ import re
 import msgspec
 from tables import ROOT, quoted, rows, section
 
-import roomtone.control.core.core  # noqa: F401 - the whole first: its parts name each other
-from roomtone.control.core.calls import ending
+from roomtone.control.core.calls import endings
 from roomtone.control.core.calls.collecting import GetDigits
 from roomtone.control.core.calls.commands import PREFIX
 from roomtone.control.core.calls.operations import OPERATIONS, CreateSession
@@ -53,10 +52,10 @@ def test_every_member_of_a_collection_stands_there_with_its_default() -> None:
 
 def test_every_end_of_a_call_stands_there() -> None:
     told = {name for row in rows(section(PAGE, "The end")) for name in quoted(row[0])}
-    causes = {how.cause for how in (*ending.ENDINGS.values(), ending.RESTART)}
+    causes = {how.cause for how in (*endings.ENDINGS.values(), endings.RESTART)}
     assert told == causes | {"rtcp_bye", "media_timeout"}
     text = " ".join(section(PAGE, "The end").split())
     coarse = re.search(r"`hangup_cause` is coarse: (.*?);", text)
     assert coarse
-    used = {how.hangup_cause for how in ending.ENDINGS.values()} | set(ending.HANGUP_CAUSES.values())
+    used = {how.hangup_cause for how in endings.ENDINGS.values()} | set(endings.HANGUP_CAUSES.values())
     assert set(quoted(coarse[1])) == used

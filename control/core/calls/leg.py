@@ -9,7 +9,7 @@ from msgspec import Struct, field
 if TYPE_CHECKING:
     from roomtone.control.core.calls.collecting import Collecting
     from roomtone.control.core.calls.commands import Command
-    from roomtone.control.core.calls.ending import Ending
+    from roomtone.control.core.calls.endings import Ending
     from roomtone.control.core.calls.playing import Playback
 
 HangupOn = Literal["rtcp_bye", "media_timeout"]

@@ -18,7 +18,7 @@ from roomtone.control.core.calls import (
     telling,
 )
 from roomtone.control.core.calls.commands import SESSION, SESSIONS, command
-from roomtone.control.core.calls.ending import API_HANGUP, HANGUP_CAUSES, Ending
+from roomtone.control.core.calls.endings import API_HANGUP, HANGUP_CAUSES, Ending
 from roomtone.control.core.calls.leg import HangupOn, Leg
 from roomtone.control.core.event_queue import EventQueue
 from roomtone.control.core.problems import MAX_SESSIONS_REACHED, Problem

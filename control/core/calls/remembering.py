@@ -13,6 +13,7 @@ import msgspec
 
 from roomtone.control.core import naming, recordings
 from roomtone.control.core.calls import digits, ending, events, playing, recording, telling
+from roomtone.control.core.calls.endings import RESTART
 from roomtone.control.core.calls.leg import CallRow, Leg, Played
 from roomtone.control.core.calls.playback_commands import tell_stopped
 from roomtone.control.core.calls.playing import Playback, Playhead
@@ -83,13 +84,13 @@ def sweep(core: Core) -> None:
             state="ended",
             leg=_leg(row),
         )
-        session.leg.ending = ending.RESTART
+        session.leg.ending = RESTART
         _end_playback(core, session)
         sweeping.gone(core, session_id)
         if row.recorded is not None:
-            recording.completed(core, session, row.recorded, 0, ending.RESTART.cause)
+            recording.completed(core, session, row.recorded, 0, RESTART.cause)
         else:
-            ending.hang_up(core, session, ending.RESTART)
+            ending.hang_up(core, session, RESTART)
 
 
 def go_on(core: Core) -> None:
@@ -115,7 +116,7 @@ def _claim_recording(core: Core, session: Session) -> None:
     if kept is not None:
         kept.then = then
     elif not core.unheard:
-        then(0, ending.RESTART.cause)
+        then(0, RESTART.cause)
 
 
 def _claim_playback(core: Core, session: Session) -> None:
@@ -157,9 +158,9 @@ def _end_playback(core: Core, session: Session) -> None:
     if played.started and not played.prompts:
         playback = _playback(core, session, played)
         playback.head.since_us = None
-        tell_stopped(core, session, playback, ending.RESTART.cause)
+        tell_stopped(core, session, playback, RESTART.cause)
     elif played.urls and not played.prompts:
         uuid = telling.uuid(core, session)
-        event = events.FileNotFound(uuid, played.uid, played.urls[:1], ending.RESTART.cause)
+        event = events.FileNotFound(uuid, played.uid, played.urls[:1], RESTART.cause)
         telling.tell(core, session, event)
     telling.remember(core, session)

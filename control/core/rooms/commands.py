@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from roomtone.control.core.calls import commands
 from roomtone.control.core.calls import operations as calls
 from roomtone.control.core.rest.asked import Asked, Handler, Operation, Outcome
-from roomtone.control.core.rooms import joining, leaving, muting
+from roomtone.control.core.rooms import joining, muting
 from roomtone.control.core.rooms.model import Member, Room
 from roomtone.control.core.session import Session
 
@@ -87,7 +87,7 @@ def _refusal(
 
 def leave(core: Core, asked: Asked, body: Struct) -> Outcome:
     command = commands.accept(core, asked)
-    if leaving.out_of_everything(core, asked.the_session, "removed", "leave", asked):
+    if joining.out_of_everything(core, asked.the_session, "removed", "leave", asked):
         commands.succeed(core, command)
     else:
         commands.fail(core, command, "not_in_conference")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from roomtone.control.core import life, placing
+from roomtone.control.core import placing
 from roomtone.control.core.rooms import events, joining, lasting, leaving, play, recording
 from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.run import Work
@@ -38,7 +38,7 @@ def destroy(
     if hangup:
         for session in sessions:
             if not session.ended:  # else it was nothing but a member
-                life.end(core, session, SessionFact.HUNG_UP)
+                core.end(session, SessionFact.HUNG_UP)
     for endpoint in list(room.endpoints.values()):
         core.tell(endpoint.worker, RemoveEndpoint(endpoint.id))
         placing.removed(core, room, endpoint)
@@ -48,7 +48,7 @@ def destroy(
 
 def _end(core: Core, room: Room, cause: str | None, asked: Asked | None) -> None:
     room.state = "ended"
-    del core.rooms[room.id]
+    del core.rooms[room.id], core.room_names[room.app_id, room.name]
     core.keep("room", room.id, None)
     core.publish(
         events.Destroyed(room.app_id, room.id, UNSET if cause is None else cause),

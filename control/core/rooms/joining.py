@@ -28,6 +28,7 @@ from roomtone.control.core.session import Bus, Endpoint, Session
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
+    from roomtone.control.core.rest.asked import Asked
 
 
 def _connected(endpoint: Endpoint) -> bool:
@@ -207,6 +208,20 @@ def timed_out(core: Core, session: Session) -> None:
     else:
         commands.results_due(core, session)
         fail(core, member, commands.TIMEOUT)
+
+
+def out_of_everything(
+    core: Core, session: Session, reason: str, cause: str, asked: Asked | None = None
+) -> bool:
+    """A session leaves its room, and joins none.  False: it did neither."""
+    member = session.member
+    if member is None:
+        return False
+    if member.pending is not None:
+        fail(core, member, commands.CALL_ENDED if session.ended else "left")
+    if session.member is not None:
+        leaving.leave(core, session.member, reason, cause, asked)
+    return True
 
 
 # -- what is written down ------------------------------------------------------------------------------------

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roomtone.control.core import life, naming
-from roomtone.control.core.calls import commands
-from roomtone.control.core.calls.ending import Ending
-from roomtone.control.core.rooms import events, joining, lasting, play, seating, talking
+from roomtone.control.core import naming
+from roomtone.control.core.calls.endings import Ending
+from roomtone.control.core.rooms import events, lasting, play, seating, talking
 from roomtone.control.core.rooms.model import Member, MemberRow, Room
 from roomtone.control.core.session import Session, SessionFact
 
@@ -53,7 +52,7 @@ def unseen(
 def end_bound(core: Core, session: Session, cause: str) -> None:
     """A session that is nothing but a member of its room ends when it is none any more."""
     if session.leg.room_bound and session.member is None and not session.ended:
-        life.end(core, session, SessionFact.HUNG_UP, Ending("hangup", cause))
+        core.end(session, SessionFact.HUNG_UP, Ending("hangup", cause))
 
 
 def tell(
@@ -75,17 +74,3 @@ def tell(
         session_uuid=session_uuid,
         asked=asked,
     )
-
-
-def out_of_everything(
-    core: Core, session: Session, reason: str, cause: str, asked: Asked | None = None
-) -> bool:
-    """A session leaves its room, and joins none.  False: it did neither."""
-    member = session.member
-    if member is None:
-        return False
-    if member.pending is not None:
-        joining.fail(core, member, commands.CALL_ENDED if session.ended else "left")
-    if session.member is not None:
-        leave(core, session.member, reason, cause, asked)
-    return True

@@ -12,6 +12,7 @@ from roomtone.control.core.session import Bus, Endpoint, Session
 
 if TYPE_CHECKING:
     from roomtone.control.core.calls.commands import Command
+    from roomtone.control.core.core import Core
     from roomtone.control.core.rooms.seating import Reserved
 
 DAY_S = 86400
@@ -114,6 +115,12 @@ class Room(Bus, kw_only=True, eq=False):
     def taken(self) -> int:
         """Places that are not free: also those of members on their way in."""
         return len(self.members) + len(self.returning)
+
+
+def enter(core: Core, room: Room) -> None:
+    """From here on it is there, and its name its app's only one."""
+    core.rooms[room.id] = room
+    core.room_names[room.app_id, room.name] = room.id
 
 
 class RoomRow(Struct, kw_only=True):

@@ -27,7 +27,7 @@ from roomtone.control.core.rooms import (
     talking,
     views,
 )
-from roomtone.control.core.rooms.model import DAY_S, Room
+from roomtone.control.core.rooms.model import DAY_S, Room, enter
 from roomtone.engine.overload import Level
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ class RoomDestroyed(Struct):
 
 def create(core: Core, asked: Asked, body: CreateRoom) -> Outcome:
     _check_name(core, body.name)
-    for other in core.rooms.values():
-        if other.app_id == asked.app_id and other.name == body.name:
-            raise Refusal(409, "name_taken", "A room of that name exists", {"room_id": other.id})
+    taken = core.room_names.get((asked.app_id, body.name))
+    if taken is not None:
+        raise Refusal(409, "name_taken", "A room of that name exists", {"room_id": taken})
     home = core.workers.least_loaded()
     if home is None or core.workers.gives_up(home, Level.NEW_ENDPOINTS):
         raise refuse("overloaded")
@@ -88,7 +88,7 @@ def create(core: Core, asked: Asked, body: CreateRoom) -> Outcome:
         name=body.name,
     )
     _adopt(core, room, body)
-    core.rooms[room.id] = room
+    enter(core, room)
     lasting.begin(core, room)
     lasting.write(core, room)
     core.publish(events.Created(room.app_id, room.id, room.name), room.app_id, room=room, asked=asked)

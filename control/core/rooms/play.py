@@ -1,7 +1,7 @@
 """Room playback as the rest of core sees it; what clients may ask of it is in play_requests.py.
 
-Reading order: play_machine.py (what may follow what), play_model.py, play_life.py, play_media.py (the
-worker's side), play_watch.py (deadlines), play_restore.py.
+Reading order: play_machine.py (what may follow what), play_model.py, play_clock.py (deadlines), play_life.py,
+play_media.py (the worker's side), play_watch.py, play_restore.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from roomtone.control.core.rooms import play_life, play_media, play_watch
+from roomtone.control.core.rooms import play_clock, play_life, play_media, play_watch
 from roomtone.control.core.rooms.play_machine import STOPPED, Input
 from roomtone.control.core.rooms.play_model import main, status
 from roomtone.control.core.rooms.play_restore import began_anew, heard, worker_lost
@@ -24,7 +24,7 @@ __all__ = (
     "TIMER", "began_anew", "emptied", "end_for_room", "heard", "lost", "status", "timer", "view",
     "worker_event",
 )  # fmt: skip
-TIMER = play_watch.TIMER
+TIMER = play_clock.TIMER
 
 
 class Playback(Struct):
@@ -42,7 +42,7 @@ def view(core: Core, room: Room) -> Playback | None:
     play = main(room)
     if play is None:
         return None
-    return Playback(play.operation_id, play.urls, play.url, play_watch.position_ms(core, play), play.volume)
+    return Playback(play.operation_id, play.urls, play.url, play_clock.position_ms(core, play), play.volume)
 
 
 def end_for_room(core: Core, room: Room) -> None:
@@ -90,9 +90,9 @@ def worker_event(core: Core, room: Room, worker: int, event: Event) -> bool:
         case FileStarted():
             play_life.reported(core, room, play, Input.FIRST_FRAME)
         case FileNext():
-            play_watch.went_on(core, play, event.item)
+            play_clock.went_on(core, play, event.item)
             play_media.go_on(core, room, play)
-            play_watch.arm(core, room, play)
+            play_clock.arm(core, room, play)
         case FileFinished(reason="completed"):
             play_life.reported(core, room, play, Input.END)
         case FileFinished():

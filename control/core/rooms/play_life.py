@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from roomtone.control.core.rooms import play_media, play_watch
+from roomtone.control.core.rooms import play_clock, play_media
 from roomtone.control.core.rooms.play_events import EVENTS
 from roomtone.control.core.rooms.play_machine import DROPPED, TABLE, Go, Input, State
-from roomtone.control.core.rooms.play_model import KIND, Pending, Play, main
+from roomtone.control.core.rooms.play_model import KIND, Pending, Play, main, save
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
@@ -35,11 +35,11 @@ def begin(core: Core, room: Room, play: Play) -> None:
     cell = TABLE[play.state][Input.PLAY]
     assert isinstance(cell, Go)
     play.state = cell.to
-    play_watch.began(core, play)
+    play_clock.began(core, play)
     play_media.begin(core, room, play)
     if not play.over:
         save(core, play)
-        play_watch.arm(core, room, play)
+        play_clock.arm(core, room, play)
 
 
 def next_waiting(core: Core, room: Room) -> None:
@@ -77,18 +77,14 @@ def go(core: Core, room: Room, play: Play, cell: Go, **keys: Any) -> None:
     elif cell.told is not None:
         play.pending.append(Pending(cell.told, **keys))  # type: ignore[arg-type]
     if cell.told in ("paused", "resumed"):
-        play_watch.paused(core, play, cell.told == "paused")
+        play_clock.paused(core, play, cell.told == "paused")
         play_media.follow(core, play)
     save(core, play)
-    play_watch.arm(core, room, play)
-
-
-def save(core: Core, play: Play) -> None:
-    core.keep(KIND, play.operation_id, play)
+    play_clock.arm(core, room, play)
 
 
 def _first_frame(core: Core, room: Room, play: Play) -> None:
-    play_watch.moving(core, play)
+    play_clock.moving(core, play)
     if not play.started:
         _started(core, room, play)
     pending, play.pending = play.pending, []
@@ -107,7 +103,7 @@ def _end(core: Core, room: Room, play: Play, cell: Go, keys: dict[str, Any]) -> 
     """It is over for everybody before its event can be seen."""
     del room.plays[play.operation_id]
     play_media.drop(core, room, play)
-    play_watch.forget(core, room, play)
+    play_clock.forget(core, room, play)
     core.keep(KIND, play.operation_id, None)
     if play.pending:
         keys["aborted_operations"] = [command.operation_id for command in play.pending]

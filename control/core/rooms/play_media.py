@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from roomtone.control.core import places, spreading
 from roomtone.control.core.downloads import Copy, Reason, Source
 from roomtone.control.core.problems import SESSION_UNRESPONSIVE, Problem
-from roomtone.control.core.rooms import play_life, play_watch
+from roomtone.control.core.rooms import play_clock
 from roomtone.control.core.rooms.play_machine import Input, State
-from roomtone.control.core.rooms.play_model import SILENCE, Play
+from roomtone.control.core.rooms.play_model import SILENCE, Play, save
 from roomtone.control.core.run import Answer, Ask, Unanswered, Work
 from roomtone.engine.messages import (
     ANNOUNCEMENTS,
@@ -140,7 +140,7 @@ def _make(core: Core, room: Room, play: Play, index: int, copy: Copy) -> Steps:
         return None
     play.made_volume, play.made_held = play.volume, play.held
     play.items = [index]
-    play_life.save(core, play)
+    save(core, play)
     body = CreateFile(
         session=room.id,
         endpoint=play.endpoint,
@@ -168,7 +168,7 @@ def _remove(core: Core, worker: int, endpoint: str, _: object) -> None:
 
 def _queue(core: Core, room: Room, play: Play, index: int, copy: Copy) -> Steps:
     play.items.append(index)  # as it is in a moment: who restarts now must not queue it again
-    play_life.save(core, play)
+    save(core, play)
     body = QueueFile(endpoint=play.endpoint, path=copy.path, key=copy.name, more=index + 1 < len(play.urls))
     answers = yield [Ask(play.worker, body, within_us=PATIENCE_US)]
     return answers[0]
@@ -183,9 +183,9 @@ def _loaded(core: Core, room: Room, play: Play, index: int, created: FileCreated
         if play.held != play.made_held:
             follow(core, play)
         if play.state is State.HELD:
-            play_life.reported(core, room, play, Input.FIRST_FRAME)
-    play_watch.plan_end(core, play)
-    play_watch.arm(core, room, play)
+            core.play_happened(room, play, Input.FIRST_FRAME)
+    play_clock.plan_end(core, play)
+    play_clock.arm(core, room, play)
     go_on(core, room, play)
 
 
@@ -200,18 +200,18 @@ def unusable(core: Core, room: Room, play: Play, index: int, detail: str) -> Non
     elif play.skip_errors and play.items:
         go_on(core, room, play)
     elif play.skip_errors and len(play.failed) < len(play.urls):
-        play_life.reported(core, room, play, Input.END)
+        core.play_happened(room, play, Input.END)
     else:
         urls = play.urls if play.skip_errors else [play.urls[index]]
         fault = {"urls": urls, "error": "playback_error", "error_detail": detail}
-        play_life.reported(core, room, play, Input.ERROR, **fault)
+        core.play_happened(room, play, Input.ERROR, **fault)
 
 
 def broke_off(core: Core, room: Room, play: Play, item: int, detail: str) -> None:
     """The file that was played is broken, and what was queued behind it went with it."""
     index = play.items[item]
     play.items, play.item, play.next = [], 0, index + 1
-    play_watch.moved(core, play)
+    play_clock.moved(core, play)
     unusable(core, room, play, index, detail)
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 from roomtone.control.core.rooms.play_machine import STATUS, State
 
 if TYPE_CHECKING:
+    from roomtone.control.core.core import Core
     from roomtone.control.core.rooms.model import Room
 
 KIND = "play"  # of its row
@@ -122,3 +123,8 @@ def status(room: Room) -> Literal["stopped", "playing", "paused"]:
     """The contract's `playback_status`."""
     play = main(room)
     return STATUS[play.state] if play is not None else "stopped"
+
+
+def save(core: Core, play: Play) -> None:
+    """Write it down as it is."""
+    core.keep(KIND, play.operation_id, play)

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from roomtone.control.core.problems import INVALID_PARAMS
 from roomtone.control.core.rest.asked import PLAY_BODY, Accepted, Asked, Operation, Outcome, Steps
 from roomtone.control.core.rest.refusal import Refusal, refuse
-from roomtone.control.core.rooms import play_life, play_media, play_watch
+from roomtone.control.core.rooms import play_clock, play_life, play_media, play_watch
 from roomtone.control.core.rooms.model import Room
 from roomtone.control.core.rooms.play_machine import STATUS, TABLE, Go, Input, Refused, State
 from roomtone.control.core.rooms.play_model import Play, main, state, status
@@ -153,7 +153,7 @@ def play(core: Core, asked: Asked, body: PlayBody) -> Outcome:
         overlay=busy and body.on_busy == "overlay",
     )
     play_life.accept(core, room, accepted)
-    return _accepted(asked, play_watch.W_US)
+    return _accepted(asked, play_clock.W_US)
 
 
 def _check(core: Core, room: Room, body: PlayBody) -> None:
@@ -219,8 +219,8 @@ def seek(core: Core, asked: Asked, body: SeekBody) -> Steps:
             _refuse(room, found, "no_active_playback")
         case Unanswered():
             raise refuse("node_unavailable")
-    play_watch.sought(core, found, body.to_ms)
-    play_watch.arm(core, room, found)
+    play_clock.sought(core, found, body.to_ms)
+    play_clock.arm(core, room, found)
     return Outcome(Sought(asked.operation_id, "completed", found.url, body.to_ms))
 
 
@@ -243,7 +243,7 @@ def _playing(core: Core, room: Room, found: Play | None) -> Playing:
         operation_id=found.operation_id if found is not None else None,
         urls=found.urls if found is not None else [],
         item=found.url if found is not None else 0,
-        position_ms=play_watch.position_ms(core, found) if found is not None else 0,
+        position_ms=play_clock.position_ms(core, found) if found is not None else 0,
         duration_ms=found.durations[found.url] if found is not None else None,
         volume=found.volume if found is not None else 0,
         waiting=[play.operation_id for play in plays if play.state is State.WAITING],

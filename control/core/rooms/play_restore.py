@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from roomtone.control.core import places
-from roomtone.control.core.rooms import play_life, play_media, play_watch, sweeping
+from roomtone.control.core.rooms import play_clock, play_life, play_media
 from roomtone.control.core.rooms.play_machine import Input, State
 from roomtone.control.core.rooms.play_model import Play, Watch
 from roomtone.engine.messages import RemoveEndpoint, SnapshotEndpoint
@@ -33,15 +33,15 @@ def read(core: Core, id: str, body: bytes) -> None:
     play.next = max([*play.items, *play.failed], default=-1) + 1
     room.plays[id] = play
     room.plays = dict(sorted(room.plays.items(), key=lambda item: item[1].number))
-    play_watch.began(core, play)
-    play_watch.arm(core, room, play)
+    play_clock.began(core, play)
+    play_clock.arm(core, room, play)
 
 
 def heard(core: Core, worker: int, held: list[SnapshotEndpoint]) -> None:
     """A worker said what it holds from the time before this process."""
     there = {entry.endpoint: entry for entry in held if entry.session in core.rooms and entry.kind == "file"}
     for room, play in _recalled(core, worker):
-        sweeping.settle(core, room, worker)
+        places.settle_again(core, room, worker)
         if play.asked:
             places.reserve(core, room, worker, "file")
         entry = there.pop(play.endpoint, None)
@@ -105,5 +105,5 @@ def _take_up(core: Core, room: Room, play: Play, entry: SnapshotEndpoint) -> Non
     play_media.set_volume(core, play)
     play_media.follow(core, play)
     play.watch.ask_us = core.now_us
-    play_watch.arm(core, room, play)
+    play_clock.arm(core, room, play)
     play_media.go_on(core, room, play)

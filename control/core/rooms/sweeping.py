@@ -15,7 +15,7 @@ import msgspec
 from roomtone.control.core import naming, places, placing, spreading
 from roomtone.control.core.problems import Problem
 from roomtone.control.core.rooms import lasting, leaving, recording, seating, talking
-from roomtone.control.core.rooms.model import Member, MemberRow, Room, RoomRow
+from roomtone.control.core.rooms.model import Member, MemberRow, Room, RoomRow, enter
 from roomtone.control.core.run import Work
 from roomtone.control.core.session import Bus, Endpoint, Session
 from roomtone.engine.messages import CloseSession, SnapshotEndpoint
@@ -32,7 +32,7 @@ _member = msgspec.msgpack.Decoder(MemberRow).decode
 
 def read_room(core: Core, room_id: str, body: bytes) -> None:
     row = _room(body)
-    room = core.rooms[room_id] = Room(
+    room = Room(
         id=room_id,
         app_id=row.app_id,
         created_us=row.created_us - core.epoch_offset_us,
@@ -51,6 +51,7 @@ def read_room(core: Core, room_id: str, body: bytes) -> None:
         emptied_us=row.emptied_us - core.epoch_offset_us,
         recorded=row.recorded,
     )
+    enter(core, room)
     lasting.begin(core, room)
 
 
@@ -74,7 +75,7 @@ def own(core: Core, worker: int, entry: SnapshotEndpoint, recalled: Callable[[],
     if room is None:
         core.tell(worker, CloseSession(entry.session))
     elif entry.kind == "rtp":
-        settle(core, room, worker)
+        places.settle_again(core, room, worker)
         endpoint = room.endpoints[entry.endpoint] = recalled()
         room.made = max(room.made, endpoint.number)
         room.counts[worker] = room.counts.get(worker, 0) + 1
@@ -86,18 +87,10 @@ def sits(core: Core, endpoint: Endpoint, bus: Bus, entry: SnapshotEndpoint) -> N
     """Count an endpoint that a worker holds where it sits."""
     room = core.rooms.get(entry.room) if entry.room is not None else None
     if room is not None:
-        settle(core, room, endpoint.worker)
+        places.settle_again(core, room, endpoint.worker)
         core.workers.add(endpoint.worker, -1, bus.phase)
         places.reserve(core, room, endpoint.worker, endpoint.kind)
         endpoint.seat_in, endpoint.seat = room, entry.seat
-
-
-def settle(core: Core, room: Room, worker: int) -> None:
-    """The first thing of a room that is found again gives it its home back."""
-    if room.home is None:
-        home = worker if room.was_home is None else room.was_home
-        room.home = home if home in core.workers else worker
-        core.workers.settle_again(room.home, room.phase)
 
 
 def returned(core: Core, session: Session, entries: Iterable[SnapshotEndpoint]) -> None:
