@@ -23,7 +23,8 @@ URLS_BODY = 1_048_576  # of a command that names as many and as long URLs as it 
 class Asked(Struct, eq=False):
     """operation_id: a fresh UUID, the operation's if one begins.  command_uid: the caller's, or a fresh one.
 
-    room, session: what the path names, found and owned by the caller.  named: the uid is the caller's own.
+    subject: id of the room or session that the path names, whether it is there or not; None: it names none.
+    room, session: found, and owned by the caller.  named: the uid is the caller's own.
     """
 
     n: int
@@ -36,6 +37,7 @@ class Asked(Struct, eq=False):
     asked_us: int
     command_uid: str = ""
     named: bool = False
+    subject: str | None = None
     room: Room | None = None
     session: Session | None = None
 

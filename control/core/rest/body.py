@@ -16,6 +16,7 @@ from msgspec import Struct
 from roomtone.control.core.rest.refusal import Fault, Refusal, refuse
 
 OWN_PREFIX = "x_"
+MAX_DEPTH = 64  # of a member: what is taken will be written down and shown again
 COMMAND_UID = re.compile(r"[a-zA-Z0-9._-]{1,128}")
 _PLACE = re.compile(r"^(?P<what>.*) - at `(?:key in )?\$(?P<path>.*)`$", re.S)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
@@ -68,11 +69,26 @@ def _refusal(faults: list[Fault]) -> Refusal:
 
 
 def _faults(pointer: str, value: Any, kind: Any) -> list[Fault]:
+    if _depth(value) > MAX_DEPTH:
+        return [Fault(pointer, f"Expected at most {MAX_DEPTH} levels")]
     try:
         msgspec.convert(value, kind)
+        msgspec.msgpack.encode(value)  # as it will be written down
     except msgspec.ValidationError as error:
         return [_fault(pointer, error)]
+    except OverflowError:
+        return [Fault(pointer, "Expected numbers within 64 bits")]
     return []
+
+
+def _depth(value: Any) -> int:
+    """How many objects and arrays are within each other."""
+    level, depth = [value], 0
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        held = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [inner for values in held for inner in values]
+    return depth
 
 
 def _fault(pointer: str, error: msgspec.ValidationError) -> Fault:

@@ -3,9 +3,10 @@
 Theory of operation
 -------------------
 io has looked at what needs no state: who asks, how often, and that the body is JSON.  Here follow ownership,
-the body, a known `command_uid` (the stored reply), whether anything may be changed now, the cooldown, and
-what the operation itself checks.  A handler answers with an `Outcome` or is a procedure that asks workers
-first; it refuses by raising `Refusal`.  The answer waits until everything that has happened is on disk.
+the body, a known `command_uid` (the stored reply, also of what ended the room or session), whether there is
+such a room or session, whether anything may be changed now, the cooldown, and what the operation itself
+checks.  A handler answers with an `Outcome` or is a procedure that asks workers first; it refuses by raising
+`Refusal`.  The answer waits until everything that has happened is on disk.
 """
 
 from __future__ import annotations
@@ -84,17 +85,24 @@ def _begin(core: Core, request: _Open, given: RestRequest) -> Any:
     Raises `Problem`.
     """
     asked, operation = request.asked, request.operation
-    _find(core, asked, operation)
-    members = body.decode(given.body)
-    decoded = body.convert(members, operation.body)
-    asked.query = query.check(operation, given.query)
-    _name(asked, decoded, given.idempotency_key)
+    missing = _find(core, asked, operation)
+    try:
+        members = body.decode(given.body)
+        decoded = body.convert(members, operation.body)
+        asked.query = query.check(operation, given.query)
+        _name(asked, decoded, given.idempotency_key)
+    except Refusal as fault:
+        raise missing or fault from None
+    repeatable = asked.named and operation.method != "GET"
+    digest = remembered.digest_of(asked, members) if repeatable else b""
+    if repeatable and (use := remembered.known(core, asked, digest)) is not None:
+        _repeat(core, asked, use)
+        return None
+    if missing is not None:  # not before: what ended it may be asked for twice
+        raise missing
     if operation.method != "GET":
-        if asked.named:
-            known = remembered.begin(core, asked, remembered.digest_of(asked, members))
-            if known is not None:
-                _repeat(core, asked, known)
-                return None
+        if repeatable:
+            remembered.begin(core, asked, digest)
             request.used = True
         _changes(core, operation)
         request.taken = cooldown.take(core, asked, operation.group)
@@ -103,28 +111,31 @@ def _begin(core: Core, request: _Open, given: RestRequest) -> Any:
     return operation.handler(core, asked, decoded)
 
 
-def _find(core: Core, asked: Asked, operation: Operation) -> None:
-    """The room or session that the path names.  Raises `Refusal`: 404 there is none, 403 it is another's."""
+def _find(core: Core, asked: Asked, operation: Operation) -> Refusal | None:
+    """The room or session that the path names; else why it cannot be used.  Raises `Refusal`: another's."""
     named = asked.path.get("room_id")
     if named is not None:
+        asked.subject = named
         room = core.rooms.get(named)
         if room is None or room.ended:
-            raise refuse("room_not_found")
+            return refuse("room_not_found")
         _owned(core, room.app_id, asked.app_id, "room_not_found")
         if room.state == "destroying" and operation.method != "GET":
-            raise refuse("room_destroying")
+            return refuse("room_destroying")
         asked.room = room
     named = asked.path.get("session_uuid")
     if named is not None:
         session_id = naming.session_id(core.node, named)
+        asked.subject = asked.subject or session_id
         session = core.sessions.get(session_id) if session_id is not None else None
         if session is None:
             if session_id is not None and core.unheard:  # a worker may hold it since before this process
-                raise refuse("node_unavailable", retry_after_ms=1000)
-            raise refuse("session_not_found")
+                return refuse("node_unavailable", retry_after_ms=1000)
+            return refuse("session_not_found")
         _owned(core, session.app_id, asked.app_id, "session_not_found")
         asked.session = session
         session.last_command_us = core.now_us
+    return None
 
 
 def _owned(core: Core, owner: str, app_id: str, hidden: str) -> None:

@@ -108,18 +108,11 @@ class Remembered:
 
 
 def row_id(asked: Asked) -> str:
-    return f"{asked.app_id}/{_named(asked) or ''}/{asked.command_uid}"
-
-
-def _named(asked: Asked) -> str | None:
-    """The room or session."""
-    if asked.room is not None:
-        return asked.room.id
-    return asked.session.id if asked.session is not None else None
+    return f"{asked.app_id}/{asked.subject or ''}/{asked.command_uid}"
 
 
 def subject_of(core: Core, asked: Asked) -> str:
-    return _named(asked) or _present(core, asked.app_id)
+    return asked.subject or _present(core, asked.app_id)
 
 
 def _present(core: Core, app_id: str) -> str:
@@ -135,15 +128,17 @@ def digest_of(asked: Asked, members: dict[str, Any]) -> bytes:
     ).digest()
 
 
-def begin(core: Core, asked: Asked, digest: bytes) -> Use | None:
-    """The earlier use of a request's uid, else it is used from now on.  Raises `Refusal` for a conflict."""
-    known = core.remembered.uses.get(row_id(asked))
-    if known is None:
-        core.remembered.uses[row_id(asked)] = Use(digest, subject_of(core, asked))
-        return None
-    if known.digest != digest:
+def known(core: Core, asked: Asked, digest: bytes) -> Use | None:
+    """The earlier use of a request's uid.  Raises `Refusal` for a conflict."""
+    use = core.remembered.uses.get(row_id(asked))
+    if use is not None and use.digest != digest:
         raise refuse("command_uid_conflict")
-    return known
+    return use
+
+
+def begin(core: Core, asked: Asked, digest: bytes) -> None:
+    """Its uid is used from now on."""
+    core.remembered.uses[row_id(asked)] = Use(digest, subject_of(core, asked))
 
 
 def keep(core: Core, asked: Asked, status: int, body: bytes, headers: list[tuple[str, str]]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pytest
-from desk import Desk
+from desk import OFFER, Desk
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
@@ -101,6 +101,19 @@ def test_everything_that_is_wrong_with_a_body_is_told_at_once(desk: Desk, nudges
 @pytest.mark.parametrize("volume", [1.0, "1", True, None, [1], 2**70])
 def test_a_number_is_a_number(desk: Desk, nudges: Nudges, room: str, volume: Any) -> None:
     assert desk.rest("nudge", {"volume": volume}, room_id=room)[1]["code"] == "validation_error"
+
+
+def nested(levels: int) -> list[Any]:
+    return [nested(levels - 1)] if levels else []
+
+
+@pytest.mark.parametrize("metadata", [10**30, -(10**19), {"a": [2**64]}, nested(64)], ids=str)
+def test_what_cannot_be_written_down_is_not_taken(desk: Desk, metadata: Any) -> None:
+    for operation in ("conference.create", "session.create"):
+        n = desk.ask(operation, {"name": "r", "metadata": {"a": metadata}})
+        assert ("/metadata", 400) in [(pointer, desk.reply(n)[0]) for pointer, _ in faults(desk, n)]
+    taken = {"long": 2**64 - 1, "deep": nested(62)}
+    assert desk.rest("conference.create", {"name": "r", "metadata": taken})[0] == 201
 
 
 def test_members_of_the_clients_own_are_let_pass(desk: Desk, nudges: Nudges, room: str) -> None:
@@ -241,6 +254,26 @@ def test_a_repeated_command_is_known_after_a_restart(desk: Desk) -> None:
     first = desk.rest("conference.create", {"name": "kept", "command_uid": "u"})
     desk.reboot()
     assert desk.rest("conference.create", {"name": "kept", "command_uid": "u"}) == first
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_ended_its_room_or_call_may_be_asked_for_twice(desk: Desk, room: str, restarted: bool) -> None:
+    call = desk.rest("session.create", {"sdp": OFFER})[1]["session_uuid"]
+    ends = [("conference.delete", {"room_id": room}), ("command.hangup", {"session_uuid": call})]
+    uid = {"command_uid": "u"}
+    first = [desk.rest(name, uid, **path) for name, path in ends]
+    assert [status for status, _ in first] == [200, 202]
+    if restarted:
+        desk.reboot()
+    assert [desk.rest(name, uid, **path) for name, path in ends] == first
+    for name, path in ends:
+        assert desk.rest(name, {"command_uid": "another"}, **path)[0] == 404
+        assert desk.rest(name, uid, app="other", **path)[0] == 404
+        assert desk.rest(name, b"{", **path)[0] == 404
+    for _ in range(13):
+        desk.advance(MINUTE)
+        desk.rest("conference.list")
+    assert [desk.rest(name, uid, **path)[0] for name, path in ends] == [404, 404]
 
 
 def test_answers_are_kept_ten_minutes_longer_than_their_room(desk: Desk, nudges: Nudges, room: str) -> None:
