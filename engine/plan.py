@@ -31,7 +31,15 @@ _NO_SLOT = -1
 class Profile:
     """What negotiation agreed, in the media thread's words; shared by all endpoints that agreed the same."""
 
-    __slots__ = ("event_receive", "event_send", "receive", "send_codec", "send_payload_type")
+    __slots__ = (
+        "event_receive",
+        "event_send",
+        "noise_receive",
+        "noise_send",
+        "receive",
+        "send_codec",
+        "send_payload_type",
+    )
 
     def __init__(self, media: Negotiated) -> None:
         self.receive = [(entry.payload_type, int(entry.codec)) for entry in media.receive]
@@ -39,6 +47,8 @@ class Profile:
         self.send_codec = int(media.send_codec)
         self.event_receive = list(media.event_receive)
         self.event_send = media.event_send
+        self.noise_receive = media.noise_receive
+        self.noise_send = media.noise_send
 
 
 class Endpoint:
@@ -295,6 +305,8 @@ class Plan:
             media.send_codec,
             tuple(media.event_receive),
             media.event_send,
+            media.noise_receive,
+            media.noise_send,
         )
         profile = self._profiles.get(key)
         if profile is None:
@@ -318,6 +330,8 @@ class Plan:
             send_codec=profile.send_codec,
             event_receive=profile.event_receive,
             event_send=profile.event_send,
+            noise_receive=profile.noise_receive,
+            noise_send=profile.noise_send,
             may_receive=endpoint.is_source,
             may_send=endpoint.is_destination,
         )

@@ -22,6 +22,7 @@ PTIME_MS = 20  # what we send; stated in every description of ours
 EVENT_RANGE = "0-15"  # RFC 4733 section 3.2: the sixteen keys
 PLAIN_PROFILES = ("RTP/AVP", "RTP/AVPF")
 EVENT = "TELEPHONE-EVENT"
+NOISE = RtpMap(13, "CN", 8000, 1)  # RFC 3389 section 4; sent beside a codec of that clock, never as one
 Maps = tuple[RtpMap, ...]
 REMEMBERED_LENGTH = 512  # characters of formats and rtpmap lines; longer ones are worked out each time
 
@@ -117,7 +118,7 @@ def is_webrtc(description: Description) -> bool:
 
 
 def _mutual(section: Section) -> Maps:
-    """Our audio codecs and the telephone-events of their clocks, in the section's order."""
+    """Our audio codecs, telephone-events and comfort noise of their clocks, in the section's order."""
     formats, values = tuple(section.formats), section.values("rtpmap")
     brief = sum(map(len, (*formats, *values))) <= REMEMBERED_LENGTH
     return (_mutual_again if brief else _mutual_first)(formats, values)
@@ -126,7 +127,18 @@ def _mutual(section: Section) -> Maps:
 def _mutual_first(formats: tuple[str, ...], values: tuple[str, ...]) -> Maps:
     maps = sdp.rtp_maps(formats, values)
     clocks = {rtp_map.clock_rate for rtp_map in maps if _codec(rtp_map)}
-    return tuple(m for m in maps if _codec(m) or (m.encoding == EVENT and m.clock_rate in clocks))
+    noise = next((m for m in maps if _is_noise(m) and m.clock_rate in clocks), None)
+    return tuple(
+        m for m in maps if _codec(m) or (m.encoding == EVENT and m.clock_rate in clocks) or m is noise
+    )
+
+
+def _is_noise(rtp_map: RtpMap) -> bool:
+    return (
+        rtp_map.encoding == NOISE.encoding
+        and rtp_map.clock_rate == NOISE.clock_rate
+        and rtp_map.channels == 1
+    )
 
 
 _mutual_again = lru_cache(sdp.REMEMBERED)(_mutual_first)  # telephones of one kind say the same
@@ -164,12 +176,15 @@ def _media(maps: Maps, keep: Codec | None) -> Media:
     events = [(m.payload_type, m.clock_rate) for m in maps if m.encoding == EVENT]
     clock = CLOCK_RATE_HZ[best.codec]
     same_clock = [event for event in events if event[1] == clock]
+    noise = next((m.payload_type for m in maps if _is_noise(m)), None)
     return Media(
         receive=audio,
         send_payload_type=best.payload_type,
         send_codec=best.codec,
         event_receive=events,
         event_send=next(iter(same_clock or events), None),
+        noise_receive=noise,
+        noise_send=noise if clock == NOISE.clock_rate else None,
         ptime_ms=PTIME_MS,
     )
 
@@ -244,7 +259,7 @@ def read_answer(text: str, codecs: tuple[Codec, ...], policy: Direction, max_kb:
     maps = tuple(
         m
         for m in _mutual(section)
-        if _codec(m) in codecs or (m.encoding == EVENT and m.clock_rate in offered_clocks)
+        if _codec(m) in codecs or (not _codec(m) and m.clock_rate in offered_clocks)
     )
     if not any(_codec(m) for m in maps):
         raise Problem(ENDPOINT_ERROR, "No common audio codec", "sdp")
@@ -254,8 +269,12 @@ def read_answer(text: str, codecs: tuple[Codec, ...], policy: Direction, max_kb:
 
 
 def _with_offered(media: Media) -> Media:
-    """RFC 3264 section 7: a peer sends with our offer's payload types, however its answer numbers them."""
+    """RFC 3264 section 7: a peer sends with our offer's payload types, however its answer numbers them.
+
+    Audio and keys are taken with the answer's numbers as well, as many peers send them.
+    """
     receive = list(media.receive)
+    noise = media.noise_receive
     for codec in dict.fromkeys(p.codec for p in media.receive):
         offered = OFFER_PAYLOAD_TYPE[codec]
         taken = [p.payload_type for p in receive] + [event[0] for event in media.event_receive]
@@ -266,12 +285,16 @@ def _with_offered(media: Media) -> Media:
         offered = OFFER_EVENT_PAYLOAD_TYPE[clock]
         if all(offered != other for other in [p.payload_type for p in receive] + [e[0] for e in events]):
             events.append((offered, clock))
+    if noise is not None and NOISE.payload_type not in [p.payload_type for p in receive]:
+        noise = NOISE.payload_type
     return Media(
         receive=receive,
         send_payload_type=media.send_payload_type,
         send_codec=media.send_codec,
         event_receive=events,
         event_send=media.event_send,
+        noise_receive=noise,
+        noise_send=media.noise_send,
         ptime_ms=media.ptime_ms,
     )
 
@@ -294,7 +317,10 @@ def write_offer(codecs: tuple[Codec, ...], direction: Direction, line: Line) -> 
     maps = [
         RtpMap(OFFER_PAYLOAD_TYPE[codec], ENCODING_NAME[codec], CLOCK_RATE_HZ[codec], 1) for codec in codecs
     ]
-    for clock in sorted({CLOCK_RATE_HZ[codec] for codec in codecs}):
+    clocks = {CLOCK_RATE_HZ[codec] for codec in codecs}
+    if NOISE.clock_rate in clocks:
+        maps.append(NOISE)
+    for clock in sorted(clocks):
         maps.append(RtpMap(OFFER_EVENT_PAYLOAD_TYPE[clock], EVENT, clock, 1))
     section = _section("RTP/AVP", tuple(maps), MIRRORED[direction], line, rtcp_mux=True)
     return _description(line, [section])

@@ -24,6 +24,7 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
     send_payload_type, send_codec: what we send to the peer.
     event_receive: payload types of telephone-event the peer may send, with clock rate.
     event_send: payload type and clock rate of telephone-event towards the peer; None: none was negotiated.
+    noise_receive, noise_send: payload types of comfort noise (RFC 3389) at a clock of 8 kHz, likewise.
     """
 
     receive: list[PayloadType]
@@ -31,6 +32,8 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
     send_codec: Codec
     event_receive: list[tuple[int, int]] = []
     event_send: tuple[int, int] | None = None
+    noise_receive: int | None = None
+    noise_send: int | None = None
     ptime_ms: int = 20  # what we send
 
 

@@ -33,6 +33,7 @@ from roomtone.ext.flow.endpoint cimport (
     EP_PARTY,
     EP_SOURCE,
     EP_SPEAKS_APART,
+    EP_TAKES_NOISE,
     EP_TALKING,
     EP_TICKED,
     KIND_RTP,
@@ -53,6 +54,7 @@ from roomtone.ext.flow.graph cimport (
     roles_t,
 )
 from roomtone.ext.flow.key cimport key_from_peers
+from roomtone.ext.flow.noise cimport noise_heard
 from roomtone.ext.flow.partial cimport partial_add, partial_bridges, partial_close, partial_open, partial_roles
 from roomtone.ext.flow.route cimport bus_defer, bus_undefer, source_tick_off
 from roomtone.ext.flow.rx_decode cimport source_frame
@@ -61,7 +63,7 @@ from roomtone.ext.flow.rx_playout cimport playout_prefetch
 from roomtone.ext.flow.seat cimport seat_arrived, seat_send, seat_speaks
 from roomtone.ext.flow.tap_state cimport tap_t
 from roomtone.ext.flow.tx_encode cimport encode_own, encode_shared
-from roomtone.ext.flow.tx_packetize cimport tx_mixed, tx_open
+from roomtone.ext.flow.tx_packetize cimport tx_mixed, tx_noise_mixed, tx_open
 
 
 cdef enum:
@@ -161,7 +163,7 @@ cdef void sum_sources(media_t* m, bus_t* b, mix_t* mix, int64_t tick, int64_t no
         fetch(m, i)
         if e.kind == KIND_RTP:
             rx_tick(m, e, now_us)
-            if e.idle_reads > IDLE_READS:
+            if e.idle_reads > IDLE_READS and not noise_heard(m, b, e, now_us):
                 source_tick_off(m, b, e)
             if not e.flags & EP_TICKED:
                 continue
@@ -236,9 +238,12 @@ cdef void send_one(media_t* m, bus_t* b, bus_private_t* p, mix_t* mix, endpoint_
     if not tx_open(m, d, now_us):
         return
     count(m, COUNT_MIXED)
-    if d.flags & (EP_TALKING | EP_LISTENS_APART | EP_ARRIVING | EP_PARTY):
+    if d.flags & (EP_TALKING | EP_LISTENS_APART | EP_ARRIVING | EP_PARTY | EP_TAKES_NOISE):
         if d.flags & (EP_LISTENS_APART | EP_ARRIVING | EP_PARTY) and sits_apart(b, d):
             seat_send(m, b, p, mix, d, tick, now_us)
+            return
+        if d.flags & EP_TAKES_NOISE and b.talkers == ((d.flags & EP_TALKING) != 0):
+            tx_noise_mixed(m, d, tick, now_us)      # nobody else has a frame, nor had one within the hangover
             return
         if d.flags & EP_TALKING:
             n = encode_own(m, mix, d)
@@ -322,7 +327,7 @@ cdef void sum_publish(media_t* m, bus_t* b, mix_t* mix, const roles_t* roles, in
     cdef partial_t* out
     cdef uint32_t bridged
     if b.partial_slot < 0:
-        bridges_add(m, b, mix, tick)
+        b.talkers += bridges_add(m, b, mix, tick)
         return
     out = partial_open(m, b, mix, tick)
     bridged = bridges_add(m, b, mix, tick)
@@ -331,6 +336,7 @@ cdef void sum_publish(media_t* m, bus_t* b, mix_t* mix, const roles_t* roles, in
     if rt_unlikely(roles != NULL):
         partial_roles(m, out, b, roles, tick)
     partial_close(out, b, tick)
+    b.talkers += bridged
 
 
 cdef bint partials_collect(media_t* m, uint32_t bus, int64_t now_us) noexcept nogil:
@@ -340,13 +346,16 @@ cdef bint partials_collect(media_t* m, uint32_t bus, int64_t now_us) noexcept no
     cdef const published_t* theirs
     cdef uint32_t i
     cdef uint32_t missing = 0
+    cdef int found
     for i in range(p.peer_count):
         if p.added >> i & 1:
             continue
         theirs = <published_t*> p.peers[i]
-        if partial_add(m, p.mix.sum8, p.mix.sum16, theirs, b.send_tick, True, &b.hushed, p.roles) == RT_LATE:
+        found = partial_add(m, p.mix.sum8, p.mix.sum16, theirs, b.send_tick, True, &b.hushed, p.roles)
+        if found == RT_LATE:
             missing += 1
         else:
+            b.talkers += <uint32_t> found
             p.added |= <uint64_t> 1 << i
     if missing == 0:
         return True
@@ -400,6 +409,7 @@ cdef void bus_tick(media_t* m, uint32_t bus, int64_t tick, int64_t now_us) noexc
     mix = mix_of(m, b, bus)
     if rt_unlikely(p.roles != NULL):
         p.roles.talking = 0
+        memset(p.roles.talkers, 0, sizeof(p.roles.talkers))
     sum_sources(m, b, mix, tick, now_us)
     if b.next_in_phase != NONE:
         fetch(m, m.buses[b.next_in_phase].first_ticked)

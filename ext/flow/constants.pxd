@@ -3,7 +3,7 @@
 
 cdef enum:
     ARENA_MAGIC = 0x524D544E            # "RMTN"
-    ARENA_LAYOUT = 5                    # raised by hand when a struct of the arena changes its meaning
+    ARENA_LAYOUT = 6                    # raised by hand when a struct of the arena changes its meaning
     NONE = 0xFFFFFFFF                   # no index
 
     TICK_US = 20000                     # one tick, and the packet time we send

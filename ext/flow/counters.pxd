@@ -7,7 +7,7 @@ from roomtone.ext.flow.constants cimport HISTOGRAM_BINS
 
 # Every drop has a name; names in snapshot.pyx.  A datagram is accepted (COUNT_RX_PACKETS, COUNT_RTCP_RX) or dropped at
 # the door, never both; what an accepted packet meets later (EMPTY, NO_BUS, UNHEARD, NOT_LEARNED, SEND, KEY_*,
-# AUDIO_DURING_KEY, LINE_RANGE, PLAYOUT_LATE) is counted beside that.
+# NOISE_NO_TYPE, AUDIO_DURING_KEY, LINE_RANGE, PLAYOUT_LATE) is counted beside that.
 cdef enum drop_t:
     DROP_SHORT = 0
     DROP_VERSION = 1
@@ -43,7 +43,8 @@ cdef enum drop_t:
     DROP_KEY_COLLISION = 31             # key not relayed: another goes out, or it is the rest of one that has gone out
     DROP_KEY_LATE = 32                  # key not relayed: this worker read another's too late
     DROP_KEY_IN_ROOM = 33               # key not relayed: rooms relay none
-    DROP_COUNT = 34
+    DROP_NOISE_NO_TYPE = 34             # comfort noise not relayed: the destination negotiated none
+    DROP_COUNT = 35
 
 
 cdef enum counter_t:                    # names in snapshot.pyx
@@ -76,6 +77,8 @@ cdef enum counter_t:                    # names in snapshot.pyx
     COUNT_WATCHED = 26                  # frames given to detectors
     COUNT_FRAMES_LOST = 27              # frames a detector outside the media thread had no room for
     COUNT_BRIDGE_LATE = 28              # sums of a bridged session that were not there in time
+    COUNT_NOISE_RX = 29                 # packets of comfort noise received,
+    COUNT_NOISE_TX = 30                 # and sent where a mix had nothing to hear
     COUNT_COUNT = 32
 
 

@@ -19,8 +19,10 @@ from roomtone.ext.flow.endpoint cimport (
     EP_MAY_SEND,
     EP_SENSITIVE,
     EP_SOURCE,
+    EP_TAKES_NOISE,
     KIND_FREE,
     KIND_RTP,
+    NO_TYPE,
     endpoint_index,
     endpoint_t,
     lock_begin,
@@ -128,10 +130,15 @@ cdef void media(media_t* m, endpoint_t* e, const edit_t* d, int64_t now_us) noex
     memcpy(e.event_rate, d.event_rate, EVENT_TYPES * sizeof(uint32_t))
     e.event_tx_type = d.event_tx_type
     e.event_tx_rate = d.event_tx_rate
+    e.noise_type = d.noise_type
+    e.noise_tx_type = d.noise_tx_type
+    if d.noise_type == NO_TYPE:
+        e.noise = 0
     e.tx_payload_type = d.send_type
     e.tx_codec = d.send_codec
-    e.flags &= ~<uint32_t> (EP_MAY_RECEIVE | EP_MAY_SEND)
+    e.flags &= ~<uint32_t> (EP_MAY_RECEIVE | EP_MAY_SEND | EP_TAKES_NOISE)
     e.flags |= (EP_MAY_RECEIVE if d.a else 0) | (EP_MAY_SEND if d.b else 0)
+    e.flags |= EP_TAKES_NOISE if d.noise_tx_type != NO_TYPE else 0
     e.silent_since_us = now_us
     # Until the peer is heard it is taken to send what we send it; so is one whose payload type means another codec now.
     if not e.flags & EP_HEARD or receive_codec(d, e.rx_payload_type) != e.rx_codec:

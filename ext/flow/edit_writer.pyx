@@ -26,6 +26,7 @@ from roomtone.ext.flow.endpoint cimport (
     KIND_FILE,
     KIND_RTP,
     KIND_TONE,
+    NO_TYPE,
     addr_t,
     endpoint_t,
     lock_begin,
@@ -172,7 +173,7 @@ cdef class EditWriter(MediaMemory):
         return self.edit_done()
 
     def endpoint_media(self, uint32_t handle, *, receive, int send_payload_type, int send_codec, event_receive,
-                       event_send, bint may_receive, bint may_send):
+                       event_send, bint may_receive, bint may_send, noise_receive=None, noise_send=None):
         cdef edit_t* d
         cdef int i
         if len(receive) > RECEIVE_TYPES or len(event_receive) > EVENT_TYPES:
@@ -183,10 +184,12 @@ cdef class EditWriter(MediaMemory):
         d.receive_count = len(receive)
         for i in range(len(receive)):
             d.receive_type[i], d.receive_codec[i] = receive[i]
-        memset(d.event_type, 0xFF, EVENT_TYPES)
+        memset(d.event_type, NO_TYPE, EVENT_TYPES)
         for i in range(len(event_receive)):
             d.event_type[i], d.event_rate[i] = event_receive[i]
-        d.event_tx_type, d.event_tx_rate = event_send if event_send is not None else (0xFF, 8000)
+        d.event_tx_type, d.event_tx_rate = event_send if event_send is not None else (NO_TYPE, 8000)
+        d.noise_type = NO_TYPE if noise_receive is None else noise_receive
+        d.noise_tx_type = NO_TYPE if noise_send is None else noise_send
         d.send_type = send_payload_type
         d.send_codec = send_codec
         d.a = may_receive

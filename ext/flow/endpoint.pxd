@@ -17,6 +17,11 @@ cdef enum endpoint_kind_t:
     KIND_BRIDGE = 4                     # what another session says (bridge.pyx)
 
 
+cdef enum:
+    NO_TYPE = 0xFF                      # no payload type
+    NOISE_TOLD = 0x80
+
+
 cdef enum endpoint_flag_t:
     EP_SOURCE = 0x1             # on its bus as a source
     EP_DESTINATION = 0x2        # on its bus as a destination
@@ -36,7 +41,7 @@ cdef enum endpoint_flag_t:
     EP_PROBE = 0x8000           # the worker's self-probe
     EP_TALKING = 0x10000        # added to the sum this tick
     EP_PCM16 = 0x20000          # private.pcm16 is valid this tick
-    EP_LINE = 0x40000           # the playout line is in use
+    EP_TAKES_NOISE = 0x40000    # a destination that is sent comfort noise for silence (noise_tx_type)
     EP_KEY_ENDED = 0x80000      # the end of the telephone-event relayed last has gone out
     EP_WATCH_SPEECH = 0x100000  # what it says goes to the tap: to the detector of speech,
     EP_WATCH_KEYS = 0x200000    # of keys within the audio,
@@ -76,6 +81,10 @@ ctypedef struct endpoint_t:
     uint8_t odd_ptime_run
     uint32_t next_ticked                # list of sources read on the tick
     uint32_t prev_ticked
+    uint8_t noise_type                  # comfort noise the peer may send, and that it is sent; 0xFF: none
+    uint8_t noise_tx_type
+    uint8_t noise                       # its source is silent: NOISE_TOLD | level, -dBov; 0: it is not
+    uint8_t tx_noise                    # the last mixed packet was comfort noise
     int64_t rx_last_us
     uint32_t next_source                # list of all sources of the bus
     uint32_t prev_source
@@ -182,6 +191,11 @@ cdef inline bint is_made(const endpoint_t* e) noexcept nogil:
 cdef inline bint is_hushed(const endpoint_t* e) noexcept nogil:
     """Its keys are sensitive and sound in what it says: it has agreed on no telephone-events."""
     return e.flags & (EP_SENSITIVE | EP_WATCH_KEYS) == (EP_SENSITIVE | EP_WATCH_KEYS)
+
+
+cdef inline bint is_noise(const endpoint_t* e, uint8_t payload_type) noexcept nogil:
+    """A packet that was accepted from it is comfort noise."""
+    return e.noise_type == payload_type
 
 
 cdef inline uint32_t endpoint_index(endpoint_t* e) noexcept nogil:

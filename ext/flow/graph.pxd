@@ -70,7 +70,7 @@ ctypedef struct bus_t:
     uint32_t next_in_phase
     uint32_t prev_in_phase
     uint32_t tick_low                   # last tick summed
-    uint32_t talkers                    # of that tick
+    uint32_t talkers                    # of that tick: its own, and what it heard of others besides
     uint32_t hushed                     # hushed_t of that tick's sum
     uint32_t rates                      # bit 0: someone hears 8 kHz, bit 1: 16 kHz
     uint32_t rates_summed               # of the last tick
@@ -171,6 +171,7 @@ ctypedef struct endpoint_private_t:
     uint64_t* feeds                     # bridge: where the session it brings publishes: addresses of published_t,
     uint32_t feed_count
     uint32_t feed_phase                 # and that session's phase
+    uint32_t noise_ts                   # from this timestamp of its source on endpoint_t.noise holds
     int64_t rtcp_us                     # when the peer's last RTCP came; 0: none has
     uint32_t capture_lost               # records of it for which the capture ring had no room,
     uint32_t capture_lost_heard         # and those of them that were sound from it
@@ -197,7 +198,8 @@ ctypedef struct group_t:                # one encoding for all who hear the same
 
 ctypedef struct roles_t:                # of a room that tells its voices apart; made by the Python thread
     sum_t sums[ROLES]                   # of the voices of each role from 1 on; 0 is what the bus's has beyond
-    uint32_t talking                    # bit per role whose sum holds something
+    uint32_t talking                    # bit per role whose sum holds something,
+    uint32_t talkers[ROLES]             # and how many are in it
     int32_t slots[ROLES]                # where the sums are published, when the bus's is; else -1
     group_t groups[GROUPS]
 

@@ -88,5 +88,7 @@ ctypedef struct edit_t:
     uint8_t event_tx_type
     uint8_t send_type
     uint8_t send_codec
+    uint8_t noise_type
+    uint8_t noise_tx_type
     uint32_t event_rate[EVENT_TYPES]
     uint32_t event_tx_rate

@@ -29,6 +29,7 @@ from roomtone.ext.flow.endpoint cimport (
     EP_MAY_SEND,
     EP_SENSITIVE,
     EP_SOURCE,
+    NO_TYPE,
     endpoint_index,
     endpoint_t,
 )
@@ -67,7 +68,6 @@ from roomtone.ext.wire.telephone_event cimport (
 
 
 cdef enum:
-    NO_TYPE = 0xFF
     RELAY_GIVE_UP_US = 150000       # a relayed press without update for this long is over (websocket.md section 5)
     PRESS_OVER_US = 3600000000      # an hour on, every press has timed out
     PLACE_NONE = 0

@@ -81,6 +81,8 @@ class Media:
         event_send: tuple[int, int] | None,
         may_receive: bool,  # the peer may send (counts for the media time-out)
         may_send: bool,
+        noise_receive: int | None = None,  # payload type of comfort noise the peer may send, its clock 8 kHz,
+        noise_send: int | None = None,  # and of what it is sent; None: none
     ) -> int:
         """Edit: what negotiation agreed.  A codec change takes effect between ticks."""
     def endpoint_remote(

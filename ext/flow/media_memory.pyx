@@ -31,7 +31,7 @@ from roomtone.ext.flow.constants cimport (
     PLAYOUT_WORDS,
     WHEEL_SLOTS,
 )
-from roomtone.ext.flow.endpoint cimport EP_WATCHED, KIND_FREE, endpoint_t
+from roomtone.ext.flow.endpoint cimport EP_WATCHED, KIND_FREE, NO_TYPE, endpoint_t
 from roomtone.ext.flow.graph cimport bus_private_t, endpoint_private_t, flood_t, published_t
 from roomtone.ext.flow.handover cimport EDIT_RING, FACT_RING, edit_t, fact_t
 from roomtone.ext.flow.pool cimport Slots, pool_resident, pool_room
@@ -168,8 +168,8 @@ cdef class MediaMemory:
         e.wheel_slot = e.next_wheel = e.prev_wheel = NONE
         e.rtp_fd = e.rtcp_fd = -1
         e.rtt_us = NONE
-        e.event_tx_type = 0xFF
-        memset(e.event_type, 0xFF, sizeof(e.event_type))
+        e.event_tx_type = e.noise_type = e.noise_tx_type = NO_TYPE
+        memset(e.event_type, NO_TYPE, sizeof(e.event_type))
         self.m.arena.high_water = self.endpoint_slots.used
         return e.handle
 

@@ -79,6 +79,7 @@ cdef void roles_add(media_t* m, roles_t* roles, uint32_t found) noexcept nogil:
     for role in range(1, ROLES):
         if not found >> role & 1:
             continue
+        roles.talkers[role] += 1            # at least
         if roles.talking >> role & 1:
             add(m, roles.sums[role].sum8, roles.sums[role].sum16, &m.roles_in[role])
         else:

@@ -2,19 +2,31 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from roomtone.ext.base.types cimport rt_prefetch_write
+from roomtone.ext.base.types cimport rt_prefetch_write, rt_unlikely
 from roomtone.ext.codec.codec cimport CODEC_COUNT
 from roomtone.ext.flow.constants cimport NONE, RTP_HEADROOM
-from roomtone.ext.flow.counters cimport COUNT_RELAYED, DROP_UNHEARD
-from roomtone.ext.flow.endpoint cimport EP_DESTINATION, EP_SOURCE, endpoint_index, endpoint_t
+from roomtone.ext.flow.counters cimport COUNT_RELAYED, DROP_NOISE_NO_TYPE, DROP_UNHEARD
+from roomtone.ext.flow.endpoint cimport EP_DESTINATION, EP_SOURCE, NO_TYPE, endpoint_index, endpoint_t, is_noise
 from roomtone.ext.flow.graph cimport bus_t, count, drop, endpoint_at, media_t
-from roomtone.ext.flow.tx_packetize cimport tx_open, tx_relayed
+from roomtone.ext.flow.tx_packetize cimport tx_noise_relayed, tx_open, tx_relayed
 from roomtone.ext.wire.rtp cimport rtp_header_t
+
+
+cdef void relay_noise(media_t* m, endpoint_t* source, endpoint_t* d, const rtp_header_t* h, uint8_t* data,
+                      int64_t now_us) noexcept nogil:
+    if d.noise_tx_type == NO_TYPE:
+        drop(m, DROP_NOISE_NO_TYPE)
+    elif tx_open(m, d, now_us):
+        count(m, COUNT_RELAYED)
+        tx_noise_relayed(m, d, source.handle, h.timestamp, data + h.payload_offset - RTP_HEADROOM, h.payload_bytes,
+                         now_us)
 
 
 cdef void relay_one(media_t* m, endpoint_t* source, endpoint_t* d, const rtp_header_t* h, uint8_t* data,
                     int64_t now_us) noexcept nogil:
-    if tx_open(m, d, now_us):
+    if rt_unlikely(is_noise(source, h.payload_type)):
+        relay_noise(m, source, d, h, data, now_us)
+    elif tx_open(m, d, now_us):
         count(m, COUNT_RELAYED)
         # CSRCs and extensions are left behind: our header stands directly before the payload.
         tx_relayed(m, d, source.handle, h.timestamp, h.marker, data + h.payload_offset - RTP_HEADROOM,

@@ -1,6 +1,6 @@
 """Lists and the plan of a bus."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
 
 from roomtone.ext.codec.codec cimport CODEC_COUNT, codec_get
@@ -349,6 +349,7 @@ cdef void move(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
     cdef bint listens = (e.flags & EP_DESTINATION) != 0
     cdef bint ticked = (e.flags & EP_TICKED) != 0 and e.kind == KIND_RTP
     cdef unsigned short playing = e.playing
+    cdef uint8_t noise = e.noise
     cdef uint32_t was
     if not (speaks or listens):
         return
@@ -363,6 +364,7 @@ cdef void move(media_t* m, uint32_t bus, endpoint_t* e) noexcept nogil:
         source_add(m, bus, e)
     if speaks and b.linked:                 # its line is played there too, or read by its detectors
         e.playing = playing
+        e.noise = noise
         playout_rephase(m, e, was, b.phase)
     if ticked and b.linked and not b.relay_codec:
         source_tick_on(m, b, e)

@@ -3,6 +3,7 @@
 from libc.stdint cimport int16_t, int64_t
 from libc.string cimport memcpy, memset
 
+from roomtone.ext.base.types cimport rt_unlikely
 from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.dsp.resample cimport resample_down2, resample_up2
 from roomtone.ext.dsp.tone cimport tone_run, tone_set_rate
@@ -11,7 +12,8 @@ from roomtone.ext.flow.endpoint cimport EP_SILENT, KIND_FILE, KIND_TONE, endpoin
 from roomtone.ext.flow.fact cimport fact_put
 from roomtone.ext.flow.graph cimport bus_t, endpoint_private_t, media_t
 from roomtone.ext.flow.handover cimport FACT_TONE_DONE_
-from roomtone.ext.flow.rx_playout cimport SILENCE_RMS, playout_get
+from roomtone.ext.flow.noise cimport noise_frame, noise_heard
+from roomtone.ext.flow.rx_playout cimport PLAYOUT_TOLD, SILENCE_RMS, playout_get
 from roomtone.ext.flow.source_file cimport file_frame
 from roomtone.ext.flow.tap cimport tap_frame
 
@@ -48,6 +50,21 @@ cdef bint tone_frame(media_t* m, bus_t* b, endpoint_t* e, endpoint_private_t* p)
     return True
 
 
+cdef bint told_frame(media_t* m, bus_t* b, endpoint_t* e, endpoint_private_t* p, int64_t tick) noexcept nogil:
+    """Of a source whose silence was told; no end of a word is to come.  Such a source is sampled at 8 kHz."""
+    cdef int64_t at_us = (tick * PHASES + b.phase) * PHASE_US
+    e.hangover = 0
+    if e.flags & m.watch:
+        memset(m.pcm_in, 0, 2 * FRAME_8K)
+        tap_frame(m, e, m.pcm_in, True, tick, at_us)
+    if not noise_heard(m, b, e, at_us):
+        return False
+    noise_frame(e, p.pcm8, FRAME_8K, tick)
+    if b.rates & RATE_16K:
+        resample_up2(&p.up, p.pcm16, p.pcm8, FRAME_8K)
+    return True
+
+
 cdef bint source_frame(media_t* m, bus_t* b, endpoint_t* e, int64_t tick) noexcept nogil:
     cdef:
         endpoint_private_t* p = &m.privates[endpoint_index(e)]
@@ -69,6 +86,8 @@ cdef bint source_frame(media_t* m, bus_t* b, endpoint_t* e, int64_t tick) noexce
     # Decoded beside the endpoint's own memory: most members of a room are silent, and silence leaves no trace there.
     if n > 0:
         codec.decode(m.frame, n, m.pcm_in)
+    elif rt_unlikely(n == PLAYOUT_TOLD):
+        return told_frame(m, b, e, p, tick)
     elif e.hangover == 0 and not watched:
         return False
     else:

@@ -7,6 +7,7 @@ from roomtone.ext.codec.codec cimport codec_get, codec_t
 from roomtone.ext.flow.capture cimport capture_received
 from roomtone.ext.flow.constants cimport EVENT_TYPES, NONE, READ_AGE_US, TICK_US
 from roomtone.ext.flow.counters cimport (
+    COUNT_NOISE_RX,
     COUNT_RX_BYTES,
     COUNT_RX_PACKETS,
     COUNT_RX_RAW,
@@ -41,11 +42,12 @@ from roomtone.ext.flow.fact cimport fact_done, fact_new, fact_put
 from roomtone.ext.flow.graph cimport bus_t, count, drop, media_t, network_t
 from roomtone.ext.flow.handover cimport FACT_PINNED_, FACT_PROBE_, fact_t
 from roomtone.ext.flow.key cimport key_packet, key_restarted
+from roomtone.ext.flow.noise cimport noise_heard
 from roomtone.ext.flow.relay cimport relay_packet, relay_restarted
 from roomtone.ext.flow.report cimport report_receive, report_schedule
 from roomtone.ext.flow.route cimport bus_plan, source_tick_on
 from roomtone.ext.flow.rx_flood cimport flood_of, flood_pause, flood_pay
-from roomtone.ext.flow.rx_playout cimport PLAYOUT_EMPTY, playout_prefetch, playout_put, playout_reset
+from roomtone.ext.flow.rx_playout cimport PLAYOUT_EMPTY, playout_noise, playout_prefetch, playout_put, playout_reset
 from roomtone.ext.flow.rx_socket cimport (
     POLL_RTCP,
     POLL_RTP,
@@ -71,6 +73,8 @@ cdef enum:
     FRAMES_IN_STEP = 3          # in the line after a packet came and before the tick took its frame (rx_playout)
     LEARN_DRAIN = 64
     NOT_AUDIO = -1
+    NOISE_SLOT = EVENT_TYPES    # slots of payload types beside audio: comfort noise; those below are keys
+    NOISE_CLOCK_HZ = 8000       # RFC 3389 section 4: the static type's; it lies on the time line of the audio
 
 
 cdef int drop_of(int error) noexcept nogil:
@@ -105,7 +109,20 @@ cdef int event_slot(const endpoint_t* e, uint8_t payload_type) noexcept nogil:
     for i in range(EVENT_TYPES):
         if e.event_type[i] == payload_type:
             return i
-    return -1
+    return NOT_AUDIO
+
+
+cdef int slot_of(const endpoint_t* e, uint8_t payload_type) noexcept nogil:
+    """Of a payload type beside audio; NOT_AUDIO: it is none of these either."""
+    cdef const codec_t* codec = codec_get(e.rx_codec)
+    if payload_type == e.noise_type and codec != NULL and codec.clock_rate_hz == NOISE_CLOCK_HZ:
+        return NOISE_SLOT
+    return event_slot(e, payload_type)
+
+
+cdef inline int clock_beside(int slot) noexcept nogil:
+    """Of packets that are no audio; 0: timestamps of keys stand still."""
+    return NOISE_CLOCK_HZ if slot == NOISE_SLOT else 0
 
 
 cdef void codec_changed(media_t* m, endpoint_t* e, int codec, uint8_t payload_type) noexcept nogil:
@@ -160,6 +177,31 @@ cdef void audio(media_t* m, endpoint_t* e, const rtp_header_t* h, uint8_t* data,
         dropped(m, e, DROP_UNHEARD)
 
 
+cdef void noise(media_t* m, endpoint_t* e, const rtp_header_t* h, uint8_t* data, int64_t now_us) noexcept nogil:
+    """Comfort noise goes where audio goes; its source needs no ticks unless it is heard."""
+    cdef bus_t* b
+    count(m, COUNT_NOISE_RX)
+    if e.bus == NONE or not e.flags & EP_SOURCE:
+        dropped(m, e, DROP_NO_BUS)
+        return
+    b = &m.buses[e.bus]
+    if b.relay_codec:
+        relay_packet(m, b, e, h, data, now_us)
+    if b.linked and (not b.relay_codec or b.mixes or e.flags & EP_WATCHED):
+        playout_noise(m, e, h.timestamp, data[h.payload_offset])
+        if not b.relay_codec and not e.flags & EP_TICKED and noise_heard(m, b, e, now_us):
+            source_tick_on(m, b, e)
+    elif not b.relay_codec:
+        dropped(m, e, DROP_UNHEARD)
+
+
+cdef void beside_audio(media_t* m, endpoint_t* e, const rtp_header_t* h, int slot, int64_t now_us) noexcept nogil:
+    if slot == NOISE_SLOT:
+        noise(m, e, h, m.packet, now_us)
+    else:
+        key_packet(m, e, h, slot, m.packet + h.payload_offset, now_us)
+
+
 cdef void restarted(media_t* m, endpoint_t* e, bint another_source, int64_t now_us) noexcept nogil:
     """Timestamps begin anew: nothing that was measured against the old ones is continued."""
     playout_reset(e)
@@ -181,26 +223,26 @@ cdef void rtp(media_t* m, endpoint_t* e, int n, int64_t arrival_us, int64_t now_
     else:
         codec = codec_of(e, h.payload_type)
         if codec == 0:
-            slot = event_slot(e, h.payload_type)
+            slot = slot_of(e, h.payload_type)
             if slot < 0:
                 dropped(m, e, DROP_PAYLOAD_TYPE)
                 return
     if not e.flags & EP_MAY_RECEIVE:
         dropped(m, e, DROP_DIRECTION)
         return
-    result = source_update(m, e, &h, arrival_us, codec_get(codec).clock_rate_hz if slot < 0 else 0)
+    result = source_update(m, e, &h, arrival_us, codec_get(codec).clock_rate_hz if slot < 0 else clock_beside(slot))
     if result < 0:
         return
     alive(m, e, &h, now_us)
     if rt_unlikely(e.flags & EP_CAPTURED):
-        capture_received(m, e, codec if slot < 0 else 0, m.packet, n, arrival_us if arrival_us else now_us)
+        capture_received(m, e, codec, m.packet, n, arrival_us if arrival_us else now_us)
     if rt_unlikely(result == SOURCE_RESTARTED):
         restarted(m, e, e.rx_ssrc != ssrc, now_us)
     if h.payload_bytes == 0:
         dropped(m, e, DROP_EMPTY)
         return
     if slot >= 0:
-        key_packet(m, e, &h, slot, m.packet + h.payload_offset, now_us)
+        beside_audio(m, e, &h, slot, now_us)
         return
     if h.payload_type != e.rx_payload_type or codec != e.rx_codec:
         codec_changed(m, e, codec, h.payload_type)
@@ -281,7 +323,7 @@ cdef void rx_learn(media_t* m, endpoint_t* e, int n, const addr_t* source, int64
         return
     result = rtp_parse(m.packet, n, &h) if RTP_FIRST <= m.packet[0] <= RTP_LAST else RT_VERSION
     if result == 0 and e.flags & EP_MAY_RECEIVE and h.payload_bytes > 0 and (
-            codec_of(e, h.payload_type) or event_slot(e, h.payload_type) >= 0):
+            codec_of(e, h.payload_type) or slot_of(e, h.payload_type) >= 0):
         if not network_allowed(m, source):
             arrived(m, e, n)
             dropped(m, e, DROP_FOREIGN_NETWORK)

@@ -6,7 +6,9 @@ having come: most members of a room listen, and neither writing nor reading thei
 
 The delay from a packet's arrival to its playing is TARGET_MS, 10 ms more or less: ticks come when they come, and a
 source that begins waits for one, two or three of them, whichever is nearest.  A line that stays fuller than it needs
-to for a second is shortened by the surplus; one that sees too many late packets starts anew.
+to for a second is shortened by the surplus; one that sees too many late packets starts anew.  A source that stops
+sending in silence (DTX) leaves the line as it is, and finds it so within a second; later it begins as at first, with the
+same target, so that its clock has not moved the delay meanwhile.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -23,6 +25,7 @@ cdef enum:
     SILENCE_RMS = 33
     TARGET_MS = 40
     QUIET_GRANULES = 100        # 200 ms of silence are kept: the end of a word is not cut (rx_decode's hangover)
+    PLAYOUT_TOLD = -64          # nothing came, and the source has told so (comfort noise)
 
 
 cdef enum playout_state_t:
@@ -39,7 +42,11 @@ cdef void playout_rephase(media_t* m, endpoint_t* e, uint32_t was, uint32_t phas
 # One packet.  RT_OK; RT_LATE (its time is over; counted); RT_LENGTH (empty, or longer than the line; counted).
 cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* codec, uint32_t timestamp, const uint8_t* payload,
                      int n_bytes, int64_t now_us) noexcept nogil
-# The frame of this tick into m.frame.  Bytes of it (one tick); 0: it came and is silence; RT_EMPTY: nothing came.
+# Comfort noise, as its first payload byte says: from that timestamp on nothing is missing until audio comes again.  What
+# audio has overtaken is over.
+cdef void playout_noise(media_t* m, endpoint_t* e, uint32_t timestamp, uint8_t level) noexcept nogil
+# The frame of this tick into m.frame.  Bytes of it (one tick); 0: it came and is silence; RT_EMPTY: nothing came;
+# PLAYOUT_TOLD: nothing was to come.
 cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* codec, int64_t tick) noexcept nogil
 # Delay in force, microseconds: from a packet's arrival (where it is known, else its reading) to its playing.
 cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* codec) noexcept nogil

@@ -4,8 +4,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from roomtone.ext.base.types cimport RT_EMPTY, RT_LATE, RT_LENGTH, RT_OK, ts_diff
+from roomtone.ext.base.types cimport RT_EMPTY, RT_LATE, RT_LENGTH, RT_OK, rt_unlikely, ts_diff
 from roomtone.ext.codec.codec cimport codec_get, codec_t
+from roomtone.ext.codec.comfort_noise cimport NOISE_LEVEL_MASK
 from roomtone.ext.dsp.dispatch cimport kernel_get
 from roomtone.ext.flow.constants cimport (
     FRAME_16K,
@@ -27,7 +28,7 @@ from roomtone.ext.flow.counters cimport (
     DROP_PLAYOUT_LATE,
     worker_t,
 )
-from roomtone.ext.flow.endpoint cimport endpoint_index, endpoint_t
+from roomtone.ext.flow.endpoint cimport NOISE_TOLD, endpoint_index, endpoint_t
 from roomtone.ext.flow.graph cimport bus_t, count, drop, media_t
 from roomtone.ext.flow.rx_socket cimport rx_arrival_us
 
@@ -60,10 +61,15 @@ cdef inline uint8_t* line_of(media_t* m, endpoint_t* e) noexcept nogil:
     return m.lines + <size_t> endpoint_index(e) * LINE_BYTES
 
 
-cdef void playout_reset(endpoint_t* e) noexcept nogil:
+cdef void line_over(endpoint_t* e) noexcept nogil:
     e.playing = PLAYOUT_EMPTY
     e.late_run = 0
     e.quiet_granules = 0
+
+
+cdef void playout_reset(endpoint_t* e) noexcept nogil:
+    line_over(e)
+    e.noise = 0
 
 
 cdef int64_t first_take_us(media_t* m, endpoint_t* e, int64_t now_us) noexcept nogil:
@@ -87,6 +93,8 @@ cdef void playout_begin(media_t* m, endpoint_t* e, const codec_t* c, uint32_t ti
     e.play_ts = timestamp - max(ticks, 0) * (c.sample_rate_hz // 50)
     e.play_end_ts = timestamp
     e.playing = PLAYOUT_ANCHORED
+    if rt_unlikely(e.noise):
+        m.privates[endpoint_index(e)].noise_ts = e.play_ts      # until this packet is reached
     e.late_run = 0
     e.level_min = GRANULES
     e.level_ticks = 0
@@ -229,6 +237,26 @@ cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* c, uint32_t times
     return RT_OK
 
 
+cdef void playout_noise(media_t* m, endpoint_t* e, uint32_t timestamp, uint8_t level) noexcept nogil:
+    cdef uint32_t* since = &m.privates[endpoint_index(e)].noise_ts
+    cdef bint goes_on = e.noise and (e.playing == PLAYOUT_EMPTY or ts_diff(since[0], e.play_end_ts) >= 0)
+    if e.playing != PLAYOUT_EMPTY and ts_diff(timestamp, e.play_end_ts) < 0:
+        return
+    e.noise = NOISE_TOLD | level & NOISE_LEVEL_MASK
+    if not goes_on:
+        since[0] = timestamp
+
+
+cdef inline bint noise_begun(media_t* m, endpoint_t* e) noexcept nogil:
+    """Of a source whose silence was told: the cursor has reached it."""
+    return ts_diff(e.play_ts, m.privates[endpoint_index(e)].noise_ts) >= 0
+
+
+cdef inline int nothing(const endpoint_t* e) noexcept nogil:
+    """What an empty line gives."""
+    return PLAYOUT_TOLD if e.noise else RT_EMPTY
+
+
 cdef inline uint32_t granule_at(const endpoint_t* e, const codec_t* c) noexcept nogil:
     """The granule of the line that the cursor stands at."""
     return ((e.play_ts - e.play_anchor_ts) & (line_samples(c) - 1)) // granule_samples(c)
@@ -280,8 +308,9 @@ cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) 
         uint32_t heard
         uint32_t granule
         uint32_t passed
+        bint told = False
     if e.playing == PLAYOUT_EMPTY:
-        return RT_EMPTY
+        return nothing(e)
     if e.playing == PLAYOUT_ANCHORED:
         e.playing = PLAYOUT_FILLING
     else:
@@ -290,28 +319,34 @@ cdef int playout_get(media_t* m, endpoint_t* e, const codec_t* c, int64_t tick) 
             return 0
         if passed > 1:
             if passed > IDLE_TICKS:
-                playout_reset(e)
-                return RT_EMPTY
+                line_over(e)
+                return nothing(e)
             playout_skip(m, e, c, passed - 1)
         level_watch(m, e, c)
     e.play_tick_low = <uint32_t> tick
     if ts_diff(e.play_ts, e.play_end_ts) > IDLE_TICKS * frame:
-        playout_reset(e)
-        return RT_EMPTY
+        line_over(e)
+        return nothing(e)
     granule = granule_at(e, c)
     there = present_take(present, granule)
     heard = present_take(present + PRESENT_WORDS, granule)
+    if rt_unlikely(e.noise):
+        told = noise_begun(m, e)
+        if there and told:                  # it speaks again
+            e.noise = 0
     if there:
         e.playing = PLAYOUT_RUNNING
         if heard:
             line_read(line_of(m, e), c, granule, heard, m.frame)
-    elif e.playing == PLAYOUT_RUNNING:
+    elif e.playing == PLAYOUT_RUNNING and not told:
         e.concealed_frames += 1
         count(m, COUNT_CONCEALED)
     e.play_ts += frame
     if heard:
         return frame * c.bytes_per_sample
-    return 0 if there else RT_EMPTY
+    if there:
+        return 0
+    return PLAYOUT_TOLD if told else RT_EMPTY
 
 
 cdef int64_t playout_delay_us(const endpoint_t* e, const codec_t* c) noexcept nogil:

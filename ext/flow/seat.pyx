@@ -12,6 +12,7 @@ from roomtone.ext.flow.endpoint cimport (
     EP_DESTINATION,
     EP_SOURCE,
     EP_SPEAKS_APART,
+    EP_TAKES_NOISE,
     EP_TALKING,
     endpoint_index,
     endpoint_t,
@@ -32,7 +33,7 @@ from roomtone.ext.flow.graph cimport (
 from roomtone.ext.flow.handover cimport FACT_SEATED_, edit_t
 from roomtone.ext.flow.route cimport bus_seat
 from roomtone.ext.flow.tx_encode cimport encode_own, encode_shared, encode_sum
-from roomtone.ext.flow.tx_packetize cimport tx_mixed
+from roomtone.ext.flow.tx_packetize cimport tx_mixed, tx_noise_mixed
 
 
 cdef enum:
@@ -105,6 +106,7 @@ cdef void role_add(media_t* m, const bus_t* b, roles_t* roles, const endpoint_pr
     if not roles.talking >> role & 1:
         roles.talking |= <uint32_t> 1 << role
         memset(total, 0, sizeof(sum_t))
+    roles.talkers[role] += 1
     if b.rates & RATE_8K:
         m.kernel.mix_add(total.sum8, p.pcm8, FRAME_8K)
     if b.rates & RATE_16K:
@@ -172,6 +174,20 @@ cdef void sum_heard(media_t* m, roles_t* roles, mix_t* mix, uint32_t hears, bint
             m.kernel.mix_add32(m.sum_own, at_rate(&roles.sums[role], wide), n)
 
 
+cdef uint32_t talkers_heard(const bus_t* b, const roles_t* roles, uint32_t hears) noexcept nogil:
+    """Of those whose frames are in the bus's sum, itself among them."""
+    cdef uint32_t heard = b.talkers if hears & 1 else 0
+    cdef int role
+    if roles == NULL:
+        return heard
+    for role in range(1, ROLES):
+        if hears & 1 and not hears >> role & 1:
+            heard -= roles.talkers[role]
+        elif not hears & 1 and hears >> role & 1:
+            heard += roles.talkers[role]
+    return heard
+
+
 cdef group_t* group_of(roles_t* roles, uint32_t key, uint32_t tick) noexcept nogil:
     """That of this key, or the one longest unused in its stead; NULL: all are in use."""
     cdef group_t* found = &roles.groups[0]
@@ -191,7 +207,8 @@ cdef group_t* group_of(roles_t* roles, uint32_t key, uint32_t tick) noexcept nog
 
 cdef int encode_apart(media_t* m, const bus_t* b, bus_private_t* p, mix_t* mix, endpoint_t* d, int64_t tick,
                       uint8_t** packet) noexcept nogil:
-    """Payload bytes of what it hears; packet: where they are, with room for the header in front."""
+    """Payload bytes of what it hears; packet: where they are, with room for the header in front.  0: nothing, and it takes
+    comfort noise."""
     cdef endpoint_private_t* own = &m.privates[endpoint_index(d)]
     cdef bint wide = codec_get(d.tx_codec).sample_rate_hz == 16000
     cdef int n = FRAME_16K if wide else FRAME_8K
@@ -203,6 +220,8 @@ cdef int encode_apart(media_t* m, const bus_t* b, bus_private_t* p, mix_t* mix, 
     if p.roles == NULL and hears:
         hears = ALL_ROLES
     talks = d.flags & EP_TALKING and hears >> own.seat.spoke & 1
+    if d.flags & EP_TAKES_NOISE and played == NONE and talkers_heard(b, p.roles, hears) == talks:
+        return 0
     if played == NONE and hears & 1 and talking & ~hears == 0:
         if d.flags & EP_TALKING:
             packet[0] = m.own.data
@@ -232,6 +251,9 @@ cdef void seat_send(media_t* m, const bus_t* b, bus_private_t* p, mix_t* mix, en
                     int64_t now_us) noexcept nogil:
     cdef uint8_t* packet
     cdef int n = encode_apart(m, b, p, mix, d, tick, &packet)
-    tx_mixed(m, d, tick, packet, n, now_us)
+    if n:
+        tx_mixed(m, d, tick, packet, n, now_us)
+    else:
+        tx_noise_mixed(m, d, tick, now_us)
     if d.flags & EP_ARRIVING:
         told(m, d)

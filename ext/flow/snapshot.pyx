@@ -17,14 +17,14 @@ DROP_NAMES = (
     "duplicate", "late", "wrong_source", "foreign_network", "no_bus", "unheard", "not_learned", "send", "refused",
     "kernel_overflow", "key_no_type", "key_large_bus", "key_bad", "audio_during_key", "rtcp_bad", "rtcp_source",
     "line_range", "closed", "unknown_protocol", "stale", "playout_late", "direction",
-    "key_collision", "key_late", "key_in_room",
+    "key_collision", "key_late", "key_in_room", "noise_no_type",
 )
 COUNTER_NAMES = (
     "rx_raw_packets", "rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "relayed_packets", "mixed_packets",
     "encodings", "ticks", "ticks_late", "tick_overruns", "partials_late", "rtcp_rx_packets", "rtcp_tx_packets",
     "edits", "facts_lost", "keys", "playout_resyncs", "concealed_frames", "turns", "wakeups_empty", "reads_empty",
     "rx_gaps", "rx_gaps_filled", "floods", "file_underruns", "watched_frames", "watched_frames_lost",
-    "bridge_sums_late",
+    "bridge_sums_late", "comfort_noise_rx_packets", "comfort_noise_tx_packets",
 )
 
 

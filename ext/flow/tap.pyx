@@ -11,11 +11,12 @@ from roomtone.ext.dsp.vad cimport vad_frame, vad_log_odds, vad_reset
 from roomtone.ext.flow.constants cimport EVENT_TYPES
 from roomtone.ext.flow.counters cimport COUNT_FRAMES_LOST, COUNT_KEYS, COUNT_WATCHED
 from roomtone.ext.flow.endpoint cimport (
+    EP_WATCHED,
     EP_WATCH_FAX,
     EP_WATCH_FRAMES,
     EP_WATCH_KEYS,
     EP_WATCH_SPEECH,
-    EP_WATCHED,
+    NO_TYPE,
     endpoint_index,
     endpoint_t,
 )
@@ -24,10 +25,6 @@ from roomtone.ext.flow.graph cimport count, media_t
 from roomtone.ext.flow.handover cimport FACT_HEARD_, FACT_INBAND_KEY_, edit_t
 from roomtone.ext.flow.route cimport source_watch
 from roomtone.ext.flow.tap_state cimport tap_frame_t, tap_ring_t, tap_t
-
-
-cdef enum:
-    NO_TYPE = 0xFF
 
 
 cdef inline tap_t* tap_of(media_t* m, endpoint_t* e) noexcept nogil:

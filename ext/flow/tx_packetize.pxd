@@ -18,5 +18,10 @@ cdef void tx_relayed(media_t* m, endpoint_t* e, handle_t source, uint32_t source
 # mixed: one frame a tick
 cdef void tx_mixed(media_t* m, endpoint_t* e, int64_t tick, uint8_t* packet, int payload_bytes,
                    int64_t now_us) noexcept nogil
+# Comfort noise (RFC 3389), to a peer that takes it: what its source has told, or, where nobody has a frame in a mix, in the
+# place of one.  The mixed audio that follows has the marker (RFC 3551 section 4.1).
+cdef void tx_noise_relayed(media_t* m, endpoint_t* e, handle_t source, uint32_t source_ts, uint8_t* packet,
+                           int payload_bytes, int64_t now_us) noexcept nogil
+cdef void tx_noise_mixed(media_t* m, endpoint_t* e, int64_t tick, int64_t now_us) noexcept nogil
 # The line's timestamp at this moment, whether or not audio is being sent.
 cdef uint32_t tx_timestamp_at(const endpoint_t* e, int64_t now_us) noexcept nogil

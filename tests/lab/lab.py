@@ -32,6 +32,7 @@ PCMU, PCMA, L16_8K, L16_16K = codecs.PCMU, codecs.PCMA, codecs.L16_8K, codecs.L1
 PAYLOAD_TYPE = {PCMU: 0, PCMA: 8, L16_8K: 96, L16_16K: 97}
 RATE_HZ = {PCMU: 8000, PCMA: 8000, L16_8K: 8000, L16_16K: 16000}
 EVENT_TYPE = 101
+NOISE_TYPE = 13
 TICK_US = 20 * MS
 START_US = 1_000_000
 COLLECT_EVERY_MS = 20
@@ -109,6 +110,9 @@ class Peer:
         self.frames = 0
         self.since_us = 0
         self.marker = False
+        self.noise: int | None = None  # -dBov: hushed, with that level told; None: without
+        self.hushed_frames: int | None = None  # since it is; None: it is not
+        self.noise_every = 0
         self.heard: list[Packet] = []
         self.reports: list[tuple[int, bytes]] = []
         self.spoken: list[np.ndarray] = []  # what the other side can decode at best, a frame each
@@ -120,6 +124,23 @@ class Peer:
         if signal is not None and self.signal is None:
             self.frames, self.since_us = 0, self.lab.now_us
         self.signal = signal
+
+    def hush(self, noise: int | None, *, every: int = 0) -> None:
+        """Say nothing and send nothing (DTX) while the clock goes on, until `talk_again`.
+
+        noise: its level, -dBov, is told by a packet of comfort noise, again every so many frames; None: no.
+        """
+        self.noise, self.noise_every, self.hushed_frames = noise, every, 0
+
+    def talk_again(self) -> None:
+        self.hushed_frames, self.marker = None, True
+
+    def skip_frame(self, at_us: int, count: int) -> None:
+        frame = self.hushed_frames or 0
+        if self.noise is not None and (frame % self.noise_every == 0 if self.noise_every else frame == 0):
+            self.send(bytes([self.noise]), payload_type=NOISE_TYPE, at_us=at_us)
+        self.hushed_frames = frame + 1
+        self.timestamp += count
 
     def pause(self, ms: int) -> None:
         """The timestamp goes on as if ms of signal had been sent."""
@@ -134,7 +155,10 @@ class Peer:
             at = int(self.since_us + self.frames * interval)
             self.frames += 1
             count = int(RATE_HZ[self.codec] * self.ptime_ms / 1000)
-            self.say(self.signal(self.position, count, RATE_HZ[self.codec]), at)
+            if self.hushed_frames is not None:
+                self.skip_frame(at, count)
+            else:
+                self.say(self.signal(self.position, count, RATE_HZ[self.codec]), at)
             self.position += count
 
     def say(self, pcm: np.ndarray, at_us: int | None = None) -> None:
@@ -210,7 +234,10 @@ class Peer:
         self.reports.clear()
 
     def voice(self) -> list[Packet]:
-        return [p for p in self.heard if p.payload_type != EVENT_TYPE]
+        return [p for p in self.heard if p.payload_type not in (EVENT_TYPE, NOISE_TYPE)]
+
+    def comfort(self) -> list[Packet]:
+        return [p for p in self.heard if p.payload_type == NOISE_TYPE]
 
     def presses(self) -> list[Packet]:
         return [p for p in self.heard if p.payload_type == EVENT_TYPE]
@@ -333,6 +360,7 @@ class Lab:
         send_codec: int | None = None,
         events: Sequence[tuple[int, int]] = ((EVENT_TYPE, 8000),),
         event_send: tuple[int, int] | None = (EVENT_TYPE, 8000),
+        noise: int | None = None,
         may_receive: bool = True,
         may_send: bool = True,
     ) -> None:
@@ -346,6 +374,8 @@ class Lab:
             event_send=event_send,
             may_receive=may_receive,
             may_send=may_send,
+            noise_receive=noise,
+            noise_send=noise,
         )
 
     def join(self, peer: Peer, bus: int, *, source: bool = True, destination: bool = True) -> None:

@@ -88,7 +88,46 @@ def test_without_telephone_event_none_is_answered_and_none_injected(desk: Desk, 
         client.call("endpoint.dtmf.inject", endpoint_id=command.endpoint, digit="1")
 
 
-@pytest.mark.parametrize("formats", ["9", "111 18", "101", "97", "13"])
+@pytest.mark.parametrize(
+    ("formats", "line", "agreed"),
+    [
+        ("0 13", "ptime:20", 13),
+        ("13 0", "rtpmap:13 CN/8000", 13),
+        ("0 99", "rtpmap:99 cn/8000/1", 99),
+        ("0 99 13", "rtpmap:99 CN/8000", 99),  # one is enough
+        ("0 99", "rtpmap:99 CN/16000", None),
+        ("0 99", "rtpmap:99 CN/8000/2", None),
+        ("96 13", "rtpmap:96 L16/16000", None),
+    ],
+)
+def test_comfort_noise_is_answered_beside_a_codec_of_its_clock(
+    client: Client, formats: str, line: str, agreed: int | None
+) -> None:
+    answer, command = offer(client, audio(formats, line))
+    media = command.media
+    assert media.noise_receive == media.noise_send == agreed
+    assert [number for number, name in encodings(answer) if name == "CN/8000"] == ([agreed] if agreed else [])
+    assert agreed not in [p.payload_type for p in media.receive] and media.send_payload_type != agreed
+    (info,) = client.call("session.info")["endpoints"]
+    assert info["codec"] in ("PCMU", "L16")
+
+
+def test_noise_is_not_sent_beside_a_codec_of_another_clock(client: Client) -> None:
+    _, command = offer(client, audio("0 96 13", "rtpmap:96 L16/16000"))
+    assert command.media.send_codec == Codec.L16_16K
+    assert (command.media.noise_receive, command.media.noise_send) == (13, None)
+
+
+def test_a_re_offer_adds_noise_and_takes_it_away(desk: Desk, client: Client) -> None:
+    _, command = offer(client, audio("0"))
+    for formats, agreed in (("0 13", 13), ("0", None)):
+        text = client.call("endpoint.rtp.reinvite", endpoint_id=command.endpoint, sdp=audio(formats))
+        assert ("a=rtpmap:13 CN/8000" in text["sdp_answer"]) == bool(agreed)
+        media = desk.workers[0].of(ms.UpdateRtp)[-1].media
+        assert media.noise_receive == media.noise_send == agreed
+
+
+@pytest.mark.parametrize("formats", ["9", "111 18", "101", "97", "13", "13 101"])
 def test_without_a_common_codec_there_is_no_endpoint(client: Client, formats: str) -> None:
     lines = ("rtpmap:111 opus/48000/2", "rtpmap:101 telephone-event/8000", "rtpmap:97 L16/44100/2")
     assert refusal(client, audio(formats, *lines)) == "No common audio codec"
@@ -231,9 +270,10 @@ def made(
     return result["endpoint_id"], sdp.parse(result["sdp_offer"])
 
 
-def test_our_offer_lists_g711_and_telephone_event_and_offers_rtcp_mux(client: Client) -> None:
+def test_our_offer_lists_g711_noise_and_telephone_event_and_offers_rtcp_mux(client: Client) -> None:
     endpoint_id, ours = made(client)
-    assert encodings(ours) == [(0, "PCMU/8000"), (8, "PCMA/8000"), (101, "TELEPHONE-EVENT/8000")]
+    offered = [(0, "PCMU/8000"), (8, "PCMA/8000"), (13, "CN/8000"), (101, "TELEPHONE-EVENT/8000")]
+    assert encodings(ours) == offered
     (section,) = ours.sections
     assert (section.port, section.protocol, section.attribute("rtcp-mux")) == (30000, "RTP/AVP", "")
     assert section.attribute("rtcp") == "30001"
@@ -260,14 +300,21 @@ def test_our_offer_writes_the_mirror_of_the_direction(client: Client, direction:
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["PCMA"], ["PCMA/8000", "TELEPHONE-EVENT/8000"]),
-        (["opus", "pcma", "nonsense", "pcmu"], ["PCMA/8000", "PCMU/8000", "TELEPHONE-EVENT/8000"]),
+        (["PCMA"], ["PCMA/8000", "CN/8000", "TELEPHONE-EVENT/8000"]),
+        (["opus", "pcma", "nonsense", "pcmu"], ["PCMA/8000", "PCMU/8000", "CN/8000", "TELEPHONE-EVENT/8000"]),
         (["l16/16000"], ["L16/16000", "TELEPHONE-EVENT/16000"]),
         (
             ["pcmu", "L16"],
-            ["PCMU/8000", "L16/16000", "L16/8000", "TELEPHONE-EVENT/8000", "TELEPHONE-EVENT/16000"],
+            [
+                "PCMU/8000",
+                "L16/16000",
+                "L16/8000",
+                "CN/8000",
+                "TELEPHONE-EVENT/8000",
+                "TELEPHONE-EVENT/16000",
+            ],
         ),
-        ([], ["PCMU/8000", "PCMA/8000", "TELEPHONE-EVENT/8000"]),
+        ([], ["PCMU/8000", "PCMA/8000", "CN/8000", "TELEPHONE-EVENT/8000"]),
     ],
 )
 def test_named_codecs_are_offered_in_their_order(
@@ -327,6 +374,28 @@ def test_an_answer_may_number_dynamic_types_otherwise(desk: Desk, client: Client
     assert media.send_payload_type == 110 and media.event_send == (111, 8000)
     assert {p.payload_type for p in media.receive} == {98, 110}
     assert set(media.event_receive) == {(111, 8000), (101, 8000)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "receive", "send"),
+    [
+        (audio("0 13"), 13, 13),
+        (audio("0"), None, None),
+        (
+            audio("0 99", "rtpmap:99 CN/8000"),
+            13,
+            99,
+        ),  # RFC 3264 section 7: each sends with the other's number
+        (audio("13 99", "rtpmap:13 PCMU/8000", "rtpmap:99 CN/8000"), 99, 99),
+    ],
+)
+def test_noise_is_as_the_answer_says(
+    desk: Desk, client: Client, answer: str, receive: int | None, send: int | None
+) -> None:
+    endpoint_id, _ = made(client)
+    client.call("endpoint.accept_answer", endpoint_id=endpoint_id, sdp=answer)
+    media = desk.workers[0].of(ms.UpdateRtp)[0].media
+    assert (media.noise_receive, media.noise_send) == (receive, send)
 
 
 def test_no_payload_type_means_two_things_after_an_odd_answer(desk: Desk, client: Client) -> None:
