@@ -6,7 +6,13 @@ from roomtone.ext.base.types cimport handle_t, rt_likely, rt_unlikely
 from roomtone.ext.codec.codec cimport codec_get
 from roomtone.ext.flow.capture cimport capture_sent
 from roomtone.ext.flow.constants cimport RTP_HEADROOM, TICK_US
-from roomtone.ext.flow.counters cimport COUNT_NOISE_TX, COUNT_TX_BYTES, COUNT_TX_PACKETS, DROP_AUDIO_DURING_KEY, DROP_NOT_LEARNED
+from roomtone.ext.flow.counters cimport (
+    COUNT_NOISE_TX,
+    COUNT_TX_BYTES,
+    COUNT_TX_PACKETS,
+    DROP_AUDIO_DURING_KEY,
+    DROP_NOT_LEARNED,
+)
 from roomtone.ext.flow.endpoint cimport EP_CAPTURED, EP_CONNECTED, EP_INJECT, EP_KEY_TX, EP_MAY_SEND, endpoint_t
 from roomtone.ext.flow.graph cimport count, drop, media_t
 from roomtone.ext.flow.tx_socket cimport tx_send
@@ -49,19 +55,19 @@ cdef uint32_t step_by_time(const endpoint_t* e, int64_t now_us) noexcept nogil:
     return tick_units(e) * <uint32_t> (frames if frames > 1 else 1)
 
 
-cdef inline void finish(media_t* m, endpoint_t* e, uint8_t payload_type, bint marker, uint8_t* packet,
-                        int payload_bytes, int64_t now_us) noexcept nogil:
+cdef inline void finish(media_t* m, endpoint_t* e, bint noise, bint marker, uint8_t* packet, int payload_bytes,
+                        int64_t now_us) noexcept nogil:
     e.tx_seq += 1
     e.tx_started = 1
     e.tx_last_us = now_us
-    rtp_write(packet, payload_type, marker, e.tx_seq, e.tx_ts, e.tx_ssrc)
+    rtp_write(packet, e.noise_tx_type if noise else e.tx_payload_type, marker, e.tx_seq, e.tx_ts, e.tx_ssrc)
     if tx_send(m, e, packet, RTP_HEADROOM + payload_bytes):
         e.tx_packets += 1
         e.tx_bytes += payload_bytes
         m.stats.counters[<int> COUNT_TX_PACKETS] += 1
         m.stats.counters[<int> COUNT_TX_BYTES] += payload_bytes
         if rt_unlikely(e.flags & EP_CAPTURED):
-            capture_sent(m, e, payload_type == e.tx_payload_type, packet, RTP_HEADROOM + payload_bytes, now_us)
+            capture_sent(m, e, not noise, packet, RTP_HEADROOM + payload_bytes, now_us)
     else:
         e.tx_seq -= 1           # never on the wire: the sequence stays gap-free
 
@@ -83,13 +89,13 @@ cdef inline bint relayed_step(endpoint_t* e, handle_t source, uint32_t source_ts
 cdef void tx_relayed(media_t* m, endpoint_t* e, handle_t source, uint32_t source_ts, bint marker, uint8_t* packet,
                      int payload_bytes, int64_t now_us) noexcept nogil:
     marker = relayed_step(e, source, source_ts, marker, now_us)
-    finish(m, e, e.tx_payload_type, marker, packet, payload_bytes, now_us)
+    finish(m, e, False, marker, packet, payload_bytes, now_us)
 
 
 cdef void tx_noise_relayed(media_t* m, endpoint_t* e, handle_t source, uint32_t source_ts, uint8_t* packet,
                            int payload_bytes, int64_t now_us) noexcept nogil:
     relayed_step(e, source, source_ts, False, now_us)
-    finish(m, e, e.noise_tx_type, False, packet, payload_bytes, now_us)
+    finish(m, e, True, False, packet, payload_bytes, now_us)
 
 
 cdef inline bint mixed_step(endpoint_t* e, int64_t tick, int64_t now_us) noexcept nogil:
@@ -115,7 +121,7 @@ cdef void tx_mixed(media_t* m, endpoint_t* e, int64_t tick, uint8_t* packet, int
     if rt_unlikely(e.tx_noise):
         e.tx_noise = 0
         marker = True
-    finish(m, e, e.tx_payload_type, marker, packet, payload_bytes, now_us)
+    finish(m, e, False, marker, packet, payload_bytes, now_us)
 
 
 cdef void tx_noise_mixed(media_t* m, endpoint_t* e, int64_t tick, int64_t now_us) noexcept nogil:
@@ -124,4 +130,4 @@ cdef void tx_noise_mixed(media_t* m, endpoint_t* e, int64_t tick, int64_t now_us
     mixed_step(e, tick, now_us)
     e.tx_noise = 1
     count(m, COUNT_NOISE_TX)
-    finish(m, e, e.noise_tx_type, False, packet, 1, now_us)
+    finish(m, e, True, False, packet, 1, now_us)
