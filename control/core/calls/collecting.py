@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
 from roomtone.control.core import file_requests
 from roomtone.control.core.calls import commands, digits, events, playing, telling
-from roomtone.control.core.calls.commands import Command, command
+from roomtone.control.core.calls.commands import PREFIX, Command, command
 from roomtone.control.core.calls.digit_pattern import Pattern, PatternError
-from roomtone.control.core.calls.digits import Action, Collector, Input, Rules
+from roomtone.control.core.calls.digits import Action, Collector, Input, Rules, State
+from roomtone.control.core.calls.leg import Collected
 from roomtone.control.core.calls.playing import MAX_URLS, Playback, Url, Urls
 from roomtone.control.core.rest.asked import URLS_BODY, Asked, Operation, Outcome
 from roomtone.control.core.rest.refusal import Refusal
@@ -20,6 +22,7 @@ from roomtone.control.core.session import Session
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
 
+NAME = "play_and_get_digits"
 TIMER = "digits"
 MAX_DIGITS = 128
 Wait = Annotated[int, Meta(ge=100, le=600_000)]
@@ -53,10 +56,25 @@ class Collecting(Struct, eq=False):
     collector: Collector
     prompts: Playback | None = None
 
+    def collected(self) -> Collected:
+        """To be written down."""
+        asked, collector = self.accepted.asked, self.collector
+        return Collected(
+            self.accepted.uid,
+            asked.operation_id,
+            asked.request_id,
+            msgspec.to_builtins(self.asked_for),
+            collector.state.name,
+            collector.digits,
+            collector.tries,
+            collector.answered,
+        )
+
 
 def get_digits(core: Core, asked: Asked, body: GetDigits) -> Outcome:
     """What is played, or collected, ends."""
-    rules = _checked(body)
+    _check(body)
+    rules = _rules(body)
     session = asked.the_session
     stop(core, session, digits.UNKNOWN)
     accepted = commands.accept(core, asked)
@@ -65,12 +83,17 @@ def get_digits(core: Core, asked: Asked, body: GetDigits) -> Outcome:
     return commands.accepted(core, asked)
 
 
-def _checked(body: GetDigits) -> Rules:
+def _check(body: GetDigits) -> None:
+    """Raises `Problem`."""
     for name, urls in (("urls", body.urls), ("invalid_urls", body.invalid_urls)):
         for number, url in enumerate(urls):
             file_requests.check_url(url, f"{name}/{number}")
     if body.min_digits > body.max_digits:
         raise Refusal(400, "validation_error", "min_digits is above max_digits")
+
+
+def _rules(body: GetDigits) -> Rules:
+    """Raises `Refusal`: the pattern is none."""
     try:
         pattern = Pattern(body.pattern) if body.pattern is not None else None
     except PatternError as error:
@@ -82,6 +105,40 @@ def _checked(body: GetDigits) -> Rules:
         tries=body.tries,
         pattern=pattern,
     )
+
+
+# What is done first when a collection is taken up again: how much had been heard, or waited, is not known.
+_AGAIN = {
+    State.PROMPTING: Action.PROMPT,
+    State.WAITING: Action.WAIT_FIRST,
+    State.COLLECTING: Action.WAIT_NEXT,
+}
+
+
+def take_up(core: Core, session: Session, kept: Collected) -> None:
+    """Go on where the process before this one stood; the prompts, and each time, begin anew."""
+    body = msgspec.convert(kept.asked_for, GetDigits)
+    asked = Asked(
+        n=0,
+        operation=PREFIX + NAME,
+        app_id=session.app_id,
+        path={},
+        query={},
+        request_id=kept.request_id,
+        operation_id=kept.operation_id,
+        asked_us=core.now_us,
+        command_uid=kept.uid,
+        session=session,
+    )
+    collector = Collector(
+        rules=_rules(body),
+        state=State[kept.state],
+        digits=kept.digits,
+        tries=kept.tries,
+        answered=kept.answered,
+    )
+    collecting = session.leg.collecting = Collecting(Command(asked, core.now_us), body, collector)
+    _do(core, session, collecting, [_AGAIN[collector.state]])
 
 
 def pressed(core: Core, session: Session, key: str) -> None:
@@ -120,6 +177,7 @@ def _do(core: Core, session: Session, collecting: Collecting, actions: list[Acti
                 core.cancel(session, TIMER)
             case Action.TELL:
                 _tell(core, session, collecting)
+    telling.remember(core, session)
 
 
 def _wait(core: Core, session: Session, wait_ms: int) -> None:
@@ -169,12 +227,11 @@ def _tell(core: Core, session: Session, collecting: Collecting) -> None:
         telling.uuid(core, session), accepted.uid, collector.digits, collector.terminator, collector.status
     )
     telling.tell(core, session, event, accepted.asked)
-    telling.remember(core, session)
 
 
 OPERATIONS: dict[str, Operation] = dict([
     command(
-        "play_and_get_digits",
+        NAME,
         get_digits,
         "Play prompts and collect the digits that are pressed",
         "digits.collected",

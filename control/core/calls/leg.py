@@ -48,6 +48,22 @@ class Played(Struct):
     prompts: bool
 
 
+class Collected(Struct):
+    """A collection of digits as it stood when it was written down.
+
+    asked_for: the body of its command.  state, digits, tries, answered: of its machine (digits.py).
+    """
+
+    uid: str
+    operation_id: str
+    request_id: str
+    asked_for: dict[str, Any]
+    state: str
+    digits: str
+    tries: int
+    answered: bool
+
+
 class Leg(Struct, kw_only=True, eq=False):
     """The call that a session is.
 
@@ -56,7 +72,8 @@ class Leg(Struct, kw_only=True, eq=False):
     application has said so: of a call whose offer came over REST only that counts.  accepted: the command
     `answer` was carried out.  room_bound: it ends when it leaves its room.  active_us: the last packet that
     a worker told of.  playback: what is played to it; played: by the process before this one, and its worker
-    has not told of it yet.  collecting: the keys that are waited for.  recorded: its recording.  ending: the
+    has not told of it yet.  collecting: the keys that are waited for; collected: by the process before this
+    one, and not taken up yet.  recorded: its recording.  ending: the
     call has ended, and is told of once the recording is complete; over: it was told of.  owed: commands whose
     result is still to be told, in the order of their coming.
     """
@@ -73,6 +90,7 @@ class Leg(Struct, kw_only=True, eq=False):
     playback: Playback | None = None
     played: Played | None = None
     collecting: Collecting | None = None
+    collected: Collected | None = None
     recorded: Recorded | None = None
     ending: Ending | None = None
     over: bool = False
@@ -94,5 +112,5 @@ class CallRow(Struct, kw_only=True, omit_defaults=True):
     room_bound: bool = False
     recorded: Recorded | None = None
     played: Played | None = None
-    collecting: str = ""  # uid of the command
+    collected: Collected | None = None
     owed: list[Owed] = []

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from roomtone.control.core import naming, recordings
-from roomtone.control.core.calls import digits, ending, events, playing, recording, telling
+from roomtone.control.core.calls import collecting, digits, ending, events, playing, recording, telling
 from roomtone.control.core.calls.endings import RESTART
-from roomtone.control.core.calls.leg import CallRow, Leg, Played
+from roomtone.control.core.calls.leg import CallRow, Collected, Leg, Played
 from roomtone.control.core.calls.playback_commands import tell_stopped
 from roomtone.control.core.calls.playing import Playback, Playhead
 from roomtone.control.core.calls.telling import KIND
@@ -32,20 +32,24 @@ _decode = msgspec.msgpack.Decoder(CallRow).decode
 
 
 def read(core: Core, session_id: str, body: bytes) -> None:
-    """A call as it was.  What waited for something to happen in the process before is told to be over."""
+    """A call as it was.  Commands that waited for their result have failed."""
     row = core.calls[session_id] = _decode(body)
     uuid = naming.session_uuid(core.node, session_id)
-    if row.collecting:
-        told = events.DigitsCollected(uuid, row.collecting, "", "", digits.UNKNOWN)
-        core.publish(told, row.app_id, session_uuid=uuid)
+    if row.collected is not None and row.collected.operation_id in [owed.operation_id for owed in row.owed]:
+        core.publish(_broken_off(uuid, row.collected), row.app_id, session_uuid=uuid)
+        row.collected = None
     for owed in row.owed:
         result = events.CommandResult(
             uuid, owed.command, owed.uid, owed.operation_id, False, False, INTERRUPTED
         )
         core.publish(result, row.app_id, session_uuid=uuid)
-    if row.collecting or row.owed:
-        row.collecting, row.owed = "", []
+    if row.owed:
+        row.owed = []
         core.keep(KIND, session_id, row)
+
+
+def _broken_off(uuid: str, kept: Collected) -> events.DigitsCollected:
+    return events.DigitsCollected(uuid, kept.uid, kept.digits, "", digits.UNKNOWN)
 
 
 def leg(core: Core, session_id: str) -> Leg:
@@ -65,6 +69,7 @@ def _leg(row: CallRow) -> Leg:
         hangup_on=row.hangup_on,
         room_bound=row.room_bound,
         played=row.played,
+        collected=row.collected,
         recorded=row.recorded,
     )
 
@@ -85,6 +90,8 @@ def sweep(core: Core) -> None:
             leg=_leg(row),
         )
         session.leg.ending = RESTART
+        if row.collected is not None:
+            telling.tell(core, session, _broken_off(telling.uuid(core, session), row.collected))
         _end_playback(core, session)
         sweeping.gone(core, session_id)
         if row.recorded is not None:
@@ -101,6 +108,7 @@ def go_on(core: Core) -> None:
     for session in list(core.sessions.values()):
         _claim_recording(core, session)
         _claim_playback(core, session)
+        _claim_collection(core, session)
 
 
 def _claim_recording(core: Core, session: Session) -> None:
@@ -134,6 +142,14 @@ def _claim_playback(core: Core, session: Session) -> None:
     else:
         session.leg.played = None
         playing.go_on(core, session, _playback(core, session, played), endpoint)
+
+
+def _claim_collection(core: Core, session: Session) -> None:
+    """It goes on once it is known what became of its prompts."""
+    kept, leg = session.leg.collected, session.leg
+    if kept is not None and leg.played is None:
+        leg.collected = None
+        collecting.take_up(core, session, kept)
 
 
 def _playback(core: Core, session: Session, played: Played) -> Playback:

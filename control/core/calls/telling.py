@@ -55,7 +55,7 @@ def remember(core: Core, session: Session) -> None:
             hangup_on=leg.hangup_on,
             room_bound=leg.room_bound,
             played=_played(core, leg),
-            collecting=leg.collecting.accepted.uid if leg.collecting is not None else "",
+            collected=leg.collecting.collected() if leg.collecting is not None else leg.collected,
             owed=[Owed(id, command.name, command.uid) for id, command in leg.owed.items() if command.noted],
             recorded=leg.recorded if leg.recorded is not None and leg.recorded.id else None,
         )

@@ -72,14 +72,60 @@ def test_a_playback_that_was_being_fetched_is_told_not_to_come(desk: Desk) -> No
     assert len(results(desk)) == len(desk.told("playback.file_not_found")) == 1
 
 
-def test_digits_are_not_collected_any_more(desk: Desk) -> None:
+def test_digits_that_were_pressed_before_a_restart_count(desk: Desk) -> None:
+    call = asked(desk, tries=2, pattern="4.+")
+    press(desk, call, "4")
+    desk.reboot()
+    press(desk, call, "2#")
+    assert collected(desk) == [("42", "#", "success")]
+    assert results(desk) == [("play_and_get_digits", True, True, None)]
+
+
+def test_a_prompt_begins_again_after_a_restart(desk: Desk) -> None:
+    call = asked(desk, tries=2)
+    desk.reboot()
+    assert desk.workers[0].files == {}
+    desk.arrive(PROMPT)
+    begins(desk, call)
+    ends(desk, call)
+    desk.advance(5)
+    desk.reboot()  # during the second try
+    desk.arrive(PROMPT)
+    begins(desk, call)
+    ends(desk, call)
+    desk.advance(4.9)
+    assert collected(desk) == []
+    desk.advance(0.1)
+    assert collected(desk) == [("", "", "timeout")]
+
+
+def test_the_time_for_a_key_begins_again_with_a_restart(desk: Desk) -> None:
     call = asked(desk)
+    ends(desk, call)
+    desk.advance(4)
+    desk.reboot()
+    desk.advance(4.9)
+    assert collected(desk) == []
+    desk.advance(0.1)
+    assert collected(desk) == [("", "", "timeout")]
+
+
+def test_digits_of_a_call_that_nobody_holds_are_told_before_its_end(desk: Desk) -> None:
+    call = asked(desk)
+    press(desk, call, "7")
+    desk.workers[0].endpoints.clear()
+    desk.reboot()
+    assert collected(desk) == [("7", "", "unknown")]
+    assert names(desk, call)[-2:] == ["digits.collected", "call.hangup"]
+
+
+def test_digits_whose_prompt_was_not_heard_yet_are_not_collected_any_more(desk: Desk) -> None:
+    """The command has failed."""
+    call = made(desk)
+    command(desk, call, "play_and_get_digits", {"urls": [PROMPT]})
     desk.reboot()
     assert collected(desk) == [("", "", "unknown")]
-    assert stopped(desk) == []
-    assert endpoint(desk) not in desk.workers[0].endpoints
-    press(desk, call, "1")
-    assert len(collected(desk)) == 1
+    assert results(desk) == [("play_and_get_digits", False, False, "interrupted")]
 
 
 def test_a_command_that_waits_for_its_worker_is_told_to_have_failed(desk: Desk) -> None:
