@@ -40,7 +40,7 @@ import aiohttp
 from crash_load import Ledger, Load
 from demo_parts.receiver import Delivery, Receiver, lanes
 from demo_parts.rest import App
-from product import Product, wait_for
+from product import AT_ONCE, Product, wait_for
 from rest import ADMIN_KEY
 
 VICTIMS = ("roomtone: control", "roomtone: worker 0", "roomtone: worker 1", "roomtone: dispatcher")
@@ -49,9 +49,6 @@ CALM = 0.75  # of the kills come when everything is back; the others anyhow
 SETTLE_S = 30.0  # until everything has been told after the last kill
 POLL_S = 0.25
 ANSWER = aiohttp.ClientTimeout(total=15)
-COOLDOWNS = (
-    "playback", "seek", "heavy", "conference", "conference_mute", "conference_play", "conference_control",
-)  # fmt: skip
 TERMINAL = ("conference.play.finished", "conference.play.failed", "conference.play.stopped")
 LANES = {"room_id": "room_sequence", "session_uuid": "session_sequence"}
 ENDING_OF = {
@@ -220,7 +217,7 @@ def config(folder: Path) -> dict[str, Any]:
         "webhooks.allow_localhost": True,
         "file_download_networks": ["127.0.0.0/8"],
         "recording_dir": str(folder),
-        **dict.fromkeys((f"limits.{group}_ms" for group in COOLDOWNS), 0),
+        **AT_ONCE,
     }
 
 

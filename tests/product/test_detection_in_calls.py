@@ -87,7 +87,7 @@ def test_a_caller_who_speaks_twice_is_told_of_with_the_silence_between(
 ) -> None:
     product = serve(workers=1)
     phones = [talker() for _ in range(1 + others)]
-    sentence = spoken("I would like to speak to somebody about my telephone bill")
+    sentence = spoken("My telephone is broken")
 
     async def scenario() -> None:
         async with await connect(product.url) as client:

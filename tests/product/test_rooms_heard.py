@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from demo_parts.sound import PCMU
-from product import PCMU_SILENCE, Phone, Product, gaps, wait_for
+from product import AT_ONCE, PCMU_SILENCE, Phone, Product, gaps, wait_for
 from rest import Api
 
 pytestmark = [pytest.mark.process, pytest.mark.real_time]
@@ -112,9 +112,6 @@ def voices() -> Iterator[list[Voice]]:
     yield phones
     for phone in phones:
         phone.hang_up()
-
-
-AT_ONCE = {"limits.conference_ms": 0, "limits.conference_mute_ms": 0}
 
 
 def run(product: Product, scenario: Callable[[Meeting], Awaitable[None]]) -> None:
