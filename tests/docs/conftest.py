@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 from demo_parts.server import Server
 from file_server import FileServer, whole
+from rest import AT_ONCE
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def known(tmp_path: Path) -> Iterator[dict[str, str]]:
 def server(tmp_path: Path) -> Iterator[Server]:
     """media_timeout_secs 1, so that a silence is told within the test's patience.
 
-    media_dir and recording_dir: tmp_path.
+    media_dir and recording_dir: tmp_path.  Nothing waits for a cooldown or, at the end, for a session.
     """
     with Server(
         workers=1,
@@ -45,7 +46,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         media_dir=str(tmp_path),
         recording_dir=str(tmp_path),
         file_download_networks=["127.0.0.0/8"],
-        **{"webhooks.allow_http": True, "webhooks.allow_localhost": True},
+        **{"webhooks.allow_http": True, "webhooks.allow_localhost": True, **AT_ONCE},
     ) as running:
         yield running
         print(running.log)

@@ -17,17 +17,18 @@ DOCUMENT = (ROOT / "docs" / "reference" / "metrics.md").read_text()
 DROPPED = "roomtone_rtp_dropped_packets_total"
 
 
-@pytest.fixture
-def page(server: Server) -> str:
+@pytest.fixture(scope="module")
+def page() -> str:
     """/metrics after a session with a tone, so that the labelled ones have samples."""
 
-    async def use() -> None:
+    async def use(server: Server) -> None:
         async with await connect(server.url) as client:
             await client.call("session.create")
             await client.call("endpoint.create_tone", tone="beep")
 
-    asyncio.run(use())
-    return server.get("/metrics")
+    with Server(workers=1) as server:
+        asyncio.run(use(server))
+        return server.get("/metrics")
 
 
 def told() -> dict[str, tuple[str, set[str]]]:

@@ -40,8 +40,8 @@ import aiohttp
 from crash_load import Ledger, Load
 from demo_parts.receiver import Delivery, Receiver, lanes
 from demo_parts.rest import App
-from product import AT_ONCE, Product, wait_for
-from rest import ADMIN_KEY
+from product import Product, wait_for
+from rest import ADMIN_KEY, AT_ONCE
 
 VICTIMS = ("roomtone: control", "roomtone: worker 0", "roomtone: worker 1", "roomtone: dispatcher")
 BETWEEN_KILLS_S = (0.05, 1.5)

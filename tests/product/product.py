@@ -27,10 +27,6 @@ START_LIMIT_S = 20.0
 STOP_LIMIT_S = 15.0
 FRAME_S = 0.02
 PCMU_SILENCE = b"\xff" * 160
-COOLDOWNS = (
-    "playback", "seek", "heavy", "conference", "conference_mute", "conference_play", "conference_control",
-)  # fmt: skip
-AT_ONCE = {f"limits.{group}_ms": 0 for group in COOLDOWNS}  # configuration: no command waits for another
 
 
 def free_port() -> int:

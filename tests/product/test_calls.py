@@ -15,8 +15,8 @@ import soundfile
 from demo_parts.receiver import Receiver
 from file_server import FileServer, whole
 from keypad import Keypad
-from product import AT_ONCE, Product, wait_for
-from rest import Api
+from product import Product, wait_for
+from rest import AT_ONCE, Api
 from test_files_heard import LOOPBACK, share_of_tone, tone
 
 pytestmark = [pytest.mark.process, pytest.mark.real_time]

@@ -13,7 +13,8 @@ import pytest
 import soundfile
 from demo_parts.receiver import Receiver
 from file_server import FileServer, Stalled, Visitor, whole
-from product import AT_ONCE, Product
+from product import Product
+from rest import AT_ONCE
 from telephone import WIDE, Telephone
 from test_files_heard import LOOPBACK
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from demo_parts.sound import PCMU
-from product import AT_ONCE, PCMU_SILENCE, Phone, Product, gaps, wait_for
-from rest import Api
+from product import PCMU_SILENCE, Phone, Product, gaps, wait_for
+from rest import AT_ONCE, Api
 
 pytestmark = [pytest.mark.process, pytest.mark.real_time]
 

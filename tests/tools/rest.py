@@ -7,9 +7,12 @@ import urllib.error
 import urllib.request
 from typing import Any, NamedTuple
 
+from roomtone.control.core.config import Limits
+
 ADMIN_KEY = "admin-key-of-the-tests"
 API_KEY = "api-key-of-the-tests-"
 WITHIN_S = 15.0
+AT_ONCE = {f"limits.{name}": 0 for name in Limits.__struct_fields__}  # configuration without cooldowns
 
 
 class Reply(NamedTuple):
