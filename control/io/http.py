@@ -44,12 +44,22 @@ class State:
         self.draining = False
 
 
+class _Request(web.BaseRequest):
+    """Its answer does not tell what it was made with."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        response.headers.pop("Server", None)
+
+
 class _Server(web.Server):
-    """Makes our Protocol for each connection."""
+    """Makes our Protocol for each connection, and our requests."""
 
     def __init__(self, handler: Handler, counters: Counters, **kwargs: Any) -> None:
-        super().__init__(handler, **kwargs)
+        super().__init__(handler, request_factory=self._request, **kwargs)
         self._counters = counters
+
+    def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        return _Request(message, payload, protocol, writer, task, self._loop)
 
     def __call__(self) -> web.RequestHandler:
         return Protocol(self, self._counters, loop=self._loop, **self._kwargs)

@@ -55,6 +55,38 @@ def test_health_says_ok_and_unknown_paths_are_not_found(tmp_path: Path, run: Cal
     run(body())
 
 
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "GET /health",
+        "GET /nothing",
+        "GET /api/v1/conferences",
+        "POST /metrics",
+        "GET /recordings",
+        "NONSENSE",
+    ],
+)
+@pytest.mark.parametrize("upgrade", [False, True])
+def test_no_answer_tells_what_it_was_made_with(
+    tmp_path: Path, run: Callable, request_line: str, upgrade: bool
+) -> None:
+    lines = [f"{request_line} HTTP/1.1", "Host: x", "Connection: close"]
+    if upgrade:
+        lines[-1:] = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+        lines += ["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]
+
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            reader, writer = await asyncio.open_connection("127.0.0.1", control.app.port)
+            writer.write("\r\n".join([*lines, "", ""]).encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert head.startswith(b"http/1.")
+            assert b"server:" not in head and b"aiohttp" not in head and b"python" not in head
+            writer.close()
+
+    run(body())
+
+
 def test_a_refused_method_names_the_methods_of_the_path(tmp_path: Path, run: Callable) -> None:
     async def body() -> None:
         async with running(tmp_path) as control, aiohttp.ClientSession() as http:
