@@ -5,7 +5,7 @@ import struct
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lab import Lab, gap_free, rtp, silence, tone
+from lab import NOISE_TYPE, Lab, gap_free, rtp, silence, tone
 from network import Network
 
 # Drops at the door: what is counted here was not accepted, and the other way round.  Every other reason is
@@ -41,9 +41,9 @@ def unaccounted(lab):
     return counters["rx_raw_packets"] - counters["rx_packets"] - counters["rtcp_rx_packets"] - refused
 
 
-def victim(lab):
+def victim(lab, **negotiated):
     bus = lab.bus()
-    return [lab.peer(bus, signal=tone(400 + 100 * i, 4000)) for i in range(3)]
+    return [lab.peer(bus, signal=tone(400 + 100 * i, 4000), **negotiated) for i in range(3)]
 
 
 def bystanders(lab):
@@ -92,7 +92,7 @@ GARBAGE = st.lists(
 @given(GARBAGE, st.booleans())
 def test_every_datagram_is_accepted_or_dropped_by_name(garbage, learned):
     lab = Lab(endpoints=16)
-    peers = victim(lab)
+    peers = victim(lab, noise=NOISE_TYPE)
     target = peers[0] if learned else lab.peer(0)
     lab.run(30)
     for data, elsewhere, rtcp, ms in garbage:
@@ -112,7 +112,7 @@ def test_other_calls_are_unaffected_bit_for_bit(garbage):
     def call(with_garbage):
         lab = Lab(endpoints=16)
         others = bystanders(lab)
-        target = victim(lab)[0]
+        target = victim(lab, noise=NOISE_TYPE)[0]
         lab.run(30)
         for data, elsewhere, rtcp, ms in garbage:
             if with_garbage:

@@ -20,7 +20,7 @@ LINES = (
     "c=IN IP4 0.0.0.0",
     "c=IN IP6 2001:db8::1",
     "c=IN IP4 host.example.org",
-    "m=audio 4000 RTP/AVP 0 8 96 97 101 102",
+    "m=audio 4000 RTP/AVP 0 8 13 96 97 99 101 102",
     "m=audio 0 RTP/AVP 0",
     "m=audio 4002 RTP/SAVP 0",
     "m=video 4004 RTP/AVP 98",
@@ -31,6 +31,8 @@ LINES = (
     "a=rtpmap:97 opus/48000/2",
     "a=rtpmap:101 telephone-event/8000",
     "a=rtpmap:102 telephone-event/16000",
+    "a=rtpmap:13 CN/8000",
+    "a=rtpmap:99 CN/8000",
     "a=fmtp:101 0-15",
     "a=sendonly",
     "a=inactive",
@@ -84,6 +86,9 @@ def answer(text: str) -> None:
     sent = agreement.media.send_payload_type, agreement.media.send_codec
     assert sent in [(p.payload_type, p.codec) for p in agreement.media.receive]
     assert agreement.media.event_send is None or agreement.media.event_send in agreement.media.event_receive
+    noise = agreement.media.noise_receive
+    assert agreement.media.noise_send in (None, noise)
+    assert noise is None or noise not in [p.payload_type for p in agreement.media.receive]
     assert sdp.ip_address(agreement.remote.ip) is not None and 0 < agreement.remote.port <= sdp.MAX_PORT
     ours = sdp.parse(negotiate.write_answer(answerable, LINE))
     assert len(ours.sections) == len(answerable.offer.sections)
@@ -91,7 +96,8 @@ def answer(text: str) -> None:
     # What we answer, a peer of our kind takes.
     ours.sections = [ours.sections[answerable.index]]
     codecs = tuple(p.codec for p in agreement.media.receive)
-    negotiate.read_answer(sdp.write(ours), codecs, "sendrecv", MAX_KB)
+    taken = negotiate.read_answer(sdp.write(ours), codecs, "sendrecv", MAX_KB).media
+    assert taken.noise_receive is None or taken.noise_receive not in [p.payload_type for p in taken.receive]
 
 
 @atheris.instrument_func
