@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable
 from typing import TypeVar
@@ -20,7 +19,7 @@ from roomtone.control.dispatcher.messages import (
     Report,
     ToDispatcher,
 )
-from roomtone.engine.supervisor_link import SupervisorLink
+from roomtone.control.io.loop_link import LoopLink
 
 RECONNECT_S = 0.2
 Moved = tuple[int, int, int, int]
@@ -37,8 +36,7 @@ class ControlLink:
         self._connected = connected
         self._told = told
         self._loop = asyncio.get_running_loop()
-        self._link: SupervisorLink | None = None
-        self._writing = False
+        self._link: LoopLink | None = None
         self._attempts: list[Attempt] = []  # of this turn of the loop
         self._moved: list[Moved] = []
         self._reports: dict[int, Report] = {}  # not noted, oldest first
@@ -55,8 +53,7 @@ class ControlLink:
             end.close()
             self._loop.call_later(RECONNECT_S, self.connect)
             return
-        self._link = SupervisorLink(end, ToDispatcher)
-        self._loop.add_reader(end.fileno(), self._readable)
+        self._link = LoopLink(end, ToDispatcher, received=self._received, lost=self._lost)
         for report in self._reports.values():
             self._send(report)
         self._connected()
@@ -88,7 +85,8 @@ class ControlLink:
 
     def close(self) -> None:
         if self._link is not None:
-            self._drop(self._link)
+            self._link.close()
+            self._link = None
 
     def _gather(self) -> None:
         """What comes within one turn of the loop is told together."""
@@ -108,34 +106,17 @@ class ControlLink:
             self._send(report)
 
     def _send(self, message: object) -> None:
-        link = self._link
-        if link is not None:
-            link.send(message)
-            self._watch(link)
-
-    def _watch(self, link: SupervisorLink) -> None:
-        """For room, while something waits."""
-        if link.waiting and not self._writing:
-            self._loop.add_writer(link.fileno(), self._writable)
-        elif self._writing and not link.waiting:
-            self._loop.remove_writer(link.fileno())
-        self._writing = link.waiting
-
-    def _writable(self) -> None:
         if self._link is not None:
-            self._link.flush()
-            self._watch(self._link)
+            self._link.send(message)
 
-    def _readable(self) -> None:
-        link = self._link
-        assert link is not None
-        for message, _ in link.receive():
-            if isinstance(message, Noted):
-                self._noted(message.n)
-            self._told(message)
-        if link.closed:
-            self._drop(link)
-            self.connect()
+    def _received(self, message: ToDispatcher) -> None:
+        if isinstance(message, Noted):
+            self._noted(message.n)
+        self._told(message)
+
+    def _lost(self) -> None:
+        self._link = None
+        self.connect()
 
     def _noted(self, n: int) -> None:
         for number in [each for each in self._reports if each <= n]:
@@ -145,14 +126,6 @@ class ControlLink:
                 *(each[0] for each in report.moved),
             ):
                 self.unnoted.pop(delivery, None)
-
-    def _drop(self, link: SupervisorLink) -> None:
-        with contextlib.suppress(ValueError):
-            self._loop.remove_reader(link.fileno())
-            self._loop.remove_writer(link.fileno())
-        self._writing = False
-        self._link = None
-        link.close()
 
 
 def _split(given: list[T], at: int) -> tuple[list[T], list[T]]:

@@ -297,6 +297,7 @@ class Dispatcher:
                     self._latency.sum_us,
                     max(blocked, default=0),
                     self._dead,
+                    start + FIGURES_A_MESSAGE >= len(told),
                 )
             )
         self._loop.call_later(FIGURES_EVERY_S, self._safely, self._tell_figures)

@@ -92,13 +92,17 @@ class WebhookFigures(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Figures(msgspec.Struct, frozen=True, tag="figures", tag_field="t"):
-    """Dispatcher -> control, each second.  latency: from event to acknowledgement, counts by bucket."""
+    """Dispatcher -> control, each second.  latency: from event to acknowledgement, counts by bucket.
+
+    last: all endpoints have been told of.
+    """
 
     webhooks: list[WebhookFigures]
     latency: list[int]
     latency_sum_us: int
     lane_blocked_us: int
     dead: int
+    last: bool
 
 
 ToDispatcher = Look | Noted | Finish

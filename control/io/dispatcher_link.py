@@ -24,8 +24,8 @@ from roomtone.control.dispatcher.messages import (
     WebhookFigures,
 )
 from roomtone.control.io.log import Log
+from roomtone.control.io.loop_link import LoopLink
 from roomtone.control.io.store import Store
-from roomtone.engine.supervisor_link import SupervisorLink
 
 
 class DispatcherLink:
@@ -39,10 +39,10 @@ class DispatcherLink:
         self._submit = submit
         self._log = log
         self._listener: socket.socket | None = None
-        self._link: SupervisorLink | None = None
-        self._writing = False
+        self._link: LoopLink | None = None
         self._over = asyncio.Event()
         self.webhooks: dict[str, WebhookFigures] = {}
+        self._coming: dict[str, WebhookFigures] = {}  # of what it says now
         self.figures: Figures | None = None
         store.grown = self.look
 
@@ -88,56 +88,38 @@ class DispatcherLink:
         except OSError:
             return
         self._drop()
-        self._link = SupervisorLink(end, ToControl)
-        self._loop.add_reader(end.fileno(), self._readable)
+        self._link = LoopLink(end, ToControl, received=self._received, lost=self._lost)
 
-    def _readable(self) -> None:
-        link = self._link
-        assert link is not None
-        for message, _ in link.receive():
-            match message:
-                case Report():
-                    self._store.report(message, partial(self._noted, link, message.n))
-                case Figures():
-                    self.figures = message
-                    self.webhooks.update((each.webhook, each) for each in message.webhooks)
-                case Disabled():
-                    self._submit(WebhookDisabled(message.webhook, message.reason))
-                case Finished():
-                    self._over.set()
-        if link.closed:
-            self._log.warning("dispatcher_gone")
-            self._drop()
+    def _received(self, message: ToControl) -> None:
+        match message:
+            case Report():
+                assert self._link is not None
+                self._store.report(message, partial(self._noted, self._link, message.n))
+            case Figures():
+                self.figures = message
+                self._coming.update((each.webhook, each) for each in message.webhooks)
+                if message.last:  # an endpoint that is gone has no figures
+                    self.webhooks, self._coming = self._coming, {}
+            case Disabled():
+                self._submit(WebhookDisabled(message.webhook, message.reason))
+            case Finished():
+                self._over.set()
 
-    def _noted(self, link: SupervisorLink, n: int) -> None:
+    def _lost(self) -> None:
+        self._log.warning("dispatcher_gone")
+        self._drop()
+
+    def _noted(self, link: LoopLink, n: int) -> None:
         if link is self._link:
-            self._send(Noted(n))
+            link.send(Noted(n))
 
     def _send(self, message: object) -> None:
-        link = self._link
-        if link is not None:
-            link.send(message)
-            self._watch(link)
-
-    def _watch(self, link: SupervisorLink) -> None:
-        """For room, while something waits."""
-        if link.waiting and not self._writing:
-            self._loop.add_writer(link.fileno(), self._writable)
-        elif self._writing and not link.waiting:
-            self._loop.remove_writer(link.fileno())
-        self._writing = link.waiting
-
-    def _writable(self) -> None:
         if self._link is not None:
-            self._link.flush()
-            self._watch(self._link)
+            self._link.send(message)
 
     def _drop(self) -> None:
-        link, self._link = self._link, None
-        if link is not None:
-            self._loop.remove_reader(link.fileno())
-            self._loop.remove_writer(link.fileno())
-            self._writing = False
-            link.close()
+        if self._link is not None:
+            self._link.close()
+            self._link = None
         self._over.set()
-        self.webhooks, self.figures = {}, None
+        self.webhooks, self._coming, self.figures = {}, {}, None

@@ -229,6 +229,8 @@ def test_an_endpoint_that_is_removed_gets_nothing_more(tmp_path: Path, run: Run)
             await one.ended(1)
             assert [each.path for each in one.receiver.log if each.accepted] == ["/b"]
             assert await one.states() == ["delivered"]
+            assert one.link is not None
+            await until(lambda: list(one.link.webhooks) == ["app/b"])
 
     run(body())
 

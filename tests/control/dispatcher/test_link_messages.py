@@ -37,7 +37,7 @@ COUNTED = WebhookFigures(KEY, {each.value: BIG for each in Meaning}, 1, BIG, BIG
         Look([KEY] * KEYS_A_MESSAGE),
         Report(BIG, [ATTEMPT] * ATTEMPTS_A_MESSAGE, [(BIG, LATE, BIG, BIG)] * MOVED_A_MESSAGE),
         Disabled(KEY, "r" * 200),
-        Figures([COUNTED] * FIGURES_A_MESSAGE, [BIG] * 14, BIG, BIG, BIG),
+        Figures([COUNTED] * FIGURES_A_MESSAGE, [BIG] * 14, BIG, BIG, BIG, True),
     ],
     ids=lambda message: type(message).__name__,
 )
