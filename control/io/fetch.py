@@ -252,7 +252,7 @@ class Fetcher:
         try:
             file = await asyncio.shield(making)
         except asyncio.CancelledError:
-            making.add_done_callback(self._close_made)
+            making.add_done_callback(partial(self._drop_made, path))
             raise
         try:
             async for block in content.iter_chunked(BLOCK_BYTES):
@@ -268,10 +268,11 @@ class Fetcher:
             self._disk.later(_close, file)
         return size_bytes
 
-    def _close_made(self, made: asyncio.Future[BinaryIO]) -> None:
-        """Of a file that was made when nobody waited for it any more."""
+    def _drop_made(self, path: str, made: asyncio.Future[BinaryIO]) -> None:
+        """A file that was made when nobody waited for it any more, perhaps after it was to be discarded."""
         if not made.cancelled() and made.exception() is None:
             self._disk.later(_close, made.result())
+            self._disk.later(self._discard, path)
 
     # -- the cache -------------------------------------------------------------------------------------------
 

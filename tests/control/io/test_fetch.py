@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -18,6 +19,7 @@ from file_server import LIMIT_S, FileServer, Stalled, Visitor, redirect, status,
 from roomtone.control.core import effects as fx
 from roomtone.control.io import fetch as fetch_module
 from roomtone.control.io.address_guard import AddressGuard
+from roomtone.control.io.disk import Disk
 from roomtone.control.io.fetch import BROKEN, COMES, WHOLE, Fetcher
 from roomtone.control.io.log import Log
 from roomtone.engine.messages import Failed
@@ -34,6 +36,30 @@ class NoDns(AbstractResolver):
 
     async def close(self) -> None:
         pass
+
+
+class Watched(Disk):
+    """Threads of which one can tell when they have nothing left to do."""
+
+    def __init__(self) -> None:
+        super().__init__("files")
+        self._work: set[Future[Any]] = set()
+        threads, submit = self._threads, self._threads.submit
+
+        def watched(*args: Any) -> Future[Any]:
+            work: Future[Any] = submit(*args)
+            self._work.add(work)
+            return work
+
+        threads.submit = watched  # type: ignore[assignment]
+
+    async def idle(self) -> None:
+        """Until everything is done, with what followed from it on the loop."""
+        while self._work:
+            done, self._work = self._work, set()
+            await asyncio.wait([asyncio.wrap_future(each) for each in done])
+            for _ in range(3):  # a result, what waited for it, and what that began
+                await asyncio.sleep(0)
 
 
 class Bench:
@@ -55,6 +81,7 @@ class Bench:
             log=Log("error", process="test"),
             resolver=NoDns(),
         )
+        self.disk = self.fetcher._disk = Watched()
         self.fetcher.start()
 
     def begin(self, url: str, headers: tuple[tuple[str, str], ...] = ()) -> str:
@@ -74,11 +101,15 @@ class Bench:
     def mode(self, name: str) -> int:
         return stat.S_IMODE((self.cache / name).stat().st_mode)
 
+    async def settle(self) -> None:
+        """Until what was given up has ended, and threads have done what they do behind the answer."""
+        await asyncio.gather(*self.fetcher._tasks.values(), return_exceptions=True)
+        await self.disk.idle()
+
     async def files(self, *expected: str) -> None:
-        """Wait until the cache holds these and nothing else: threads delete behind the answer."""
-        async with asyncio.timeout(LIMIT_S):
-            while sorted(os.listdir(self.cache)) != sorted(expected):
-                await asyncio.sleep(0.005)
+        """The cache holds these and nothing else when all is done."""
+        await self.settle()
+        assert sorted(os.listdir(self.cache)) == sorted(expected)
 
 
 Body = Callable[[Bench, FileServer], Any]
@@ -122,12 +153,25 @@ def test_a_file_comes_whole_and_for_our_eyes_only(told: Callable) -> None:
     told(body)
 
 
-def test_a_file_says_by_its_mode_how_it_stands(told: Callable) -> None:
+def written(monkeypatch: pytest.MonkeyPatch, size_bytes: int) -> asyncio.Event:
+    """Set when so much of a file is on the disk."""
+    there, loop, write = asyncio.Event(), asyncio.get_running_loop(), fetch_module._write
+
+    def watched(file: BinaryIO, block: bytes) -> None:
+        write(file, block)
+        if file.tell() == size_bytes:
+            loop.call_soon_threadsafe(there.set)
+
+    monkeypatch.setattr(fetch_module, "_write", watched)
+    return there
+
+
+def test_a_file_says_by_its_mode_how_it_stands(told: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(bench: Bench, server: FileServer) -> None:
+        begun = written(monkeypatch, 1000)
         server.routes["/"] = stalled = Stalled(MUSIC, 1000)
         name = bench.begin(server.url("/"))
-        await asyncio.to_thread(stalled.begun.wait, LIMIT_S)
-        await bench.files(name)
+        await begun.wait()
         assert bench.mode(name) == COMES
         stalled.go_on.set()
         while not isinstance(await bench.told.get(), fx.Downloaded):
@@ -138,19 +182,20 @@ def test_a_file_says_by_its_mode_how_it_stands(told: Callable) -> None:
 
 
 @pytest.mark.parametrize("tag", [0, 200_000])
-def test_that_it_can_be_played_is_told_when_a_beginning_is_there(told: Callable, tag: int) -> None:
+def test_that_it_can_be_played_is_told_when_a_beginning_is_there(
+    told: Callable, monkeypatch: pytest.MonkeyPatch, tag: int
+) -> None:
     """Behind a tag: pictures of albums are as large as songs."""
     header = b"ID3\4\0\0" + bytes((tag >> 7 * place) & 0x7F for place in (3, 2, 1, 0)) if tag else b""
     music = header + MUSIC
 
     async def body(bench: Bench, server: FileServer) -> None:
         begins = len(header) + tag + 65_536
+        arrived = written(monkeypatch, begins - 1)
         server.routes["/"] = stalled = Stalled(music, begins - 1)
         name = bench.begin(server.url("/"))
-        await asyncio.to_thread(stalled.begun.wait, LIMIT_S)
-        async with asyncio.timeout(LIMIT_S):
-            while not (bench.cache / name).exists() or (bench.cache / name).stat().st_size < begins - 1:
-                await asyncio.sleep(0.005)
+        await arrived.wait()
+        await bench.disk.idle()
         assert bench.told.empty()
         stalled.go_on.set()
         assert await bench.told.get() == fx.DownloadBegun(name, str(bench.cache / name))
@@ -173,9 +218,8 @@ def test_who_plays_a_file_that_breaks_off_learns_it(told: Callable) -> None:
         with Path(begun.path).open("rb") as reader:
             end.set()
             assert (await bench.told.get()).outcome == "incomplete"
-            async with asyncio.timeout(LIMIT_S):
-                while stat.S_IMODE(os.fstat(reader.fileno()).st_mode) != BROKEN:
-                    await asyncio.sleep(0.005)
+            await bench.settle()
+            assert stat.S_IMODE(os.fstat(reader.fileno()).st_mode) == BROKEN
 
     told(body)
 
@@ -322,12 +366,14 @@ def test_cookies_are_not_kept(told: Callable) -> None:
 # -- stopping, deleting, cleaning ----------------------------------------------------------------------------
 
 
-def test_a_stopped_download_closes_its_connection_and_leaves_nothing(told: Callable) -> None:
+def test_a_stopped_download_closes_its_connection_and_leaves_nothing(
+    told: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def body(bench: Bench, server: FileServer) -> None:
+        begun = written(monkeypatch, 1000)
         server.routes["/"] = stalled = Stalled(MUSIC, 1000)
         name = bench.begin(server.url("/"))
-        await asyncio.to_thread(stalled.begun.wait, LIMIT_S)
-        await bench.files(name)
+        await begun.wait()
         bench.fetcher.stop(fx.StopDownload(name))
         assert await asyncio.to_thread(stalled.left.wait, LIMIT_S)
         await bench.files()
@@ -455,9 +501,7 @@ def test_a_download_given_up_while_the_disk_hangs_leaves_nothing(
         bench.fetcher.stop(fx.StopDownload(name))
         answers.set()
         await bench.files()
-        async with asyncio.timeout(LIMIT_S):
-            while any(open_below(bench.cache, fd) for fd in set(os.listdir("/proc/self/fd")) - before):
-                await asyncio.sleep(0.005)
+        assert not any(open_below(bench.cache, fd) for fd in set(os.listdir("/proc/self/fd")) - before)
         assert place == "_complete" or bench.told.empty()
 
     told(body)
