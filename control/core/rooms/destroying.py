@@ -58,9 +58,11 @@ def _end(core: Core, room: Room, cause: str | None, asked: Asked | None) -> None
     )
     for worker, count in room.counts.items():
         core.workers.add(worker, -count, room.phase)
+    there = {*room.opened, *room.counts}
     if room.home is not None:
         core.workers.unsettle(room.home, room.phase)
-    for worker in {*room.opened, *room.counts}:
+        there.add(room.home)  # where it may have been opened without an answer
+    for worker in there:
         core.tell(worker, CloseSession(room.id))
     core.log("info", "room_ended", room=room.id, reason=cause or "deleted")
 

@@ -22,7 +22,7 @@ from roomtone.control.core.calls import commands
 from roomtone.control.core.calls.commands import Command
 from roomtone.control.core.problems import ENDPOINT_ERROR, SESSION_UNRESPONSIVE, Problem
 from roomtone.control.core.rooms import events, lasting, leaving, seating, talking
-from roomtone.control.core.rooms.model import JOIN, NETWORK, Member, MemberRow, Pending, Room
+from roomtone.control.core.rooms.model import JOIN, NETWORK, Member, Pending, Room
 from roomtone.control.core.run import Work
 from roomtone.control.core.session import Bus, Endpoint, Session
 
@@ -64,7 +64,7 @@ def begin(core: Core, member: Member, command: Command | None = None) -> None:
     if room.routing.seat(member.role)[0]:
         room.roles_apart = True
     if command is not None:
-        write(core, member)
+        lasting.write_member(core, member)
         core.schedule(session, JOIN, command.due_us - SILENT_US)
     core.work(_take_seats(core, member, coming))
 
@@ -134,7 +134,7 @@ def _look(core: Core, member: Member) -> None:
     member.joined_us = core.now_us + core.epoch_offset_us
     room.used = True
     core.cancel(session, JOIN)
-    write(core, member)
+    lasting.write_member(core, member)
     lasting.write(core, room)
     core.publish(
         events.Joined(
@@ -222,24 +222,3 @@ def out_of_everything(
     if session.member is not None:
         leaving.leave(core, session.member, reason, cause, asked)
     return True
-
-
-# -- what is written down ------------------------------------------------------------------------------------
-
-
-def write(core: Core, member: Member) -> None:
-    core.keep(
-        "member",
-        member.row,
-        MemberRow(
-            room_id=member.room.id,
-            session_id=member.session.id,
-            app_id=member.room.app_id,
-            caller_id=member.session.caller_id,
-            state=member.state,
-            muted=member.muted,
-            deaf=member.deaf,
-            role=member.role,
-            joined_us=member.joined_us,
-        ),
-    )

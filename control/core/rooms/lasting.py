@@ -1,10 +1,13 @@
-"""How long a room lasts: its time limit, and how long it waits for members.  And how it is written down."""
+"""How long a room lasts: its time limit, and how long it waits for members.
+
+And how it and its members are written down.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roomtone.control.core.rooms.model import Room, RoomRow
+from roomtone.control.core.rooms.model import Member, MemberRow, Room, RoomRow
 
 if TYPE_CHECKING:
     from roomtone.control.core.core import Core
@@ -69,5 +72,24 @@ def write(core: Core, room: Room) -> None:
             used=room.used,
             emptied_us=room.emptied_us + core.epoch_offset_us,
             recorded=room.recorded,
+        ),
+    )
+
+
+def write_member(core: Core, member: Member) -> None:
+    core.keep(
+        "member",
+        member.row,
+        MemberRow(
+            room_id=member.room.id,
+            session_id=member.session.id,
+            app_id=member.room.app_id,
+            caller_id=member.session.caller_id,
+            state=member.state,
+            muted=member.muted,
+            deaf=member.deaf,
+            role=member.role,
+            joined_us=member.joined_us,
+            talking=member.session.id in member.room.talkers,
         ),
     )

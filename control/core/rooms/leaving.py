@@ -44,6 +44,10 @@ def unseen(
     del room.returning[row.session_id], core.returning[row.session_id]
     core.keep("member", f"{row.room_id}/{row.session_id}", None)
     lasting.emptied(core, room)
+    session_uuid = naming.session_uuid(core.node, row.session_id)
+    if row.talking:
+        stopped = events.TalkingStopped(session_uuid, room.id, row.caller_id, room.app_id)
+        core.publish(stopped, room.app_id, room=room, session_uuid=session_uuid)
     tell(core, room, row.session_id, row.caller_id, reason, cause, asked)
     if not room.member_count:
         play.emptied(core, room)

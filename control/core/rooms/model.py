@@ -145,7 +145,10 @@ class RoomRow(Struct, kw_only=True):
 
 
 class MemberRow(Struct, kw_only=True):
-    """A member in the store.  state: joining: of a command without its result yet; or in."""
+    """A member in the store.  state: joining: of a command without its result yet; or in.
+
+    talking: it was told to.
+    """
 
     room_id: str
     session_id: str
@@ -156,3 +159,4 @@ class MemberRow(Struct, kw_only=True):
     deaf: bool = False
     role: str = ""
     joined_us: int = 0
+    talking: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.control.core import naming
-from roomtone.control.core.rooms import events, joining, seating, talking
+from roomtone.control.core.rooms import events, lasting, seating, talking
 from roomtone.control.core.rooms.model import Member
 
 if TYPE_CHECKING:
@@ -63,5 +63,5 @@ def _tell(core: Core, member: Member, event: type[events.OfMember], asked: Asked
 
 
 def _sit(core: Core, member: Member) -> None:
-    joining.write(core, member)
+    lasting.write_member(core, member)
     seating.change(core, member.session)

@@ -109,6 +109,8 @@ def returned(core: Core, session: Session, entries: Iterable[SnapshotEndpoint]) 
         )
         if room.routing.seat(row.role)[0]:
             room.roles_apart = True
+        if row.talking:
+            room.talkers[session.id] = session.member
     for entry in entries:
         _put_right(core, session, session.endpoints[entry.endpoint], entry)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from roomtone.control.core import naming
-from roomtone.control.core.rooms import events
+from roomtone.control.core.rooms import events, lasting
 from roomtone.control.core.rooms.model import NETWORK, Member, Room
 from roomtone.control.core.session import Endpoint, Session
 from roomtone.engine.messages import StartVad, StopVad, Vad
@@ -77,6 +77,8 @@ def look(core: Core, member: Member) -> None:
         room.talkers[session.id] = member
     else:
         del room.talkers[session.id]
+    if member.state == "in":
+        lasting.write_member(core, member)
     kind = events.TalkingStarted if talks else events.TalkingStopped
     core.publish(
         kind(naming.session_uuid(core.node, session.id), room.id, session.caller_id, room.app_id),

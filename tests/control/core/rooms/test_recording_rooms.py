@@ -204,3 +204,17 @@ def test_a_recording_that_nobody_was_told_of_ends_with_the_control_process(desk:
     for worker in desk.workers.values():
         worker.mute.clear()
     assert record(desk, room)[0] == 201
+
+
+def test_a_room_opened_without_an_answer_is_closed_with_its_end(desk: Desk) -> None:
+    room = room_of(desk)
+    for worker in desk.workers.values():
+        worker.stalled = True
+    asked = desk.ask("conference.record.start", room_id=room)
+    desk.advance(6)
+    assert desk.reply(asked)[0] == 503
+    for worker in desk.workers.values():
+        worker.stalled = False
+        desk.answer_late(worker.index)
+    desk.rest("conference.delete", room_id=room)
+    assert not any(worker.rooms for worker in desk.workers.values())

@@ -190,3 +190,23 @@ def test_what_a_lost_call_was_played_ends_before_it_leaves(desk: Desk) -> None:
     desk.workers[0].seats.clear()
     desk.reboot()
     assert of_call(desk, caller)[-3:] == ["playback.stopped", "conference.member.left", "call.hangup"]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_who_talked_before_a_restart_is_told_to_have_stopped(desk: Desk, lost: bool) -> None:
+    room, caller = room_of(desk), call(desk)
+    join(desk, caller, room)
+    (endpoint,) = desk.workers[0].endpoints
+    desk.event(0, ms.SpeechStarted(session=caller[6:], endpoint=endpoint))
+    if lost:
+        desk.workers[0].endpoints.clear()
+    desk.reboot()
+    if not lost:
+        assert desk.rest("conference.member.get", room_id=room, member=caller)[1]["talking"] is True
+        desk.event(0, ms.Silent(session=caller[6:], endpoint=endpoint, duration_ms=820))
+    assert of_room(desk, room)[2:] == [
+        "member.talking_started",
+        "active_speaker",
+        "member.talking_stopped",
+        *(["member.left"] if lost else []),
+    ]

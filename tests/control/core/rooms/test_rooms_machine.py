@@ -21,12 +21,14 @@ class Rooms(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk = Desk(workers=WORKERS, config=AT_ONCE)
+        self.desk = Desk(workers=WORKERS, config='recording_dir = "/rec"\n' + AT_ONCE)
         self.names = (f"room {n}" for n in itertools.count())
         self.clients: list[Client] = []
         self.read = 0
         self.inside: dict[str, set[str]] = {}  # room -> members, as events tell
         self.over: set[str] = set()  # rooms and calls
+        self.recorded: dict[str, str] = {}  # room -> its recording
+        self.talk: set[tuple[str, str]] = set()  # rooms and who talks there
         self.asked: list[int] = []  # requests without an answer yet
         self.accepted: list[str] = []  # operation ids
         self.results: dict[str, int] = {}
@@ -81,6 +83,32 @@ class Rooms(RuleBasedStateMachine):
     def hang_up(self, who: str) -> None:
         self.command(who, "hangup")
 
+    @rule(target=calls, where=rooms, muted=st.booleans(), role=st.sampled_from([None, "coach"]))
+    def add_stream(self, where: str, muted: bool, role: str | None) -> Any:
+        if self.desk.disk_stalled or any(worker.stalled for worker in self.desk.workers.values()):
+            return multiple()
+        wish = {"remote": {"ip": "192.0.2.9", "port": 5004}, "muted": muted, "role": role}
+        status, made = self.desk.rest("conference.rtp_member.create", wish, room_id=where)
+        return made["session_uuid"] if status == 201 else multiple()
+
+    @rule(who=calls, where=rooms, role=st.sampled_from(["participant", "agent", "coach"]))
+    def give_role(self, who: str, where: str, role: str) -> None:
+        self.desk.ask("conference.member.change", {"role": role}, room_id=where, member=who)
+
+    @rule(where=rooms, what=st.sampled_from(["start", "pause", "resume", "stop"]))
+    def record(self, where: str, what: str) -> None:
+        self.desk.ask(f"conference.record.{what}", room_id=where)
+
+    @rule(who=calls, speaks=st.booleans())
+    def utter(self, who: str, speaks: bool) -> None:
+        for worker in self.desk.workers.values():
+            for endpoint in [e for e in worker.created if worker.endpoints.get(e) == who[6:]]:
+                heard = {"session": who[6:], "endpoint": endpoint}
+                self.desk.event(
+                    worker.index,
+                    ms.SpeechStarted(**heard) if speaks else ms.Silent(**heard, duration_ms=500),
+                )
+
     @rule(where=consumes(rooms), hangup=st.sampled_from(["true", "false"]))
     def delete(self, where: str, hangup: str) -> None:
         self.desk.ask("conference.delete", query={"hangup": hangup}, room_id=where)
@@ -127,6 +155,8 @@ class Rooms(RuleBasedStateMachine):
         self.asked.clear()
         self.clients.clear()
         self.desk.reboot()
+        for worker in self.desk.workers.values():  # a bus that it was not told any more to close
+            worker.rooms &= set(self.desk.core.rooms)
 
     @rule()
     def stall_the_disk(self) -> None:
@@ -162,10 +192,24 @@ class Rooms(RuleBasedStateMachine):
                 members = self.inside[event.room_id]
                 members.remove(event.session_uuid)
                 assert fields.member_count == len(members)
+                assert (event.room_id, event.session_uuid) not in self.talk
+            elif event.name == MEMBER + "talking_started":
+                assert event.session_uuid in self.inside[event.room_id]
+                assert (event.room_id, event.session_uuid) not in self.talk
+                self.talk.add((event.room_id, event.session_uuid))
+            elif event.name == MEMBER + "talking_stopped":
+                self.talk.remove((event.room_id, event.session_uuid))
+            elif event.name == "conference.recording.started":
+                assert self.recorded.setdefault(event.room_id, fields.recording_id) == fields.recording_id
+            elif event.name == "conference.recording.stopped":
+                assert self.recorded.pop(event.room_id) == fields.recording_id
+            elif event.name.startswith("conference.recording."):
+                assert self.recorded[event.room_id] == fields.recording_id
             elif event.name == "command.result":
                 self.results[fields.operation_id] = self.results.get(fields.operation_id, 0) + 1
             elif event.name == "conference.destroyed":
                 assert not self.inside.get(event.room_id)
+                assert event.room_id not in self.recorded
                 self.over.add(event.room_id)
             elif event.name == "call.hangup":
                 assert all(event.session_uuid not in members for members in self.inside.values())
