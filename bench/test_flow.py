@@ -28,6 +28,7 @@ class Room:
     """`members` telephones on one bus, `talkers` of them sending.
 
     keys: they negotiated telephone-events (else keys are looked for in what they say).  speech: is watched.
+    noise: payload type of comfort noise they negotiated.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Room:
         *,
         keys: bool = True,
         speech: bool = False,
+        noise: int | None = None,
     ) -> None:
         fd = os.memfd_create("bench")
         Arena.format(fd, endpoints=members + 8, worker=0, epoch=1)
@@ -48,7 +50,7 @@ class Room:
         media.step(self.now_us)
         self.bus = media.bus_take()
         media.bus_open(self.bus, phase=1, key_relay_limit=20)
-        self.keys = keys
+        self.keys, self.noise = keys, noise
         self.handles = [self.open(i) for i in range(members)]
         for handle in self.handles if speech else ():
             media.watch(handle, serial=1, speech=True, threshold=0.5, fax=False, frames=0)
@@ -87,6 +89,8 @@ class Room:
             event_send=None,
             may_receive=True,
             may_send=True,
+            noise_receive=self.noise,
+            noise_send=self.noise,
         )
         media.endpoint_remote(handle, remote=self.peer(handle), rtcp_port=9, learn=True, send_at_once=False)
         media.source_add(self.bus, handle)
@@ -146,6 +150,13 @@ def test_tick_of_a_silent_room_of_ten(benchmark):
     room = Room(10, 10, QUIET)
     rise = benchmark(room.run, 1000)
     assert rise["encodings"] == 1000 and rise["mixed_packets"] == 10_000
+    note(benchmark, 1000)
+
+
+def test_tick_of_a_silent_room_of_ten_that_takes_comfort_noise(benchmark):
+    room = Room(10, 10, QUIET, noise=13)
+    rise = benchmark(room.run, 1000)
+    assert rise["comfort_noise_tx_packets"] == rise["mixed_packets"] == 10_000 and rise["encodings"] == 0
     note(benchmark, 1000)
 
 

@@ -17,6 +17,12 @@ cdef enum endpoint_kind_t:
     KIND_BRIDGE = 4                     # what another session says (bridge.pyx)
 
 
+cdef enum tx_started_t:                 # what the last packet beside keys was
+    TX_NOT_STARTED = 0
+    TX_AUDIO = 1
+    TX_NOISE = 2
+
+
 cdef enum:
     NO_TYPE = 0xFF                      # no payload type
     NOISE_TOLD = 0x80
@@ -84,7 +90,6 @@ ctypedef struct endpoint_t:
     uint8_t noise_type                  # comfort noise the peer may send, and that it is sent; 0xFF: none
     uint8_t noise_tx_type
     uint8_t noise                       # its source is silent: NOISE_TOLD | level, -dBov; 0: it is not
-    uint8_t tx_noise                    # the last mixed packet was comfort noise
     int64_t rx_last_us
     uint32_t next_source                # list of all sources of the bus
     uint32_t prev_source
@@ -131,7 +136,7 @@ ctypedef struct endpoint_t:
     uint32_t tx_source_ts               # the source's timestamp of that packet (relay)
     handle_t tx_source                  # whose packets are relayed; 0: our own line (mix)
     uint16_t tx_seq                     # of the last packet
-    uint16_t tx_started
+    uint16_t tx_started                 # tx_started_t
     uint32_t tx_tick_low                # tick of the last mixed packet
     int64_t tx_last_us
     uint64_t tx_packets

@@ -13,7 +13,16 @@ from roomtone.ext.flow.counters cimport (
     DROP_AUDIO_DURING_KEY,
     DROP_NOT_LEARNED,
 )
-from roomtone.ext.flow.endpoint cimport EP_CAPTURED, EP_CONNECTED, EP_INJECT, EP_KEY_TX, EP_MAY_SEND, endpoint_t
+from roomtone.ext.flow.endpoint cimport (
+    EP_CAPTURED,
+    EP_CONNECTED,
+    EP_INJECT,
+    EP_KEY_TX,
+    EP_MAY_SEND,
+    TX_AUDIO,
+    TX_NOISE,
+    endpoint_t,
+)
 from roomtone.ext.flow.graph cimport count, drop, media_t
 from roomtone.ext.flow.tx_socket cimport tx_send
 from roomtone.ext.wire.rtp cimport rtp_write
@@ -58,7 +67,7 @@ cdef uint32_t step_by_time(const endpoint_t* e, int64_t now_us) noexcept nogil:
 cdef inline void finish(media_t* m, endpoint_t* e, bint noise, bint marker, uint8_t* packet, int payload_bytes,
                         int64_t now_us) noexcept nogil:
     e.tx_seq += 1
-    e.tx_started = 1
+    e.tx_started = TX_NOISE if noise else TX_AUDIO
     e.tx_last_us = now_us
     rtp_write(packet, e.noise_tx_type if noise else e.tx_payload_type, marker, e.tx_seq, e.tx_ts, e.tx_ssrc)
     if tx_send(m, e, packet, RTP_HEADROOM + payload_bytes):
@@ -99,18 +108,18 @@ cdef void tx_noise_relayed(media_t* m, endpoint_t* e, handle_t source, uint32_t 
 
 
 cdef inline bint mixed_step(endpoint_t* e, int64_t tick, int64_t now_us) noexcept nogil:
-    """The line moves on to this tick.  Whether audio that goes out now has the marker."""
-    cdef bint marker = False
-    cdef uint32_t ticks
-    if rt_likely(e.tx_source == 0 and e.tx_started):
-        ticks = <uint32_t> tick - e.tx_tick_low
+    """The line moves on to this tick.  The marker that audio has: it does not follow audio of the tick before."""
+    cdef uint32_t ticks = <uint32_t> tick - e.tx_tick_low
+    cdef bint marker = True
+    if rt_likely(e.tx_source == 0 and e.tx_started == TX_AUDIO):
         e.tx_ts += tick_units(e) * ticks
         marker = ticks > 1
+    elif e.tx_source == 0 and e.tx_started == TX_NOISE:
+        e.tx_ts += tick_units(e) * ticks
     else:
         if e.tx_started:
             e.tx_ts += step_by_time(e, now_us)
         e.tx_source = 0
-        marker = True
     e.tx_tick_low = <uint32_t> tick
     return marker
 
@@ -118,9 +127,6 @@ cdef inline bint mixed_step(endpoint_t* e, int64_t tick, int64_t now_us) noexcep
 cdef void tx_mixed(media_t* m, endpoint_t* e, int64_t tick, uint8_t* packet, int payload_bytes,
                    int64_t now_us) noexcept nogil:
     cdef bint marker = mixed_step(e, tick, now_us)
-    if rt_unlikely(e.tx_noise):
-        e.tx_noise = 0
-        marker = True
     finish(m, e, False, marker, packet, payload_bytes, now_us)
 
 
@@ -128,6 +134,5 @@ cdef void tx_noise_mixed(media_t* m, endpoint_t* e, int64_t tick, int64_t now_us
     cdef uint8_t[RTP_HEADROOM + 1] packet
     packet[<int> RTP_HEADROOM] = NOISE_LEVEL
     mixed_step(e, tick, now_us)
-    e.tx_noise = 1
     count(m, COUNT_NOISE_TX)
     finish(m, e, True, False, packet, 1, now_us)
