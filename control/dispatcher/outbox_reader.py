@@ -8,6 +8,7 @@ from roomtone.control.core import webhooks
 from roomtone.control.core.outbox import ORDINAL_BITS, lanes_of
 from roomtone.control.core.webhooks import Webhook
 from roomtone.control.dispatcher.lanes import Item
+from roomtone.control.dispatcher.messages import PENDING
 from roomtone.control.io import store_file
 from roomtone.control.io.store_file import IS_LOOSE, IS_PENDING, opened
 from roomtone.control.io.vault import Vault
@@ -78,4 +79,6 @@ def _item(
     due_us: int,
 ) -> Item:
     lanes = lanes_of(room_id, session_uuid)
+    if attempts == 0 and state == PENDING:
+        due_us = 0  # at once, whatever the clock said when it happened
     return Item(id, lanes, at_us, state=state, tries=tries, attempts=attempts, due_us=due_us)

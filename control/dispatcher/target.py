@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from roomtone.control.core.webhooks import Webhook
 from roomtone.control.dispatcher.lanes import LaneScheduler
 from roomtone.control.dispatcher.outbox_reader import OutboxReader
+from roomtone.control.dispatcher.schedule import RETRY_AFTER_MAX_S
 
 WINDOW = 20_000  # events that keep the order, in memory
 LOOSE_WINDOW = 100  # late ones and replays, in memory
+US_PER_S = 1_000_000
 NOTED_US = 50_000  # by then the store knows what was reported
 
 
@@ -69,6 +71,8 @@ class Target:
             self._more = len(found) == WINDOW - len(lanes.ordered)
             for item in found:
                 self._after = item.id
+                if item.due_us is not None:  # no pause is longer, but a clock may have been set back
+                    item.due_us = min(item.due_us, now_us + RETRY_AFTER_MAX_S * US_PER_S)
                 lanes.add(item)
         if self._loose_us is not None and self._loose_us <= now_us and not lanes.loose:
             for item in reader.loose(self.key, now_us, LOOSE_WINDOW):

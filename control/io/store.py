@@ -112,6 +112,9 @@ class Store:
         self._pruned_s = 0.0
         self._pruning = False  # there was more to do
         self._committed_s = 0.0
+        # The clock of events begins right and goes on as the monotonic one: a machine that slept, or whose
+        # clock was set, has another time by now.  What has just happened is not old for that.
+        self._behind_us = 0
 
     # -- on the loop -----------------------------------------------------------------------------------------
 
@@ -276,6 +279,8 @@ class Store:
         file.commit()
         self._owed = owed
         self.totals.events += names
+        if events:
+            self._behind_us = max(0, at_us - events[-1].at_us)
         return grown
 
     def _put_events(self, events: list[Published], owed: Counter[str], names: Counter[str]) -> set[str]:
@@ -324,7 +329,7 @@ class Store:
         now_s = time.monotonic()
         if not self._pruning and now_s < self._pruned_s + PRUNE_EVERY_S:
             return
-        before_us = _wall_us() - self._retention_us
+        before_us = _wall_us() - self._behind_us - self._retention_us
         self._writing_s = now_s
         try:
             self._file.begin(synced=False)

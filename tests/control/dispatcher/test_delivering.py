@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from roomtone.control.dispatcher import breaker, dispatcher, target
 from roomtone.control.dispatcher.dispatcher import Dispatcher
 from roomtone.control.dispatcher.outbox_reader import OutboxReader
 from roomtone.control.dispatcher.sender import Sender
+from roomtone.control.io import store
 from roomtone.control.io.dispatcher_link import DispatcherLink
 from roomtone.engine.log import Log
 
@@ -120,6 +122,24 @@ def test_rooms_do_not_wait_for_each_other_and_each_keeps_its_order(tmp_path: Pat
             assert in_order(one.receiver) and len(one.receiver.events) == 60
             first_of_r0 = [each.event["room_id"] for each in one.receiver.log if each.accepted].index("r0")
             assert first_of_r0 >= 48, "the others had gone before the one that failed was tried again"
+
+    run(body())
+
+
+@pytest.mark.parametrize("days", [-30, 30])
+def test_an_event_of_another_clock_comes_at_once_and_is_kept(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """The clock was set after the server had begun, or the machine has slept for a month."""
+    monkeypatch.setattr(store, "PRUNE_EVERY_S", 0.001)
+
+    async def body() -> None:
+        async with delivering(tmp_path) as one:
+            one.receiver.manner = lambda path, event: Manner(status=500 if len(one.receiver.log) < 2 else 200)
+            await one.writing.commit(rows=[one.endpoint()])
+            now_us = time.time_ns() // 1000
+            await one.writing.commit(event("r", at_us=now_us + days * 86_400_000_000))
+            await one.ended(1)
 
     run(body())
 

@@ -373,10 +373,11 @@ def test_a_room_that_was_long_quiet_goes_on_counting_and_one_that_is_gone_is_for
             old_us = time.time_ns() // 1000 - HOUR_US - 1
             await one.commit(event("r", at_us=old_us), rows=[Row("room", "r", b"")])
             await one.commit(event("gone", at_us=old_us))
+            await one.commit(event(app_id="other"))
             lanes = "SELECT key FROM lane WHERE key != '' ORDER BY key"
             await until(lambda: table(tmp_path, lanes) == [("app/default room:r",), ("room:r",)])
             await one.commit(event("r"))
-            assert table(tmp_path, "SELECT room_sequence FROM event") == [(2,)]
+            assert table(tmp_path, "SELECT room_sequence FROM event") == [(None,), (2,)]
 
     run(body())
 
