@@ -12,11 +12,13 @@ clock microseconds.  Each question names the app: what is another's is as if it 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -68,6 +70,8 @@ class StoreReader:
         self._state_dir = state_dir
         self._node = node
         self._disk = Disk("store-reader")
+        # An app has one question at a time: one that asks much does not keep others from the threads.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def close(self) -> None:
         self._disk.close()
@@ -76,7 +80,7 @@ class StoreReader:
         self, chosen: Chosen, *, limit: int, before: str | None = None
     ) -> tuple[list[DeliveryView], str | None]:
         """The latest first, and what to give as `before` for those behind them.  Raises `TooLong`."""
-        rows = await self._ask(_deliveries, chosen, _number(before), limit + 1, "DESC")
+        rows = await self._ask(chosen.app_id, _deliveries, chosen, _number(before), limit + 1, "DESC")
         found = [self._view(row) for row in rows[:limit]]
         return found, found[-1].id if len(rows) > limit else None
 
@@ -85,7 +89,7 @@ class StoreReader:
         number = _number(id)
         if number is None:
             return None
-        found = await self._ask(_delivery, app_id, number)
+        found = await self._ask(app_id, _delivery, app_id, number)
         if found is None:
             return None
         row, tries = found
@@ -98,7 +102,7 @@ class StoreReader:
 
     async def asked_by(self, app_id: str, webhook: str, request_id: str) -> str | None:
         """The delivery of the `webhook.test` that this request sent to the endpoint.  Raises `TooLong`."""
-        for number, body in await self._ask(_tests, app_id, webhook):
+        for number, body in await self._ask(app_id, _tests, app_id, webhook):
             if msgspec.json.decode(body).get("request_id") == request_id:
                 return _shown(number)
         return None
@@ -116,14 +120,14 @@ class StoreReader:
 
         after: a `room_sequence`, or a `session_sequence`: the number of the lane that is asked for.
         """
-        bodies = await self._ask(_events, app_id, room_id, session_uuid, after, limit)
+        bodies = await self._ask(app_id, _events, app_id, room_id, session_uuid, after, limit)
         return [msgspec.Raw(body) for body in bodies]
 
     async def replay(self, chosen: Chosen, store: Store) -> int:
         """Send them all again that are at their end; how many.  Raises `TooLong`."""
         count, after = 0, None
         while True:
-            rows = await self._ask(_deliveries, chosen, after, REPLAY_STEP, "ASC")
+            rows = await self._ask(chosen.app_id, _deliveries, chosen, after, REPLAY_STEP, "ASC")
             numbers = [row[0] for row in rows if row[8] is None]
             if numbers:
                 await store.replay(numbers)
@@ -148,8 +152,10 @@ class StoreReader:
             next_attempt_at=None if due_us is None else rfc3339(due_us),
         )
 
-    async def _ask(self, question: Callable[..., T], *args: object) -> T:
-        return await self._disk.do(self._answer, question, args)
+    async def _ask(self, app_id: str, question: Callable[..., T], *args: object) -> T:
+        turn = self._turns.setdefault(app_id, asyncio.Lock())
+        async with turn:
+            return await self._disk.do(self._answer, question, args)
 
     def _answer(self, question: Callable[..., T], args: tuple[object, ...]) -> T:
         """On a thread."""

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from writing import Writing, event, key, row, until, webhook, writing
@@ -21,7 +22,7 @@ from roomtone.control.core.rest.store_questions import Chosen
 from roomtone.control.core.rest.webhook_events import WebhookTest
 from roomtone.control.dispatcher.messages import DEAD, DELIVERED, LATE, Attempt
 from roomtone.control.dispatcher.outbox_reader import OutboxReader
-from roomtone.control.io import store, store_file
+from roomtone.control.io import store, store_file, store_reader
 from roomtone.control.io.store_file import FILE, StoreError
 from roomtone.control.io.vault import Unsealable, Vault
 
@@ -487,5 +488,32 @@ def test_what_went_to_an_endpoint_that_is_gone_is_not_sent_again(tmp_path: Path,
                 "default": "delivered",
                 "b": "pending",
             }
+
+    run(body())
+
+
+def test_an_app_that_asks_much_keeps_no_other_from_asking(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, find = threading.Event(), store_reader._deliveries
+
+    def slow(db: sqlite3.Connection, chosen: Chosen, *args: Any) -> Any:
+        if chosen == ALL:
+            answers.wait()
+        return find(db, chosen, *args)
+
+    monkeypatch.setattr(store_reader, "_deliveries", slow)
+
+    async def body() -> None:
+        async with writing(tmp_path) as one:
+            await one.commit(event("r"))
+            asked = [asyncio.ensure_future(one.reader.deliveries(ALL, limit=9)) for _ in range(20)]
+            await asyncio.sleep(0)
+            try:
+                async with asyncio.timeout(10):
+                    assert await one.reader.deliveries(Chosen(app_id="other"), limit=9) == ([], None)
+            finally:
+                answers.set()
+            assert {len(found) for found, _ in await asyncio.gather(*asked)} == {1}
 
     run(body())
