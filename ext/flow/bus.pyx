@@ -325,12 +325,14 @@ cdef void send_begin(media_t* m, uint32_t bus, int64_t now_us) noexcept nogil:
 cdef void sum_publish(media_t* m, bus_t* b, mix_t* mix, const roles_t* roles, int64_t tick) noexcept nogil:
     """Add the bridges; what is published keeps them apart from the bus's own sources."""
     cdef partial_t* out
-    cdef uint32_t bridged
+    cdef uint32_t bridged = 0
     if b.partial_slot < 0:
-        b.talkers += bridges_add(m, b, mix, tick)
+        if rt_unlikely(b.bridge_count != 0):
+            b.talkers += bridges_add(m, b, mix, tick)
         return
     out = partial_open(m, b, mix, tick)
-    bridged = bridges_add(m, b, mix, tick)
+    if b.bridge_count:
+        bridged = bridges_add(m, b, mix, tick)
     if bridged:
         partial_bridges(out, mix, bridged)
     if rt_unlikely(roles != NULL):
