@@ -64,13 +64,31 @@ class Collected(Struct):
     answered: bool
 
 
-class Leg(Struct, kw_only=True, eq=False):
+class Facts(Struct, kw_only=True):
+    """What a call is as long as it lives, whichever process asks.
+
+    leased: made over a WebSocket, whose loss begins a deadline.  answered: the peer can be heard (a network
+    endpoint is connected), or the application has said so: of a call whose offer came over REST only that
+    counts.  accepted: the command `answer` was carried out.  room_bound: it ends when it leaves its room.
+    """
+
+    leased: bool = True
+    answered: bool = False
+    accepted: bool = False
+    did: str = ""
+    metadata: dict[str, Any] | None = None
+    hangup_on: tuple[HangupOn, ...] = ()
+    room_bound: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """To make another of the same."""
+        return {name: getattr(self, name) for name in Facts.__struct_fields__}
+
+
+class Leg(Facts, kw_only=True, eq=False):
     """The call that a session is.
 
-    leased: made over a WebSocket, whose loss begins a deadline.  told: call.new was; until then nobody has
-    asked for what happens to it.  answered: the peer can be heard (a network endpoint is connected), or the
-    application has said so: of a call whose offer came over REST only that counts.  accepted: the command
-    `answer` was carried out.  room_bound: it ends when it leaves its room.  active_us: the last packet that
+    told: call.new was; until then nobody has asked for what happens to it.  active_us: the last packet that
     a worker told of.  playback: what is played to it; played: by the process before this one, and its worker
     has not told of it yet.  collecting: the keys that are waited for; collected: by the process before this
     one, and not taken up yet.  recorded: its recording.  ending: the
@@ -78,14 +96,7 @@ class Leg(Struct, kw_only=True, eq=False):
     result is still to be told, in the order of their coming.
     """
 
-    leased: bool = True
     told: bool = False
-    answered: bool = False
-    accepted: bool = False
-    did: str = ""
-    metadata: dict[str, Any] | None = None
-    hangup_on: tuple[HangupOn, ...] = ()
-    room_bound: bool = False
     active_us: int = 0
     playback: Playback | None = None
     played: Played | None = None
@@ -97,19 +108,12 @@ class Leg(Struct, kw_only=True, eq=False):
     owed: dict[str, Command] = field(default_factory=dict)  # by operation id
 
 
-class CallRow(Struct, kw_only=True, omit_defaults=True):
+class CallRow(Facts, kw_only=True, omit_defaults=True):
     """The record of a call that was told of: it stands in the store until its call.hangup does."""
 
     app_id: str
     caller_id: str
     created_epoch_us: int
-    leased: bool = True
-    answered: bool = False
-    accepted: bool = False
-    did: str = ""
-    metadata: dict[str, Any] | None = None
-    hangup_on: tuple[HangupOn, ...] = ()
-    room_bound: bool = False
     recorded: Recorded | None = None
     played: Played | None = None
     collected: Collected | None = None

@@ -60,17 +60,11 @@ def leg(core: Core, session_id: str) -> Leg:
 
 def _leg(row: CallRow) -> Leg:
     return Leg(
-        leased=row.leased,
         told=True,
-        answered=row.answered,
-        accepted=row.accepted,
-        did=row.did,
-        metadata=row.metadata,
-        hangup_on=row.hangup_on,
-        room_bound=row.room_bound,
         played=row.played,
         collected=row.collected,
         recorded=row.recorded,
+        **row.facts(),
     )
 
 

@@ -47,17 +47,11 @@ def remember(core: Core, session: Session) -> None:
             app_id=session.app_id,
             caller_id=session.caller_id,
             created_epoch_us=session.created_us + core.epoch_offset_us,
-            leased=leg.leased,
-            answered=leg.answered,
-            accepted=leg.accepted,
-            did=leg.did,
-            metadata=leg.metadata,
-            hangup_on=leg.hangup_on,
-            room_bound=leg.room_bound,
             played=_played(core, leg),
             collected=leg.collecting.collected() if leg.collecting is not None else leg.collected,
             owed=[Owed(id, command.name, command.uid) for id, command in leg.owed.items() if command.noted],
             recorded=leg.recorded if leg.recorded is not None and leg.recorded.id else None,
+            **leg.facts(),
         )
         core.keep(KIND, session.id, row)
 

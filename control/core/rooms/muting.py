@@ -5,7 +5,7 @@ Who is muted or made deaf on his way to another room is so there, too: a move ke
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from roomtone.control.core import naming
 from roomtone.control.core.rooms import events, lasting, seating, talking
@@ -18,24 +18,33 @@ if TYPE_CHECKING:
 
 def mute(core: Core, member: Member, on: bool, asked: Asked | None) -> bool:
     """Contribute silence, or not any more.  Returns whether that is a change; a change is told."""
-    changes, coming = member.muted is not on, _coming(member)
-    if changes or coming.muted is not on:
-        member.muted = coming.muted = on
-        _sit(core, member)
+    changes = _turn(core, member, "muted", on, events.Muted if on else events.Unmuted, asked)
     if changes:
-        _tell(core, member, events.Muted if on else events.Unmuted, asked)
         talking.look(core, member)
     return changes
 
 
 def deafen(core: Core, member: Member, on: bool, asked: Asked | None) -> bool:
     """Hear nothing, or again.  Returns as `mute` does."""
-    changes, coming = member.deaf is not on, _coming(member)
-    if changes or coming.deaf is not on:
-        member.deaf = coming.deaf = on
+    return _turn(core, member, "deaf", on, events.Deafened if on else events.Undeafened, asked)
+
+
+def _turn(
+    core: Core,
+    member: Member,
+    what: Literal["muted", "deaf"],
+    on: bool,
+    event: type[events.OfMember],
+    asked: Asked | None,
+) -> bool:
+    coming = member.session.member or member  # the membership it is on its way to, or this one
+    changes = getattr(member, what) is not on
+    if changes or getattr(coming, what) is not on:
+        setattr(member, what, on)
+        setattr(coming, what, on)
         _sit(core, member)
     if changes:
-        _tell(core, member, events.Deafened if on else events.Undeafened, asked)
+        _tell(core, member, event, asked)
     return changes
 
 
@@ -44,11 +53,6 @@ def give_role(core: Core, member: Member, role: str) -> None:
     if member.role != role:
         member.role = role
         _sit(core, member)
-
-
-def _coming(member: Member) -> Member:
-    """Its membership in the room that it is on its way to; that itself where it stays."""
-    return member.session.member or member
 
 
 def _tell(core: Core, member: Member, event: type[events.OfMember], asked: Asked | None) -> None:
