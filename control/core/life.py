@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from roomtone.control.core import api, downloads, effects, frame, places, placing, polling, recordings
-from roomtone.control.core.calls import collecting, commands, ending, keys, playing
+from roomtone.control.core.calls import collecting, commands, ending, keys, playing, remembering
 from roomtone.control.core.calls.endings import ENDINGS, Ending
 from roomtone.control.core.calls.leg import HangupOn
 from roomtone.control.core.problems import SESSION_GONE, SESSION_UNRESPONSIVE, Problem
@@ -101,6 +101,7 @@ def end(core: Core, session: Session, fact: SessionFact, how: Ending | None = No
     del core.sessions[session.id]
     told = how or ENDINGS[fact]
     ending.close(core, session)
+    remembering.give_up(core, session)
     joining.out_of_everything(core, session, told.reason, told.cause)
     polling.unsubscribe(core, session)
     for name in list(session.timers):

@@ -73,7 +73,9 @@ def _start(core: Core, session: Session, recorded: Recorded, accepted: Command) 
 
 
 def completed(core: Core, session: Session, recorded: Recorded, duration_ms: int, cause: str) -> None:
-    """The file is whole."""
+    """The file is whole; told once."""
+    if session.leg.recorded is not recorded:
+        return
     session.leg.recorded = None
     event = events.RecordingCompleted(
         telling.uuid(core, session), recorded.uid, ROOT + recorded.name, duration_ms / MS_PER_S, cause

@@ -83,15 +83,9 @@ def sweep(core: Core) -> None:
             state="ended",
             leg=_leg(row),
         )
-        session.leg.ending = RESTART
-        if row.collected is not None:
-            telling.tell(core, session, _broken_off(telling.uuid(core, session), row.collected))
-        _end_playback(core, session)
+        give_up(core, session)
         sweeping.gone(core, session_id)
-        if row.recorded is not None:
-            recording.completed(core, session, row.recorded, 0, RESTART.cause)
-        else:
-            ending.hang_up(core, session, RESTART)
+        ending.hang_up(core, session, RESTART)
 
 
 def go_on(core: Core) -> None:
@@ -103,6 +97,17 @@ def go_on(core: Core) -> None:
         _claim_recording(core, session)
         _claim_playback(core, session)
         _claim_collection(core, session)
+
+
+def give_up(core: Core, session: Session) -> None:
+    """A call ends before every worker was heard: what it had, and nobody has claimed, ends first."""
+    leg, recorded = session.leg, session.leg.recorded
+    if leg.collected is not None:
+        telling.tell(core, session, _broken_off(telling.uuid(core, session), leg.collected))
+        leg.collected = None
+    _end_playback(core, session)
+    if recorded is not None and recorded.id and recorded.id not in session.recordings:
+        recording.completed(core, session, recorded, 0, RESTART.cause)
 
 
 def _claim_recording(core: Core, session: Session) -> None:

@@ -88,7 +88,9 @@ def _check_goes_on(room: Room, recorded: Recorded) -> None:
 
 
 def _completed(core: Core, room: Room, recorded: Recorded, duration_ms: int, reason: str) -> None:
-    """The file is whole.  Of one whose beginning was not told its end is not, either."""
+    """The file is whole; told once.  Of one whose beginning was not told its end is not, either."""
+    if room.recorded is not recorded:
+        return
     room.recorded = None
     if not recorded.id:
         return

@@ -3,9 +3,11 @@
 import pytest
 from calling import command, made, names
 from desk import Desk
+from fake_worker import held
 from test_digits import PROMPT, asked, collected, press
 from test_playback import ONE, TWO, begins, endpoint, ends, playing, results, start, status
 
+from roomtone.control.core import effects as fx
 from roomtone.engine import messages as ms
 
 
@@ -181,3 +183,24 @@ def test_a_file_that_was_about_to_be_heard_is_not_heard_after_a_restart(desk: De
     desk.reboot()
     assert desk.workers[0].files == {}
     assert results(desk) == [("playback/start", False, False, "interrupted")]
+
+
+def test_a_call_that_ends_before_all_workers_were_heard_closes_what_was_open() -> None:
+    """Nobody will claim it any more."""
+    desk = Desk(workers=2, config='recording_dir = "/rec"')
+    call = asked(desk)
+    desk.advance(3)
+    command(desk, call, "record/start", {"command_uid": "r-1"})
+    press(desk, call, "7")
+    worker = desk.workers[0]
+    desk.reboot(heard=False)
+    desk.give(fx.WorkerStarted(0, 1, running=True))
+    desk.give(fx.WorkerHolds(0, [e for e in held(worker) if e.kind == "rtp"], []))
+    command(desk, call, "hangup")
+    assert names(desk, call)[-4:] == [
+        "command.result",
+        "digits.collected",
+        "recording.completed",
+        "call.hangup",
+    ]
+    assert {kind for kind, _ in desk.rows} <= {"uid"}
