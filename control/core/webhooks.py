@@ -11,6 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 KIND = "webhook"
 DEFAULT = "default"  # the id of the one that `POST /admin/apps/{app_id}` makes
-SECRET_PREFIX = "whsec_"  # Standard Webhooks
+SECRET_PREFIX = "whsec_"  # Standard Webhooks: shared by both sides,
+KEY_PREFIX, PUBLIC_PREFIX = "whsk_", "whpk_"  # and Ed25519, whose private key nobody is told
 SECRETS_AT_ONCE = 5  # signatures in one header, at most
 US_PER_S = 1_000_000
 
@@ -28,7 +30,10 @@ PayloadStyle = Literal["flat", "enveloped", "standard", "cloudevents"]
 
 
 class Secret(Struct, frozen=True):
-    """value: `whsec_` and the base64 of its bytes.  until_us: wall clock; None: the present one."""
+    """value: `whsec_`, or `whsk_` of an Ed25519 key, and the base64 of its bytes.
+
+    until_us: wall clock; None: the present one.
+    """
 
     value: str
     until_us: int | None = None
@@ -38,7 +43,8 @@ class Webhook(Struct, frozen=True, kw_only=True):
     """One webhook endpoint of an app.
 
     id: unique within the app.  url "": delivers nothing.  events: names of those it wants; empty: all.
-    secrets: the present one first, then those that still sign.  disabled_because: for a person.
+    secrets: the present one first, then the present key if there is one and those that still sign.
+    disabled_because: for a person.
     """
 
     id: str
@@ -61,6 +67,22 @@ class Webhook(Struct, frozen=True, kw_only=True):
     def wants(self, event: str) -> bool:
         return not self.events or event in self.events
 
+    @property
+    def signing_key(self) -> Secret | None:
+        """The present Ed25519 key; None: it has none."""
+        keys = (each for each in self.secrets if each.value.startswith(KEY_PREFIX))
+        return next((each for each in keys if each.until_us is None), None)
+
+    @property
+    def public_key(self) -> str:
+        """Of the present Ed25519 key; "": it has none."""
+        key = self.signing_key
+        if key is None:
+            return ""
+        seed = base64.b64decode(key.value.removeprefix(KEY_PREFIX))
+        public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+        return PUBLIC_PREFIX + base64.b64encode(public).decode()
+
     def signing(self, at_us: int) -> list[str]:
         """The secrets that sign at that time (wall clock), the present one first."""
         return [secret.value for secret in self.secrets if secret.until_us is None or at_us < secret.until_us]
@@ -77,19 +99,42 @@ def id_of(key: str) -> str:
 
 def fresh_secret(core: Core) -> str:
     """A secret of 32 bytes, made of 366 random bits."""
+    return SECRET_PREFIX + _drawn(core)
+
+
+def fresh_key(core: Core) -> str:
+    """An Ed25519 key, likewise: 32 bytes (RFC 8032 section 5.1.5)."""
+    return KEY_PREFIX + _drawn(core)
+
+
+def _drawn(core: Core) -> str:
     drawn = "".join(core.next_id() for _ in range(3))
-    return SECRET_PREFIX + base64.b64encode(hashlib.sha256(drawn.encode()).digest()).decode()
+    return base64.b64encode(hashlib.sha256(drawn.encode()).digest()).decode()
 
 
-def rotated(webhook: Webhook, secret: str, at_us: int, overlap_s: int) -> Webhook:
-    """With another secret; the present one signs beside it for `overlap_s` from `at_us` (wall clock) on."""
+def rotated(webhook: Webhook, secret: str, at_us: int, overlap_s: int, key: str | None = None) -> Webhook:
+    """With another secret, and key; the present ones sign beside them for `overlap_s` from `at_us` on.
+
+    at_us: wall clock.
+    """
     until_us = at_us + overlap_s * US_PER_S
     old = [
         Secret(each.value, until_us if each.until_us is None else min(each.until_us, until_us))
         for each in webhook.secrets
         if each.until_us is None or at_us < each.until_us
     ]
-    return msgspec.structs.replace(webhook, secrets=(Secret(secret), *old)[:SECRETS_AT_ONCE])
+    fresh = [Secret(value) for value in (secret, key) if value is not None]
+    return msgspec.structs.replace(webhook, secrets=(*fresh, *old)[:SECRETS_AT_ONCE])
+
+
+def with_key(core: Core, webhook: Webhook, wanted: bool) -> Webhook:
+    """With an Ed25519 key beside its secret, or without."""
+    if wanted == (webhook.signing_key is not None):
+        return webhook
+    shared = [each for each in webhook.secrets if each.value.startswith(SECRET_PREFIX)]
+    if wanted:
+        shared.insert(1, Secret(fresh_key(core)))
+    return msgspec.structs.replace(webhook, secrets=tuple(shared))
 
 
 def of_app(core: Core, app_id: str) -> list[Webhook]:

@@ -28,6 +28,7 @@ Names = Annotated[
     list[Annotated[str, Meta(max_length=128, extra_json_schema={"enum": [*EVENTS]})]],
     Meta(max_length=256, description="names of the events it gets; empty: all"),
 ]
+Asymmetric = Annotated[bool, Meta(description="sign with an Ed25519 key, too")]
 Description = Annotated[str, Meta(max_length=256)]
 
 
@@ -36,6 +37,7 @@ class CreateEndpoint(Struct, kw_only=True):
     events: Names = []
     ordering: Ordering = "lanes"
     payload_style: PayloadStyle = "flat"
+    asymmetric: Asymmetric = False
     description: Description = ""
     command_uid: str | None = None
 
@@ -47,6 +49,7 @@ class ChangeEndpoint(Struct, kw_only=True):
     events: Names | UnsetType = UNSET
     ordering: Ordering | UnsetType = UNSET
     payload_style: PayloadStyle | UnsetType = UNSET
+    asymmetric: Asymmetric | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     command_uid: str | None = None
 
@@ -59,13 +62,18 @@ class RotateSecret(Struct, kw_only=True):
 
 
 class EndpointView(Struct, kw_only=True):
-    """disabled_because: empty while it is enabled.  secret: only where it is fresh."""
+    """public_key: empty unless it is `asymmetric`.  disabled_because: empty while it is enabled.
+
+    secret: only where it is fresh.
+    """
 
     id: str
     url: str
     events: list[str]
     ordering: Ordering
     payload_style: PayloadStyle
+    asymmetric: bool
+    public_key: str
     description: str
     enabled: bool
     disabled_because: str
@@ -90,6 +98,8 @@ def view(webhook: Webhook) -> EndpointView:
         events=list(webhook.events),
         ordering=webhook.ordering,
         payload_style=webhook.payload_style,
+        asymmetric=webhook.signing_key is not None,
+        public_key=webhook.public_key,
         description=webhook.description,
         enabled=webhook.enabled,
         disabled_because=webhook.disabled_because,
@@ -123,6 +133,7 @@ def create(core: Core, asked: Asked, body: CreateEndpoint) -> Outcome:
         description=body.description,
         created_us=core.epoch_ms() * 1000,
     )
+    webhook = webhooks.with_key(core, webhook, body.asymmetric)
     webhooks.keep(core, webhook)
     shown = view(webhook)
     shown.secret = secret
@@ -137,10 +148,13 @@ def change(core: Core, asked: Asked, body: ChangeEndpoint) -> Outcome:
         check_events(body.events)
     given = msgspec.structs.asdict(body)
     given.pop("command_uid")
+    asymmetric = given.pop("asymmetric")
     changed: dict[str, Any] = {name: value for name, value in given.items() if value is not UNSET}
     if "events" in changed:
         changed["events"] = tuple(changed["events"])
     webhook = msgspec.structs.replace(webhook, **changed)
+    if asymmetric is not UNSET:
+        webhook = webhooks.with_key(core, webhook, asymmetric)
     webhooks.keep(core, webhook)
     return Outcome(view(webhook))
 
@@ -163,8 +177,10 @@ def remove(core: Core, asked: Asked, body: Struct) -> Outcome:
 
 
 def rotate(core: Core, asked: Asked, body: RotateSecret) -> Outcome:
+    webhook = known(core, asked)
     secret = webhooks.fresh_secret(core)
-    webhook = webhooks.rotated(known(core, asked), secret, core.epoch_ms() * 1000, body.overlap_s)
+    key = webhooks.fresh_key(core) if webhook.signing_key is not None else None
+    webhook = webhooks.rotated(webhook, secret, core.epoch_ms() * 1000, body.overlap_s, key)
     webhooks.keep(core, webhook)
     shown = view(webhook)
     shown.secret = secret

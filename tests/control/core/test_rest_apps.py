@@ -93,6 +93,32 @@ def test_after_a_rotation_both_secrets_sign_for_a_while(desk: Desk) -> None:
     assert webhook.signing(now_us + 60_000_000) == [rotated["secret"]]
 
 
+def test_an_endpoint_that_is_asked_to_signs_with_a_key_of_its_own_too(desk: Desk) -> None:
+    plain = desk.rest("webhook.create", HOOK)[1]
+    assert (plain["asymmetric"], plain["public_key"]) == (False, "")
+    made = desk.rest("webhook.create", {**HOOK, "asymmetric": True})[1]
+    id, public = made["id"], made["public_key"]
+    assert public.startswith("whpk_") and len(public) == len("whpk_") + 44
+
+    def signing(at_us: int) -> list[str]:
+        webhook = webhooks.find(desk.core, "app", id)
+        assert webhook is not None
+        return [secret.partition("_")[0] for secret in webhook.signing(at_us)]
+
+    now_us = desk.core.epoch_ms() * 1000
+    assert signing(now_us) == ["whsec", "whsk"]
+    assert "whsk_" not in str(desk.rest("webhook.get", endpoint_id=id))
+    rotated = desk.rest("webhook.rotate_secret", {"overlap_s": 60}, endpoint_id=id)[1]
+    assert rotated["public_key"] not in ("", public)
+    assert signing(now_us) == ["whsec", "whsk"] * 2 and signing(now_us + 60_000_000) == ["whsec", "whsk"]
+    desk.reboot()
+    assert desk.rest("webhook.get", endpoint_id=id)[1]["public_key"] == rotated["public_key"]
+    assert desk.rest("webhook.change", {"asymmetric": False}, endpoint_id=id)[1]["public_key"] == ""
+    assert signing(now_us) == ["whsec", "whsec"]
+    assert desk.rest("webhook.change", {"asymmetric": True}, endpoint_id=id)[1]["asymmetric"]
+    assert signing(now_us) == ["whsec", "whsk", "whsec"]
+
+
 def test_a_disabled_endpoint_is_enabled_again(desk: Desk) -> None:
     id = desk.rest("webhook.create", HOOK)[1]["id"]
     webhook = webhooks.find(desk.core, "app", id)
