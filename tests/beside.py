@@ -1,8 +1,8 @@
 """Two processes share the tests: what is judged as it is heard runs here, all the rest beside it.
 
-`pytest --beside`, which is what `make test` says, starts a second pytest for the tests without the mark
-`real_time`: of lower priority, because nobody listens to them.  Its reports are taken over as they come, so
-that there is one summary and one verdict.
+`pytest --beside`, which is what `make test` says, starts a second pytest for the tests without a mark of
+`HEARD`: of lower priority, because nobody listens to them.  Its reports are taken over as they come, so that
+there is one summary and one verdict.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-LESS = 10  # niceness
+HEARD = ("real_time", "demo")
+LESS = 5  # niceness
 POLL_S = 0.5
 TAIL = 5000  # characters of what it said when it came to grief
 WELL_ENDED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
@@ -38,7 +39,7 @@ def configure(config: pytest.Config) -> None:
 
 
 def heard(item: pytest.Item) -> bool:
-    return item.get_closest_marker("real_time") is not None
+    return any(item.get_closest_marker(name) is not None for name in HEARD)
 
 
 class Beside:

@@ -13,7 +13,7 @@ from tables import ROOT
 
 DEMO_WAIT_S = 300
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(DEMO_WAIT_S + 20)]
+pytestmark = [pytest.mark.process, pytest.mark.demo, pytest.mark.timeout(DEMO_WAIT_S + 20)]
 
 
 class Demo:

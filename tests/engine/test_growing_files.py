@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lab_worker import RATE, LabWorker, create, listener, noise, open_audio
+from lab_worker import RATE, LabWorker, create, listener, noise, opened
 
 from roomtone.engine import messages as m
 from roomtone.engine.decoder import Decoder, FileError, open_file
@@ -148,7 +148,7 @@ def test_a_file_that_waits_holds_up_no_other_and_ends_with_who_plays_it(
     for n in range(6):
         lab.do(m.RemoveEndpoint(f"f{n}"))
     lab.until(lambda: threading.active_count() - threads <= 4)
-    lab.until(lambda: len(open_audio()) <= len(stalled) + 1)  # that this test writes
+    lab.until(lambda: len(opened(lab)) <= len(stalled) + 1)  # that this test writes
     for file in stalled:
         file.end(BROKEN)
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import aiohttp
 import pytest
 from control_process import Control, running, until
 
@@ -75,32 +74,20 @@ def test_a_request_under_way_fails_by_name_and_is_not_repeated(tmp_path: Path, r
 
 def test_a_session_that_ended_meanwhile_is_told_lost(tmp_path: Path, run: Callable) -> None:
     async def body() -> None:
-        async with running(tmp_path, max_connections=1) as control:
+        async with running(tmp_path, disconnect_timeout_secs=0) as control:
             client = await connect(control.url, reconnect=SOON)
             session = await in_session(client)
             control.app.state.draining = True  # the server takes no connection for a while
             cut(control)
-            await until(lambda: not control.app.connections.open)
             assert isinstance(await next_event(client), Disconnected)
+            await until(lambda: not control.app.core.sessions)
             control.app.state.draining = False
-            async with await first_of(control) as other:
-                await other.session_attach(session)
-                await other.session_destroy()
             assert await next_event(client) == Reconnected(session_id=None, lost_session_id=session)
             assert client.session_id is None
             await in_session(client)
             await client.close()
 
     run(body())
-
-
-async def first_of(control: Control) -> Client:
-    """A connection, as soon as there is a place."""
-    while True:
-        try:
-            return await connect(control.url)
-        except aiohttp.WSServerHandshakeError:
-            await asyncio.sleep(0)
 
 
 def test_while_another_connection_has_the_session_the_client_goes_on_asking(
