@@ -43,7 +43,7 @@ cdef void playout_rephase(media_t* m, endpoint_t* e, uint32_t was, uint32_t phas
 cdef int playout_put(media_t* m, endpoint_t* e, const codec_t* codec, uint32_t timestamp, const uint8_t* payload,
                      int n_bytes, int64_t now_us) noexcept nogil
 # Comfort noise, as its first payload byte says: from that timestamp on nothing is missing until audio comes again.  What
-# audio has overtaken is over.
+# audio has overtaken is over; counted.
 cdef void playout_noise(media_t* m, endpoint_t* e, uint32_t timestamp, uint8_t level) noexcept nogil
 # The frame of this tick into m.frame.  Bytes of it (one tick); 0: it came and is silence; RT_EMPTY: nothing came;
 # PLAYOUT_TOLD: nothing was to come.

@@ -241,6 +241,7 @@ cdef void playout_noise(media_t* m, endpoint_t* e, uint32_t timestamp, uint8_t l
     cdef uint32_t* since = &m.privates[endpoint_index(e)].noise_ts
     cdef bint goes_on = e.noise and (e.playing == PLAYOUT_EMPTY or ts_diff(since[0], e.play_end_ts) >= 0)
     if e.playing != PLAYOUT_EMPTY and ts_diff(timestamp, e.play_end_ts) < 0:
+        drop(m, DROP_PLAYOUT_LATE)
         return
     e.noise = NOISE_TOLD | level & NOISE_LEVEL_MASK
     if not goes_on:

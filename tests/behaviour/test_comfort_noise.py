@@ -344,6 +344,7 @@ def test_noise_that_speech_has_overtaken_changes_nothing(lab):
     ben.clear()
     lab.run(500)
     assert np.abs(ben.audio()).max() <= 8 and anna.stats["rx_reordered"] == 1
+    assert lab.drops["playout_late"] == 1
 
 
 def test_speech_that_noise_has_overtaken_is_heard_and_the_noise_after_it(lab):
