@@ -46,6 +46,7 @@ class Ledger:
     destroyed: set[str] = field(default_factory=set)
     calls: set[str] = field(default_factory=set)
     plays: set[str] = field(default_factory=set)
+    recordings: set[str] = field(default_factory=set)
     commands: dict[str, str] = field(default_factory=dict)
     room_commands: dict[str, str] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
@@ -203,6 +204,13 @@ class Load:
         done = await self.ask("POST", f"/conferences/{room_id}/play", urls=urls)
         self.ledger.plays.add(done["operation_id"])
 
+    async def record(self, room_id: str) -> None:
+        done = await self.ask("POST", f"/conferences/{room_id}/record")
+        self.ledger.recordings.add(done["recording_id"])
+
+    async def stop_recording(self, room_id: str) -> None:
+        await self.ask("DELETE", f"/conferences/{room_id}/record")
+
     async def room_command(self, room_id: str, command: str, **body: Any) -> None:
         done = await self.ask("POST", f"/conferences/{room_id}/{command}", **body)
         if done.get("changed", True):
@@ -242,9 +250,13 @@ class Actor:
 
     async def _with_room(self, room: str) -> None:
         load, chance = self._load, self._chance
-        command = chance.choice(("play", "play", "pause", "volume", "stop", "destroy"))
+        command = chance.choice(("play", "play", "pause", "volume", "stop", "record", "keep", "destroy"))
         if command == "play":
             await load.play(room, chance.choice(load.urls))
+        elif command == "record":
+            await load.record(room)
+        elif command == "keep":
+            await load.stop_recording(room)
         elif command == "destroy":
             self._room = None
             await load.destroy(room)

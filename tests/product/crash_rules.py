@@ -16,6 +16,7 @@ ended by command, and the promises are compared with the events that came, each 
 5. in every lane the events came in the order of their numbers, and none is missing
 6. nothing follows the last event of a call or of a room
 7. what has begun in a call - playback, a recording, collecting digits - has ended once
+8. a recording of a room has begun once, and ended once
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ def faults(log: Sequence[Delivery], ledger: Ledger) -> list[str]:
         *order(log),
         *last_words(events),
         *endings(events),
+        *recordings(events, ledger),
     ]
 
 
@@ -98,6 +100,16 @@ def endings(events: Sequence[Event]) -> list[str]:
             told = count[event["event"], *which], count[ENDING_OF[begun], *which]
             if told != (1, 1):
                 out.append(f"{begun} and {ENDING_OF[begun]} of {which} came {told} times")
+    return out
+
+
+def recordings(events: Sequence[Event], ledger: Ledger) -> list[str]:
+    told = Counter((e["event"], e["recording_id"]) for e in events if "recording_id" in e)
+    out = []
+    for id in sorted(ledger.recordings | {id for _, id in told}):
+        count = tuple(told[f"conference.recording.{what}", id] for what in ("started", "stopped"))
+        if count != (1, 1):
+            out.append(f"the beginning and end of recording {id} came {count} times")
     return out
 
 

@@ -119,6 +119,21 @@ def test_an_event_that_never_was_is_missed(missing: int) -> None:
     assert faults(log(renumbered(told)), promised()) != []
 
 
+@pytest.mark.parametrize("of_each", [(1, 0), (0, 1), (1, 2)])
+def test_a_recording_of_a_room_begins_once_and_ends_once(of_each: tuple[int, int]) -> None:
+    def recorded(*counts: int) -> list[Delivery]:
+        told = story()
+        for what, count in zip(("stopped", "started"), reversed(counts), strict=True):
+            event = {"event": f"conference.recording.{what}", "room_id": ROOM, "recording_id": "r"}
+            told[4:4] = [event | {"room_sequence": 0} for _ in range(count)]
+        return log(renumbered(told))
+
+    ledger = promised()
+    ledger.recordings.add("r")
+    assert faults(recorded(1, 1), ledger) == []
+    assert faults(recorded(*of_each), ledger) != []
+
+
 @pytest.mark.parametrize("twice", [1, 2, 3, 4, 6, 7, 8, 9, 10, 11])
 def test_what_happened_twice_is_noticed(twice: int) -> None:
     told = story()
