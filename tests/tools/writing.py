@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,16 +17,19 @@ from roomtone.control.core import webhooks
 from roomtone.control.core.api import Dtmf, EventData
 from roomtone.control.core.committing import Published
 from roomtone.control.core.effects import Committed, Input, Persist, Row, StoreTrouble
+from roomtone.control.core.rest.store_questions import Chosen
 from roomtone.control.core.rooms.events import Created
 from roomtone.control.core.webhooks import Secret, Webhook
-from roomtone.control.dispatcher.messages import Attempt, Report
+from roomtone.control.dispatcher.messages import DELIVERED, Attempt, Report
 from roomtone.control.io.store import Store
+from roomtone.control.io.store_file import FILE
 from roomtone.control.io.store_reader import StoreReader
 from roomtone.engine.log import Log
 
 NODE = "acW68"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 WEEK_S = 7 * 86400
+ALL = Chosen(app_id="app")
 
 
 def webhook(**given: Any) -> Webhook:
@@ -56,6 +60,22 @@ def event(
 def key(session: str, digit: str = "1") -> Published:
     """A low-value event."""
     return event(session=session, data=Dtmf("endpoint", digit, 100, False, "rfc4733"))
+
+
+def table(path: Path, query: str) -> list[tuple]:
+    """What stands in the store of that directory."""
+    with sqlite3.connect(f"file:{path / FILE}?mode=ro", uri=True) as db:
+        return db.execute(query).fetchall()
+
+
+def attempt(delivery: int, number: int = 1, state: int = DELIVERED, due_us: int | None = None) -> Attempt:
+    """What the dispatcher tells of one."""
+    return Attempt(delivery, number, 1, 200, 5, "", b"ok", state, number, due_us)
+
+
+def deliveries(path: Path) -> list[int]:
+    """Their numbers, in order."""
+    return [id for (id,) in table(path, "SELECT id FROM delivery ORDER BY id")]
 
 
 class Writing:
