@@ -270,7 +270,7 @@ class Client(Methods):
     async def _keep(self) -> None:
         """Watch the connection; when it is lost, connect again or end."""
         while (link := self._link) is not None:
-            await link.ended
+            await asyncio.shield(link.ended)  # whoever stops this watching does not end the connection
             self._close_code = link.close_code
             self._link = None
             if self._closing or self._backoff is None:

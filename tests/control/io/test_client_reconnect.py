@@ -13,6 +13,7 @@ from roomtone.client import Backoff, Client, ConnectionLost, Disconnected, Recon
 from roomtone.engine.messages import CreateTone, KeyPressed, ToneFinished
 
 SOON = Backoff(first_s=0.001, most_s=0.01)
+TASKS = {"Client._keep", "Link._read"}  # of an open connection
 SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
 
 
@@ -68,6 +69,30 @@ def test_a_request_under_way_fails_by_name_and_is_not_repeated(tmp_path: Path, r
             info = await client.session_info()  # made while there is no connection: it waits for the next one
             assert len(info.endpoints) == 1
             assert sum(isinstance(body, CreateTone) for body in control.workers[0].commands) == 1
+
+    run(body())
+
+
+def test_a_request_under_way_fails_by_name_when_the_program_ends(tmp_path: Path, run: Callable) -> None:
+    """As the end of a loop has it: all tasks are cancelled, those of a client that nobody closed as well."""
+
+    async def body() -> None:
+        async with running(tmp_path) as control:
+            client = await connect(control.url, reconnect=SOON)
+            await in_session(client)
+            control.workers[0].hold = True
+            request = asyncio.ensure_future(client.endpoint_create_tone("busy"))
+            await control.workers[0].command(CreateTone)
+            own = [each for each in asyncio.all_tasks() if each.get_coro().__qualname__ in TASKS]
+            assert len(own) == len(TASKS)
+            for task in own:
+                task.cancel()
+            assert {type(each) for each in await asyncio.gather(*own, return_exceptions=True)} == {
+                asyncio.CancelledError
+            }
+            with pytest.raises(ConnectionLost):
+                await request
+            cut(control)
 
     run(body())
 
