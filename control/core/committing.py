@@ -5,12 +5,11 @@ Theory of operation
 Whatever core changes that must survive it hands to `keep` (a row) or `publish` (an event) while it handles an
 input.  At the end of the turn all of it becomes one `Persist`: state and event commit together.  What must
 not be seen before that - a reply, an event on a WebSocket - goes through `after_commit` and happens in the
-order of the commits.
+order of the commits.  Who only looks at one room or session waits for what concerns that.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -48,15 +47,21 @@ class Commits:
         self.issued = 0
         self.committed = 0
         self.trouble: str | None = None
-        self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
+        self._changed: dict[str, int] = {}  # rooms and sessions by the number that writes them last
+        self._waiting: dict[int, list[Callable[[], None]]] = {}  # by the number they wait for
 
-    def after(self, then: Callable[[], None]) -> None:
-        """Do it once all that has been handed over is on disk; at once when it is."""
-        n = self.issued + bool(self.rows or self.events)
+    def concerns(self, *ids: str) -> None:
+        """What this turn writes changes these rooms and sessions."""
+        for id in ids:
+            self._changed[id] = self.issued + 1
+
+    def after(self, then: Callable[[], None], about: str | None = None) -> None:
+        """Do it once all that has been handed over (about: of that room or session) is on disk."""
+        n = self.issued + bool(self.rows or self.events) if about is None else self._changed.get(about, 0)
         if n <= self.committed:
             then()
         else:
-            self._waiting.append((n, then))
+            self._waiting.setdefault(n, []).append(then)
 
     def take(self) -> tuple[int, list[Row], list[Published]] | None:
         """What this turn is to write, numbered; None: nothing."""
@@ -69,6 +74,8 @@ class Commits:
 
     def done(self, n: int) -> None:
         """Everything up to n is on disk."""
-        self.committed = n
-        while self._waiting and self._waiting[0][0] <= self.committed:
-            self._waiting.popleft()[1]()
+        first, self.committed = self.committed + 1, n
+        self._changed = {id: number for id, number in self._changed.items() if number > n}
+        for number in range(first, n + 1):
+            for then in self._waiting.pop(number, ()):
+                then()

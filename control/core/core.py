@@ -250,8 +250,9 @@ class Core(Procedures):
     # -- what is written down --------------------------------------------------------------------------------
 
     def keep(self, kind: str, id: str, body: Struct | None) -> None:
-        """Write a record of the store, whole; None: it goes."""
+        """Write a record of the store, whole; None: it goes.  Its id names what it is about."""
         text = None if body is None else msgspec.msgpack.encode(body)
+        self.commits.concerns(*id.split("/"))
         self.commits.rows[kind, id] = effects.Row(kind, id, text)
 
     def publish(
@@ -273,6 +274,7 @@ class Core(Procedures):
         over.  webhook: the key of the only endpoint that gets it.
         """
         remembered.happened(self, event)
+        self.commits.concerns(*(bus.id for bus in (room, session) if bus is not None))
         self.commits.events.append(
             Published(
                 event.NAME,
@@ -288,9 +290,9 @@ class Core(Procedures):
         if copied and session is not None and session.connection is not None:
             self.after_commit(lambda: self.emit(session, event))
 
-    def after_commit(self, then: Callable[[], None]) -> None:
-        """Do what must not be seen before everything up to here is on disk."""
-        self.commits.after(then)
+    def after_commit(self, then: Callable[[], None], about: Bus | None = None) -> None:
+        """Do what must not be seen before everything up to here (about: of that bus) is on disk."""
+        self.commits.after(then, None if about is None else about.id)
 
     def schedule(self, bus: Bus, name: str, when_us: int) -> None:
         bus.timers.add(name)

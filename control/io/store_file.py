@@ -17,6 +17,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from roomtone.control.core import webhooks
@@ -39,6 +40,8 @@ FIRST_SHIFT = 6  # microseconds since 1970, shifted right
 STEP = 500  # events or lanes that are looked at in one transaction
 WAL_PAGES = 4000  # of 4 KiB before they go to the file
 WAL_BYTES = 64 << 20  # readers who follow one upon another let it grow; from here on it waits for them
+ROWS_A_STATEMENT = 16
+STATEMENTS = 256  # that are kept compiled: those above, of any number of rows
 READERS_WAIT_S = 1.0  # so long, then it tries again later
 
 # Literally so in queries too: else SQLite does not see that it may use the index.
@@ -91,7 +94,11 @@ class StoreFile:
             self._lock = _locked(os.path.join(self._dir, LOCK))
             self._vault = Vault.open(self._dir, make=not os.path.exists(path))
             self._db = sqlite3.connect(
-                path, timeout=READERS_WAIT_S, isolation_level=None, check_same_thread=False
+                path,
+                timeout=READERS_WAIT_S,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=STATEMENTS,
             )
             os.chmod(path, 0o600)
             self._prepare(path)
@@ -173,15 +180,22 @@ class StoreFile:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _size(self) -> int:
-        pages, free = (
-            self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count")
-        )
-        return int(self._page * (pages - free))
+        used = "SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count"
+        return int(self._page * self._db.execute(used).fetchone()[0])
+
+    def _insert(self, into: str, rows: list[tuple[object, ...]]) -> None:
+        """Many at a time: at each step of a statement the interpreter is lent to the loop and waited for."""
+        for at in range(0, len(rows), ROWS_A_STATEMENT):
+            some = rows[at : at + ROWS_A_STATEMENT]
+            one = f"({', '.join('?' * len(some[0]))})"
+            values = ", ".join([one] * len(some))
+            self._db.execute(f"{into} VALUES {values}", list(chain.from_iterable(some)))
 
     def put_rows(self, rows: Iterable[Row]) -> None:
         """The last word on each record holds."""
         last = {(row.kind, row.id): row for row in rows}
-        kept, gone = [], []
+        kept: list[tuple[object, ...]] = []
+        gone = []
         for (kind, id), row in last.items():
             if row.body is None:
                 gone.append((kind, id))
@@ -189,7 +203,7 @@ class StoreFile:
                 kept.append((kind, id, self._vault.seal(f"{kind} {id}", row.body)))
             else:
                 kept.append((kind, id, row.body))
-        self._db.executemany("REPLACE INTO row VALUES (?, ?, ?)", kept)
+        self._insert("REPLACE INTO row", kept)
         self._db.executemany("DELETE FROM row WHERE kind = ? AND id = ?", gone)
 
     def put_webhook(self, row: Row) -> None:
@@ -209,15 +223,14 @@ class StoreFile:
             deliveries += made
         if not records:
             return set()
-        many = self._db.executemany
         at_us = records[-1].at_us
-        many("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_values, records))
-        many(
-            f"INSERT INTO delivery VALUES (?, ?, {PENDING}, 0, 0, ?, ?, ?)",
-            [(each.id, each.webhook, at_us, each.style, each.body) for each in deliveries],
+        self._insert("INSERT INTO event", [_values(record) for record in records])
+        self._insert(
+            "INSERT INTO delivery",
+            [(each.id, each.webhook, PENDING, 0, 0, at_us, each.style, each.body) for each in deliveries],
         )
         numbers = [(lane, last, at_us) for lane, last in self._lanes.changed()]
-        many("REPLACE INTO lane VALUES (?, ?, ?)", [*numbers, (NODE, self.outbox.last, at_us)])
+        self._insert("REPLACE INTO lane", [*numbers, (NODE, self.outbox.last, at_us)])
         self.events += len(records)
         return {each.webhook for each in deliveries}
 

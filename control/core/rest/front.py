@@ -6,7 +6,8 @@ io has looked at what needs no state: who asks, how often, and that the body is 
 the body, a known `command_uid` (the stored reply, also of what ended the room or session), whether there is
 such a room or session, whether anything may be changed now, the cooldown, and what the operation itself
 checks.  A handler answers with an `Outcome` or is a procedure that asks workers first; it refuses by raising
-`Refusal`.  The answer waits until everything that has happened is on disk.
+`Refusal`.  The answer waits until everything that has happened is on disk; one that
+shows a room or session, until all of that is.
 """
 
 from __future__ import annotations
@@ -201,9 +202,10 @@ def _answer(core: Core, request: _Open, outcome: Outcome) -> None:
     numbers = [asked.n]
     if request.used:
         numbers += remembered.keep(core, asked, status, text, headers)
+    looked_at = asked.room or asked.session if request.operation.method == "GET" else None
     for n in numbers:
         reply = RestReply(n, status, text, tuple(headers))
-        core.after_commit(lambda reply=reply: core.effect(reply))  # type: ignore[misc]
+        core.after_commit(lambda reply=reply: core.effect(reply), looked_at)  # type: ignore[misc]
 
 
 def _location(asked: Asked, operation: Operation, text: bytes) -> str:

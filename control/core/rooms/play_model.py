@@ -128,3 +128,4 @@ def status(room: Room) -> Literal["stopped", "playing", "paused"]:
 def save(core: Core, play: Play) -> None:
     """Write it down as it is."""
     core.keep(KIND, play.operation_id, play)
+    core.commits.concerns(play.room_id)

@@ -35,3 +35,15 @@ def test_the_room_of_another_app_is_not_touched(desk: Desk) -> None:
         {"code": "not_owner", "detail": None},
     )
     assert desk.rest("conference.get", room_id=room)[0] == 200
+
+
+def test_who_looks_at_a_room_waits_for_its_own_changes_alone(desk: Desk) -> None:
+    quiet, busy = (desk.rest("conference.create", {"name": name})[1]["room_id"] for name in ("quiet", "busy"))
+    desk.disk_stalled = True
+    changing = desk.ask("conference.change", {"locked": True}, room_id=busy)
+    assert desk.rest("conference.get", room_id=quiet)[0] == 200
+    of_busy, of_all = desk.ask("conference.get", room_id=busy), desk.ask("conference.list")
+    assert not {changing, of_busy, of_all} & set(desk.replies)
+    desk.write_on()
+    assert desk.reply(of_busy)[1]["locked"] is True
+    assert {changing, of_all} <= set(desk.replies)
