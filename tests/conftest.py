@@ -35,8 +35,8 @@ def machine() -> Machine:
 # -- fair trials ---------------------------------------------------------------------------------------------
 
 AWAY_S = 0.02  # one tick of the engine, one packet of a caller
-TRIALS = 6
-CALM_S, CALM_LIMIT_S = 2.0, 10.0  # before another trial; neighbours come in spells
+TRIALS = 8
+CALM_S, CALM_LIMIT_S = 2.0, 30.0  # before another trial; neighbours come in spells
 repeated: list[str] = []  # told at the end, so that nobody takes a repeated test for a first success
 
 

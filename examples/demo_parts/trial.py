@@ -10,7 +10,7 @@ from rich.console import Console
 from demo_parts.machine import Machine
 from demo_parts.verdict import Checks
 
-TRIALS = 3
+TRIALS = 5
 AWAY_S = 0.5  # a machine that left someone waiting so long may have cost audio
 
 

@@ -11,7 +11,7 @@ import pytest
 from demo_parts.sound import RATE_HZ, read_wav
 from tables import ROOT
 
-DEMO_WAIT_S = 300
+DEMO_WAIT_S = 420
 
 pytestmark = [pytest.mark.process, pytest.mark.demo, pytest.mark.timeout(DEMO_WAIT_S + 20)]
 
