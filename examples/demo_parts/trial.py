@@ -11,7 +11,7 @@ from demo_parts.machine import Machine
 from demo_parts.verdict import Checks
 
 TRIALS = 5
-AWAY_S = 0.5  # a machine that left someone waiting so long may have cost audio
+AWAY_S = 0.1  # a machine that left someone waiting so long may have cost audio
 
 
 def fairly(
