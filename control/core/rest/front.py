@@ -6,8 +6,8 @@ io has looked at what needs no state: who asks, how often, and that the body is 
 the body, a known `command_uid` (the stored reply, also of what ended the room or session), whether there is
 such a room or session, whether anything may be changed now, the cooldown, and what the operation itself
 checks.  A handler answers with an `Outcome` or is a procedure that asks workers first; it refuses by raising
-`Refusal`.  The answer waits until everything that has happened is on disk; one that
-shows a room or session, until all of that is.
+`Refusal`.  The answer waits until everything that has happened is on disk; one that only shows a room or
+session, until all that has happened to that is.
 """
 
 from __future__ import annotations
