@@ -27,6 +27,18 @@ Run = Callable
 HOUR_US = 3_600_000_000
 
 
+def hung(one: Writing) -> threading.Event:
+    """The disk does not answer until the event is set."""
+    goes_on, commit = threading.Event(), one.store._file.commit
+
+    def hang() -> None:
+        goes_on.wait()
+        commit()
+
+    one.store._file.commit = hang  # type: ignore[method-assign]
+    return goes_on
+
+
 def test_a_restart_finds_records_and_goes_on_counting(tmp_path: Path, run: Run) -> None:
     async def body() -> None:
         async with writing(tmp_path) as first:
@@ -222,14 +234,7 @@ def test_a_disk_that_is_full_is_told_and_everything_is_written_when_it_has_room(
 def test_a_disk_that_does_not_answer_is_told_to_who_asks_meanwhile(tmp_path: Path, run: Run) -> None:
     async def body() -> None:
         async with writing(tmp_path, stall_s=0.01) as one:
-            goes_on = threading.Event()
-            commit = one.store._file.commit
-
-            def hang() -> None:
-                goes_on.wait()
-                commit()
-
-            one.store._file.commit = hang  # type: ignore[method-assign]
+            goes_on = hung(one)
             begun = one.begin(event("r"))
             while not one.troubles:
                 begun = one.begin(event("r"))
@@ -249,14 +254,7 @@ def test_keys_that_come_while_the_disk_does_not_answer_are_shed_and_told(
 
     async def body() -> None:
         async with writing(tmp_path, stall_s=0.01) as one:
-            goes_on = threading.Event()
-            commit = one.store._file.commit
-
-            def hang() -> None:
-                goes_on.wait()
-                commit()
-
-            one.store._file.commit = hang  # type: ignore[method-assign]
+            goes_on = hung(one)
             while not one.troubles:
                 one.begin(key("s"))
                 await asyncio.sleep(0.001)
